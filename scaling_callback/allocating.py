@@ -1,0 +1,132 @@
+"""How a compute budget splits into parameters and tokens, or the named reasons why that cannot be said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_callback.errors import InputError
+from scaling_callback.fitting import Fit, Status
+from scaling_callback.records import Array
+
+WIDE = 10.0
+"""An interval of D/N whose ends differ by more than this factor is no recommendation."""
+
+FAR = 1000.0
+"""A budget more than this many times that of the largest run is beyond what the law can carry."""
+
+BLOCKING = (
+    "one_size",
+    "one_horizon",
+    "narrow_ratio",
+    "exponent_at_bound",
+    "floor_unidentified",
+    "disagreeing_basins",
+    "no_variation",
+)
+"""Diagnostics of a fit under which the split of a budget is not determined by the data."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The compute-optimal split of a budget.
+
+    Attributes:
+        flops: The budget C = 6 N D.
+        params: Optimal N; `None` when not identified, as are all values.
+        tokens: Optimal D.
+        tokens_per_param: D / N.
+        loss: Forecast loss there.
+        level: Nominal coverage of the intervals.
+        intervals: Lower and upper ends, by name of the value; empty when not identified.
+        reasons: Why the split is not identified, by name, each with a sentence; empty when it is.
+    """
+
+    flops: float
+    params: float | None
+    tokens: float | None
+    tokens_per_param: float | None
+    loss: float | None
+    level: float
+    intervals: Mapping[str, tuple[float, float]]
+    reasons: Mapping[str, str]
+
+    @property
+    def identified(self) -> bool:
+        """Whether the data hold an answer."""
+        return not self.reasons
+
+
+def allocate(fit: Fit, flops: float, *, level: float = 0.9) -> Allocation:
+    """The optimum of the fitted law on C = 6 N D, with intervals from the draws of `fit`.
+
+    Raises:
+        InputError: The budget is not a positive, finite number.
+    """
+    if not (math.isfinite(flops) and flops > 0):
+        raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
+    params, tokens = (float(v[0]) for v in fit.law.optimum(fit.law.natural(fit.theta[None], fit.centre), flops))
+    draws = _draws(fit, flops)
+    intervals = {
+        name: (float(lower), float(upper))
+        for name, values in draws.items()
+        if len(values)
+        for lower, upper in [np.quantile(values, [(1 - level) / 2, (1 + level) / 2])]
+    }
+    reasons = _reasons(fit, flops, params, tokens, intervals, len(fit.draws) - len(draws["params"]))
+    if reasons:
+        return Allocation(flops, None, None, None, None, level, {}, reasons)
+    loss = float(fit.predict(params, tokens)[0])
+    return Allocation(flops, params, tokens, tokens / params, loss, level, intervals, {})
+
+
+def _draws(fit: Fit, flops: float) -> dict[str, Array]:
+    """The optimum under each replicate that has one."""
+    params, tokens = fit.law.optimum(fit.natural_draws, flops)
+    usable = np.isfinite(params)
+    params, tokens = params[usable], tokens[usable]
+    if not len(params):
+        return dict.fromkeys(("params", "tokens", "tokens_per_param", "loss"), params)
+    x = np.log(np.stack([params, tokens])) - fit.centre[:, None]
+    # each replicate at its own optimum: the diagonal of the (R, R) table of predictions
+    losses = np.array(
+        [math.exp(fit.law.log_loss(theta[None], x[:, [i]])[0][0, 0]) for i, theta in enumerate(fit.draws[usable])]
+    )
+    return {"params": params, "tokens": tokens, "tokens_per_param": tokens / params, "loss": losses}
+
+
+def _reasons(
+    fit: Fit, flops: float, params: float, tokens: float, intervals: Mapping[str, tuple[float, float]], lost: int
+) -> dict[str, str]:
+    reasons = {name: sentence for name, sentence in fit.diagnostics.items() if name in BLOCKING}
+    if fit.status is Status.NOT_CONVERGED:
+        reasons["not_converged"] = Status.NOT_CONVERGED.value
+    points = fit.points
+    largest = 6.0 * float((points.params * points.tokens).max())
+    if flops > FAR * largest:
+        reasons["far_budget"] = (
+            f"the budget is {flops / largest:.2g} times the largest run's compute; beyond {FAR:g} the split is a guess"
+        )
+    if not math.isfinite(params):
+        reasons["no_optimum"] = "the fitted law has no optimum at this budget"
+        return reasons
+    ratios = points.tokens / points.params
+    if not ratios.min() <= tokens / params <= ratios.max():
+        reasons["outside_ratios"] = (
+            f"the optimum at {tokens / params:.3g} tokens per parameter lies outside the ladder's "
+            f"{ratios.min():.3g} to {ratios.max():.3g}; train runs that bracket it"
+        )
+    if not len(fit.draws):
+        reasons["no_interval"] = "without a bootstrap nothing is known of the uncertainty; ask for replicates"
+    elif lost > 0.01 * len(fit.draws):
+        reasons["no_optimum"] = f"{lost} of {len(fit.draws)} replicates have no optimum at this budget"
+    elif intervals["tokens_per_param"][1] > WIDE * intervals["tokens_per_param"][0]:
+        lower, upper = intervals["tokens_per_param"]
+        reasons["wide_interval"] = (
+            f"the interval of tokens per parameter runs from {lower:.3g} to {upper:.3g}: "
+            f"more than a factor of {WIDE:g}, no recommendation"
+        )
+    return reasons

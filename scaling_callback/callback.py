@@ -1,0 +1,350 @@
+"""The Lightning callback: the only file that imports lightning.
+
+It counts tokens, waits for fresh values of the monitored loss, and hands both to a `Recorder` on the first
+rank. Whatever fails in here becomes one warning with its cause; the training goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from scaling_callback.errors import MissingDependency, ScalingWarning
+from scaling_callback.ladder import Ladder
+from scaling_callback.measuring import count_params, count_tokens
+from scaling_callback.recorder import Recorder
+from scaling_callback.records import Observation, RunCard, Target, same_horizon
+from scaling_callback.reporting.units import format_count
+from scaling_callback.sinks import get_sink
+from scaling_callback.snapshot import Config, Snapshot
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+else:
+
+    def _bases() -> tuple[type, ...]:
+        """`Callback` of every Lightning namespace in use: `lightning` and `pytorch_lightning` are unrelated."""
+        known = ("lightning.pytorch", "pytorch_lightning")
+        loaded = [name for name in known if name in sys.modules]
+        for name in loaded or known:
+            try:
+                first = importlib.import_module(name).Callback
+            except ImportError:
+                continue
+            return (first, *(sys.modules[other].Callback for other in loaded if other != name))
+        raise MissingDependency("the callback needs Lightning: pip install 'scaling-callback[lightning]'")
+
+    Callback = type("Callback", _bases(), {})
+
+_log = logging.getLogger("scaling_callback")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _guarded(
+    hook: Callable[Concatenate[ScalingCallback, _P], None],
+) -> Callable[Concatenate[ScalingCallback, _P], None]:
+    """A hook that cannot end a training: what fails in it is warned of once."""
+
+    @functools.wraps(hook)
+    def guarded(self: ScalingCallback, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            hook(self, *args, **kwargs)
+        except Exception as error:
+            self._warn(f"{hook.__name__}: {type(error).__name__}: {error}")
+
+    return guarded
+
+
+class ScalingCallback(Callback):
+    """Records this run in a ladder, and logs what the ladder forecasts.
+
+    Args:
+        target: What the forecast is for.
+        ladder: The folder or URL that all runs of the recipe share.
+        monitor: The logged metric that is the loss. A metric of the validation is observed after each
+            validation; one that only the training logs, at the end of each epoch.
+        run: Name of this run in the ladder; by default the model's class and size.
+        horizon: Tokens that this run is planned to train on; by default worked out from the Trainer, which
+            cannot be done for iterable data or a time limit alone.
+        params: Which counting of N is primary (`total`, `trainable`, `non_embedding`), or N itself.
+        tokens_per_batch: Counts the tokens of a micro-batch on one rank; by default they are counted from its
+            shapes and labels.
+        schedule: Name of the learning-rate schedule's shape; runs with the same name share curve templates. By
+            default the scheduler's class.
+        recipe: What all runs of the ladder must share, such as `{"data": "c4", "tokenizer": "gpt2"}`; a ladder
+            that mixes values is warned about.
+        held_out: Record this run to be compared with the forecast, and keep it out of every fit.
+        flops: Budget of the allocation; by default the target's compute.
+        law: Name of the law.
+        level: Nominal coverage of intervals.
+        replicates: Bootstrap replicates of each refit.
+        seed: Seed of the bootstrap.
+        refit_budget: Share of wall time that refits may take; `None` refits at every observation.
+
+    Raises:
+        InputError: An argument is out of its range.
+
+    Example:
+        >>> from scaling_callback import ScalingCallback, Target
+        >>> callback = ScalingCallback(target=Target(params=7e9, tokens=4e12), ladder="memory://callback")
+        >>> callback.state_key
+        "ScalingCallback{'monitor': 'val_loss'}"
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        ladder: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        *,
+        run: str | None = None,
+        horizon: float | None = None,
+        params: str | float = "total",
+        tokens_per_batch: Callable[[Any], int | Tensor] | None = None,
+        schedule: str | None = None,
+        recipe: Mapping[str, str] | None = None,
+        held_out: bool = False,
+        flops: float | None = None,
+        law: str = "chinchilla",
+        level: float = 0.9,
+        replicates: int = 200,
+        seed: int = 0,
+        refit_budget: float | None = 0.01,
+    ) -> None:
+        super().__init__()
+        self.monitor = monitor
+        self.config = Config(target=target, flops=flops, law=law, level=level, replicates=replicates, seed=seed)
+        self._ladder = os.fspath(ladder)
+        self._run = run
+        self._horizon = horizon
+        self._params = params
+        self._count = tokens_per_batch or count_tokens
+        self._schedule = schedule
+        self._recipe = dict(recipe or {})
+        self._held_out = held_out
+        self._refit_budget = refit_budget
+
+        self._recorder: Recorder | None = None
+        self._tokens = 0.0  # of all ranks, up to the last observation
+        self._pending: int | Tensor = 0  # of this rank, since then; a tensor stays on its device
+        self._batches = 0
+        self._world = 1
+        self._continues = False  # whether the counters come from a checkpoint
+        self._resumed: str | None = None  # the run that the checkpoint belongs to
+        self._resumed_after = 0  # the step that it was written at
+        self._seen: Any = None
+        self._seen_at = -1
+        self._warned: set[str] = set()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What the ladder said at the last refit; `None` before the first and on ranks above 0."""
+        return self._recorder.snapshot if self._recorder is not None else None
+
+    @property
+    def run(self) -> str | None:
+        """Name of this run in the ladder; `None` until its first observation, and on ranks above 0."""
+        return self._recorder.run if self._recorder is not None else None
+
+    @property
+    def state_key(self) -> str:
+        """Distinct for callbacks that monitor different metrics."""
+        return self._generate_state_key(monitor=self.monitor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counters as plain numbers and text."""
+        pending = float(self._pending) * self._world
+        return {"run": self.run, "tokens": self._tokens + pending, "batches": self._batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting where the checkpoint was written."""
+        self._resumed = state_dict["run"]
+        self._tokens = float(state_dict["tokens"])
+        self._batches = int(state_dict["batches"])
+        self._continues = True
+
+    @_guarded
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the last training; a resumed one keeps what its checkpoint said."""
+        self._world = trainer.world_size
+        self._recorder = None
+        self._seen, self._seen_at, self._pending = None, -1, 0
+        if not self._continues:
+            self._tokens, self._batches, self._resumed = 0.0, 0, None
+        self._continues = False
+        self._resumed_after = trainer.global_step
+
+    @_guarded
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the batch's tokens: a number, or on its device a tensor that is read at the next observation."""
+        self._pending = self._pending + self._count(batch)
+        self._batches += 1
+
+    @_guarded
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Observe, unless this is the sanity check."""
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            self._observe(trainer, pl_module, complain=True)
+
+    @_guarded
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Observe a metric that only the training logs."""
+        self._observe(trainer, pl_module, complain=False)
+
+    @_guarded
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refit with this run's last observation."""
+        if self._recorder is not None:
+            self._recorder.finish(completed=_completed(trainer))
+
+    def _observe(self, trainer: Trainer, pl_module: LightningModule, *, complain: bool) -> None:
+        """One observation for a value that is fresh and was not yet observed at this step.
+
+        All ranks come here together and agree on the token count; then the first one records.
+        """
+        if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue] - set by the Trainer's constructor
+            return
+        value = trainer.callback_metrics.get(self.monitor)
+        if value is None:
+            if complain:
+                known = ", ".join(sorted(trainer.callback_metrics)) or "none at all"
+                self._warn(f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}")
+            return
+        if trainer.global_step == self._seen_at or _same_value(value, self._seen):
+            return
+        self._seen, self._seen_at = value, trainer.global_step
+        pending = torch.as_tensor(self._pending, dtype=torch.float64 if value.device.type != "mps" else torch.float32)
+        counted = trainer.strategy.reduce(pending.to(trainer.strategy.root_device), reduce_op="sum")
+        self._tokens += float(counted)
+        self._pending = 0
+        if trainer.is_global_zero:
+            self._record(trainer, pl_module, float(value))
+
+    @_guarded
+    def _record(self, trainer: Trainer, pl_module: LightningModule, loss: float) -> None:
+        if self._recorder is None:
+            self._recorder = self._start(trainer, pl_module)
+        rate, _ = _learning_rate(trainer)
+        self._recorder.observe(
+            Observation(tokens=self._tokens, loss=loss, step=float(trainer.global_step), lr=rate, wall_time=time.time())
+        )
+
+    def _start(self, trainer: Trainer, pl_module: LightningModule) -> Recorder:
+        """Begin the run's record: its size and its tokens per batch are known by now."""
+        ladder = Ladder(self._ladder)
+        sizes = count_params(pl_module)
+        if isinstance(self._params, str) and self._params not in sizes:
+            raise ValueError(f"params={self._params!r} is no counting of N; use one of {', '.join(sizes)}, or a number")
+        _, peak = _learning_rate(trainer)
+        params = sizes[self._params] if isinstance(self._params, str) else float(self._params)
+        horizon = self._horizon or _planned_tokens(trainer, self._tokens / max(self._batches, 1))
+        if horizon is None:
+            self._warn("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
+        name = self._resumed or self._run or f"{type(pl_module).__name__}-{format_count(params)}"
+        card = RunCard(
+            name=name,
+            params=params,
+            sizes=sizes,
+            horizon=horizon,
+            schedule=self._schedule or _schedule(trainer),
+            peak_lr=peak,
+            seed=os.environ.get("PL_GLOBAL_SEED"),
+            batch_tokens=self._tokens / max(trainer.global_step, 1),
+            loss_kind=self.monitor,
+            held_out=self._held_out,
+            recipe=self._recipe,
+            extra={
+                "module": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
+                "torch": torch.__version__,
+            },
+        )
+        resumed_after = None
+        if self._resumed is not None:
+            card, resumed_after = _branch_if_changed(ladder, card, self._resumed_after)
+        return Recorder(
+            ladder,
+            card,
+            self.config,
+            [get_sink(logger) for logger in trainer.loggers],
+            refit_budget=self._refit_budget,
+            resumed_after=resumed_after,
+        )
+
+    def _warn(self, message: str) -> None:
+        """Say it once, also where warnings are errors."""
+        if message in self._warned:
+            return
+        self._warned.add(message)
+        text = f"ScalingCallback: {message}. The training goes on."
+        try:
+            warnings.warn(text, ScalingWarning, stacklevel=3)
+        except ScalingWarning:
+            _log.warning(text)
+
+
+def _same_value(value: Any, other: Any) -> bool:
+    """Whether two tensors are views of one memory: Lightning hands out a new view of a stale metric each time."""
+    if isinstance(value, Tensor) and isinstance(other, Tensor):
+        return value.data_ptr() == other.data_ptr()
+    return value is other
+
+
+def _learning_rate(trainer: Trainer) -> tuple[float, float | None]:
+    """The present learning rate and the peak that its schedule is built on; NaN and `None` without optimiser."""
+    for optimizer in trainer.optimizers:
+        for group in optimizer.param_groups:
+            rate = float(group["lr"])
+            return rate, float(group.get("initial_lr", rate)) or None
+    return math.nan, None
+
+
+def _schedule(trainer: Trainer) -> str:
+    names = [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs]
+    return " + ".join(names) or "constant"
+
+
+def _planned_tokens(trainer: Trainer, per_batch: float) -> float | None:
+    """Tokens of all ranks in the training that the Trainer plans; `per_batch` is the mean over ranks so far."""
+    limits: list[float] = []
+    if trainer.max_steps is not None and trainer.max_steps > 0:
+        limits.append(trainer.max_steps * trainer.accumulate_grad_batches)
+    if trainer.max_epochs is not None and trainer.max_epochs > 0:
+        limits.append(trainer.max_epochs * float(trainer.num_training_batches))
+    batches = min(limits, default=math.inf)
+    return batches * per_batch if math.isfinite(batches) and per_batch > 0 else None
+
+
+def _completed(trainer: Trainer) -> bool:
+    """Whether training reached the end of its plan, rather than being stopped."""
+    steps_done = trainer.max_steps is not None and 0 < trainer.max_steps <= trainer.global_step
+    epochs_done = trainer.max_epochs is not None and 0 < trainer.max_epochs <= trainer.current_epoch
+    return steps_done or epochs_done
+
+
+def _branch_if_changed(ladder: Ladder, card: RunCard, step: int) -> tuple[RunCard, int | None]:
+    """The card to go on with: the run's own, or where horizon or schedule changed that of a branch of it."""
+    trunk = next((run.card for run in ladder.runs() if run.name == card.name), None)
+    if trunk is None:
+        return card, None
+    same = trunk.schedule == card.schedule and (
+        trunk.horizon == card.horizon
+        or (trunk.horizon is not None and card.horizon is not None and same_horizon(trunk.horizon, card.horizon))
+    )
+    if same:
+        return card, step
+    return replace(card, name=f"{card.name}-from-{step}", parent=card.name, parent_step=step), None

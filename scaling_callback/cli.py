@@ -1,0 +1,267 @@
+"""The command line: read, refresh, print. No logic lives here.
+
+`scaling-callback` and `python -m scaling_callback` are the same program. Exit 0 on success, 2 on bad usage or
+bad input with one line on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from scaling_callback import pipeline
+from scaling_callback.errors import InputError, ScalingError, ScalingWarning
+from scaling_callback.forecasting import POLICIES
+from scaling_callback.ladder import Ladder
+from scaling_callback.laws import LAWS
+from scaling_callback.records import IssuedForecast, Run, Target
+from scaling_callback.reporting import results, text
+from scaling_callback.snapshot import Config
+from scaling_callback.tables import check_table, is_table, read_table
+
+SUFFIXES = {"k": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ScalingWarning)
+            output, words = options.command(options)
+    except (ScalingError, OSError) as error:
+        print(f"scaling-callback: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("scaling-callback: interrupted", file=sys.stderr)
+        return 130
+    for warning in caught:
+        if issubclass(warning.category, ScalingWarning):
+            print(f"warning: {_one_line(warning.message)}", file=sys.stderr)
+    print(json.dumps(results.to_json_values(output), allow_nan=False) if options.json else words)
+    return 0
+
+
+def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    if is_table(options.source):
+        runs, problems = check_table(options.source, where=options.where, params=options.params)
+    else:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ScalingWarning)
+            runs, _ = _read(options)
+        problems = [str(w.message) for w in caught]
+    problems += [f"run {run.name}: {note}" for run in runs for note in run.notes]
+    output = results.describe_source(runs, problems)
+    return output, text.show_source(output)
+
+
+def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    runs, _ = _read(options)
+    config = replace(
+        _config(options),
+        evidence=options.evidence,
+        prior=options.prior,
+        replicates=options.bootstrap,
+        cluster=options.cluster,
+    )
+    with _Progress("bootstrap") as progress:
+        output = results.describe_fit(pipeline.fit(runs, config, progress), options.level)
+    return output, text.show_fit(output)
+
+
+def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    runs, issued = _read(options)
+    with _Progress("bootstrap") as progress:
+        snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
+    if snapshot.forecast is None:
+        raise InputError(f"{options.source}: {snapshot.absent['fit']}")
+    output = results.describe_forecast(snapshot)
+    return output, text.show_forecast(output)
+
+
+def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    runs, _ = _read(options)
+    with _Progress("bootstrap") as progress:
+        output = results.describe_allocation(pipeline.allocate(runs, options.flops, _config(options), progress))
+    return output, text.show_allocation(output)
+
+
+def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from scaling_callback.reporting import checklist_numbers, render_html
+
+    runs, issued = _read(options)
+    with _Progress("bootstrap") as progress:
+        snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
+    path = Path(options.output)
+    try:
+        path.write_text(render_html(snapshot), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); give --output a path that can") from None
+    output = {"output": str(path), "checklist": checklist_numbers(snapshot)}
+    return output, text.show_report(output)
+
+
+def _read(options: argparse.Namespace) -> tuple[tuple[Run, ...], tuple[IssuedForecast, ...]]:
+    """Runs and issued forecasts of a table or a ladder."""
+    if is_table(options.source):
+        return read_table(options.source, where=options.where, params=options.params), ()
+    ladder = Ladder(options.source)
+    if not ladder.exists():
+        raise InputError(f"{options.source} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder")
+    runs = ladder.runs(where=options.where, params=options.params)
+    if not runs:
+        raise InputError(f"{options.source} holds no readable run; is it the folder that the callback was given?")
+    return runs, ladder.issued()
+
+
+def _config(options: argparse.Namespace) -> Config:
+    return Config(law=options.law, runs=options.runs, level=options.level, seed=options.seed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="scaling-callback", description="Forecast the loss of a large model from a ladder of small runs."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _command(commands, "validate", _validate, "Say what a table or ladder holds, and what is odd about it.")
+    _example(command, "validate ladder.csv", "12 runs, 144 observations, no problems")
+
+    command = _command(commands, "fit", _fit, "Fit a scaling law and say how far it can be trusted.")
+    _example(command, "fit ladder.csv --bootstrap 1000", "E, A, B, alpha, beta with 90% intervals")
+    command.add_argument("--bootstrap", type=_count, default=0, metavar="N", help="replicates (default: none)")
+    command.add_argument("--evidence", choices=tuple(POLICIES), default="finals", help="default: %(default)s")
+    command.add_argument("--prior", action="store_true", help="steady the exponents with the weak prior")
+    command.add_argument("--cluster", metavar="COLUMN", help="resample by this column (default: by run)")
+
+    command = _command(commands, "forecast", _forecast, "Forecast the loss of a target.")
+    _example(command, "forecast ladder/ --target params=7e9,tokens=4e12", "the loss of 7B parameters on 4T tokens")
+    _add_target(command)
+
+    command = _command(commands, "allocate", _allocate, "Split a compute budget into parameters and tokens.")
+    _example(command, "allocate ladder.csv --flops 5.88e23", "optimal N and D, or why they cannot be told")
+    command.add_argument("--flops", type=_number, required=True, metavar="C", help="budget, C = 6 N D")
+
+    command = _command(commands, "report", _report, "Write a report that a person can open.")
+    _example(command, "report ladder/ --target params=7e9,tokens=4e12 --output report.html", "one HTML file")
+    _add_target(command)
+    command.add_argument("--output", required=True, metavar="FILE.html", help="where to write it")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, function: Callable[[argparse.Namespace], tuple[dict[str, Any], str]], summary: str
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.set_defaults(command=function)
+    command.add_argument("source", metavar="SOURCE", help="an observation table, or a ladder folder or URL")
+    command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    command.add_argument(
+        "--where",
+        action="append",
+        type=_pair,
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="keep these rows; several columns are AND, one column repeated is OR",
+    )
+    command.add_argument("--params", default="params", metavar="COLUMN", help="which counting of N")
+    command.add_argument("--runs", choices=("all", "best"), default="all", help="best: lowest final of each size")
+    command.add_argument("--law", choices=tuple(LAWS), default="chinchilla", help="default: %(default)s")
+    command.add_argument("--level", type=float, default=0.9, metavar="L", help="of intervals (default: %(default)s)")
+    command.add_argument("--seed", type=_count, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    return command
+
+
+def _example(command: argparse.ArgumentParser, line: str, outcome: str) -> None:
+    command.epilog = f"example:\n  scaling-callback {line}\n  -> {outcome}"
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--target",
+        type=_target,
+        required=True,
+        metavar="params=N,tokens=D",
+        help="what the forecast is for: params=7e9,tokens=4e12, or flops=5.9e23",
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line on standard error, as for every other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _number(value: str) -> float:
+    """A number as people write it: 7e9, 7B, 1.5T."""
+    scale = SUFFIXES.get(value[-1:], 1.0)
+    try:
+        return float(value[:-1] if scale != 1.0 else value) * scale
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number such as 7e9 or 7B") from None
+
+
+def _count(value: str) -> int:
+    try:
+        number = int(float(value))
+    except (ValueError, OverflowError):
+        number = -1
+    if number < 0 or number != float(value):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a whole number of 0 or more")
+    return number
+
+
+def _pair(value: str) -> tuple[str, str]:
+    column, equals, wanted = value.partition("=")
+    if not equals or not column:
+        raise argparse.ArgumentTypeError(f"{value!r} is not of the form COLUMN=VALUE")
+    return column.strip(), wanted.strip()
+
+
+def _target(value: str) -> Target:
+    fields: dict[str, float] = {}
+    for part in value.split(","):
+        name, wanted = _pair(part)
+        if name not in {"params", "tokens", "flops"}:
+            raise argparse.ArgumentTypeError(f"{name!r} is not params, tokens or flops")
+        fields[name] = _number(wanted)
+    try:
+        return Target(**fields)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+class _Progress(AbstractContextManager["_Progress"]):
+    """Work done so far, on a terminal, once a command has taken longer than two seconds."""
+
+    PATIENCE = 2.0
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = time.monotonic()
+        self._shown = False
+
+    def __call__(self, done: int, total: int) -> None:
+        if sys.stderr.isatty() and time.monotonic() - self._began > self.PATIENCE:
+            self._shown = True
+            print(f"\r{self._what}: {done} of {total}", end="", file=sys.stderr, flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())

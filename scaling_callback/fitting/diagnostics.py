@@ -1,0 +1,91 @@
+"""What the data of a fit cannot say, by name, each with the sentence that the user reads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scaling_callback.fitting.points import Points
+from scaling_callback.laws import Law
+from scaling_callback.records import Array
+
+FEW_RUNS = 8
+"""Below this many clusters a bootstrap cannot resample enough different ladders to be wide enough."""
+
+NARROW_RATIO = 3.0
+"""D/N ranges narrower than this factor leave the split between N and D to the law's form."""
+
+LARGE_ERROR = 0.5
+"""Standard error of ln(parameter) above which the parameter is not identified: a factor of e either way in 95%."""
+
+BASIN_MARGIN = 0.05
+"""A second basin whose objective is within this fraction of the best is a rival."""
+
+SAME = 1.02
+"""Counts within this factor are one size or one horizon."""
+
+
+def design_diagnostics(points: Points) -> dict[str, str]:
+    """What the placement of the runs alone rules out."""
+    found: dict[str, str] = {}
+    clusters = points.n_clusters
+    if clusters < FEW_RUNS:
+        found["too_few_runs"] = (
+            f"{clusters} independent runs: intervals from so few are rough; {FEW_RUNS} or more make them reliable"
+        )
+    if points.params.max() <= SAME * points.params.min():
+        found["one_size"] = "all runs have one size: nothing is known about how loss falls with N; train other sizes"
+    if points.tokens.max() <= SAME * points.tokens.min():
+        found["one_horizon"] = (
+            "all runs have one number of tokens: the data term and the floor E cannot be told apart; "
+            "train some sizes on more or fewer tokens"
+        )
+    ratio = points.tokens / points.params
+    spread = float(ratio.max() / ratio.min())
+    if spread < NARROW_RATIO:
+        found["narrow_ratio"] = (
+            f"D/N varies only by a factor of {spread:.2g}: N and D rise together and cannot be told apart; "
+            f"cover a factor of {NARROW_RATIO:g} or more"
+        )
+    return found
+
+
+def law_diagnostics(law: Law, theta: Array, bounds: tuple[Array, Array], errors: Array) -> dict[str, str]:
+    """What the fitted parameters themselves give away.
+
+    `errors` (P,) are standard errors of the working parameters: of ln(coefficient) and of the exponents.
+    """
+    found: dict[str, str] = {}
+    lower, upper = bounds
+    at_bound = (theta <= lower + 1e-9) | (theta >= upper - 1e-9)
+    stuck = [law.parameters[i].name for i in law.exponents if at_bound[i]]
+    if stuck:
+        found["exponent_at_bound"] = f"{' and '.join(stuck)} ended at a bound of the search: the data do not hold it"
+    relative = errors.copy()
+    relative[list(law.exponents)] /= theta[list(law.exponents)]
+    if at_bound[0] or relative[0] > LARGE_ERROR:
+        found["floor_unidentified"] = (
+            "the floor E cannot be told from the data: the runs are too far above it or span too little; "
+            "far extrapolation rests on it"
+        )
+    loose = [law.parameters[i].name for i in law.exponents if not at_bound[i] and relative[i] > LARGE_ERROR]
+    if loose:
+        found["exponent_unidentified"] = (
+            f"{' and '.join(loose)} can be wrong by more than a factor of e: runs over a wider range would pin it down"
+        )
+    return found
+
+
+def basin_diagnostics(law: Law, thetas: Array, costs: Array) -> dict[str, str]:
+    """Whether another basin explains the data nearly as well with other exponents."""
+    best = int(np.argmin(costs))
+    rivals = costs <= costs[best] * (1 + BASIN_MARGIN) + 1e-18
+    exponents = thetas[:, list(law.exponents)]
+    apart = np.abs(np.log(exponents / exponents[best])).max(1) > 0.1
+    if not (rivals & apart).any():
+        return {}
+    other = dict(zip([law.names[i] for i in law.exponents], exponents[rivals & apart][0], strict=True))
+    values = ", ".join(f"{name} {value:.3g}" for name, value in other.items())
+    return {
+        "disagreeing_basins": f"another optimum ({values}) lies within {BASIN_MARGIN:.0%} of the best objective: "
+        "the data do not choose between them"
+    }

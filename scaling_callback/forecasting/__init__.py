@@ -1,0 +1,30 @@
+"""Evidence policies, forecasts with intervals, baselines, and the track record."""
+
+from __future__ import annotations
+
+from scaling_callback.forecasting.evidence import (
+    POLICIES,
+    ClusterOf,
+    Evidence,
+    best_runs,
+    finals,
+    get_policy,
+)
+from scaling_callback.forecasting.forecast import Forecast, baselines, forecast_target
+from scaling_callback.forecasting.record import Score, TrackRecord, backtest, score_issued
+
+__all__ = [
+    "POLICIES",
+    "ClusterOf",
+    "Evidence",
+    "Forecast",
+    "Score",
+    "TrackRecord",
+    "backtest",
+    "baselines",
+    "best_runs",
+    "finals",
+    "forecast_target",
+    "get_policy",
+    "score_issued",
+]

@@ -1,0 +1,181 @@
+"""Evidence policies: which weighted points a fit sees, made from observations.
+
+A policy never drops a run silently: each run that it leaves out is named with the reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scaling_callback.curves import FinalForecast, forecast_final
+from scaling_callback.errors import InputError
+from scaling_callback.fitting import SEED_NOISE, Points
+from scaling_callback.records import Run, same_horizon
+
+FIRST_TENTH = 0.1
+"""Checkpoints up to this progress are warmup and are not evidence (Hitchhiker's Guide)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Points for a fit, and what became of each run.
+
+    Attributes:
+        points: The points; `None` if there are none.
+        used: Names of the runs behind them.
+        left_out: Reason by name of each run that is not.
+        guessed: Forecast finals of unfinished runs that are among the points.
+    """
+
+    points: Points | None
+    used: tuple[str, ...]
+    left_out: Mapping[str, str]
+    guessed: Mapping[str, FinalForecast] = field(default_factory=dict[str, FinalForecast])
+
+
+Policy = Callable[[Sequence[Run], "ClusterOf"], Evidence]
+ClusterOf = Callable[[Run], str]
+
+
+def finals(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
+    """The final of every finished run of the prevailing phase, weight 1."""
+    kept, left_out = _finished(runs)
+    rows = [_Row(run, run.final.tokens, run.final.loss, 1.0) for run in kept if run.final is not None]
+    return Evidence(_points(rows, cluster), tuple(run.name for run in kept), left_out)
+
+
+def intermediate(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
+    """Every finite observation after the first tenth of its run, weight 1, as if each were a finished run."""
+    rows: list[_Row] = []
+    left_out: dict[str, str] = {}
+    for run in runs:
+        if run.card.held_out:
+            left_out[run.name] = "held out to be compared with the forecast"
+            continue
+        known = np.isfinite(run.curve.loss)
+        late = known & ~(run.progress <= FIRST_TENTH) if run.horizon else known & (_rank(run) > FIRST_TENTH)
+        if not late.any():
+            left_out[run.name] = "no finite observation after the first tenth"
+        rows += [_Row(run, float(run.curve.tokens[i]), float(run.curve.loss[i]), 1.0) for i in np.flatnonzero(late)]
+    used = dict.fromkeys(row.run.name for row in rows)
+    return Evidence(_points(rows, cluster), tuple(used), left_out)
+
+
+def finals_and_guesses(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
+    """`finals`, and for each unfinished run the best guess at its own final.
+
+    A guess weighs what a measurement with its spread weighs against one with seed noise alone:
+    s^2 / (s^2 + spread^2).
+    """
+    kept, left_out = _finished(runs)
+    rows = [_Row(run, run.final.tokens, run.final.loss, 1.0) for run in kept if run.final is not None]
+    guessed: dict[str, FinalForecast] = {}
+    reasons = dict(left_out)
+    for run in runs:
+        if run.final is not None or run.card.held_out or run.horizon is None:
+            continue
+        guess = forecast_final(run, kept)
+        if isinstance(guess, FinalForecast):
+            relative = guess.spread / guess.median
+            weight = SEED_NOISE**2 / (SEED_NOISE**2 + relative**2)
+            rows.append(_Row(run, run.horizon, guess.median, weight))
+            guessed[run.name] = guess
+            reasons.pop(run.name, None)
+        else:
+            reasons[run.name] = f"{reasons.get(run.name, 'unfinished')}; no guess at its final: {guess.reason}"
+    return Evidence(_points(rows, cluster), tuple(row.run.name for row in rows), reasons, guessed)
+
+
+POLICIES: dict[str, Policy] = {
+    "finals": finals,
+    "intermediate": intermediate,
+    "default": finals_and_guesses,
+}
+
+
+def get_policy(name: str) -> Policy:
+    """The evidence policy of that name.
+
+    Raises:
+        InputError: There is none.
+    """
+    if name not in POLICIES:
+        raise InputError(f"there is no evidence policy named {name!r}; choose one of: {', '.join(POLICIES)}")
+    return POLICIES[name]
+
+
+def best_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Among runs that share params and horizon, the one with the lowest final; unfinished runs stay."""
+    best: list[Run] = []
+    others: list[Run] = []
+    for run in sorted(runs, key=lambda r: r.final.loss if r.final else np.inf):
+        if run.final is None or run.horizon is None:
+            others.append(run)
+        elif not any(b.params == run.params and b.horizon and same_horizon(b.horizon, run.horizon) for b in best):
+            best.append(run)
+    kept = {run.name for run in (*best, *others)}
+    return tuple(run for run in runs if run.name in kept)
+
+
+@dataclass(frozen=True)
+class _Row:
+    run: Run
+    tokens: float
+    loss: float
+    weight: float
+
+
+def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
+    if not rows:
+        return None
+    return Points.of(
+        [row.run.params for row in rows],
+        [row.tokens for row in rows],
+        [row.loss for row in rows],
+        weight=[row.weight for row in rows],
+        cluster=[cluster(row.run) for row in rows],
+    )
+
+
+def _finished(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
+    """Runs whose final may be evidence, and why the others may not."""
+    finished: list[Run] = []
+    left_out: dict[str, str] = {}
+    for run in runs:
+        if run.card.held_out:
+            left_out[run.name] = "held out to be compared with the forecast"
+        elif run.final is None:
+            left_out[run.name] = _why_unfinished(run)
+        else:
+            finished.append(run)
+    phases = Counter(run.phase for run in finished)
+    if len(phases) > 1:
+        # losses at a constant rate lie well above annealed ones: mixing them bends the law
+        prevailing = max(phases, key=lambda phase: (phases[phase], phase == "annealed"))
+        for run in finished:
+            if run.phase != prevailing:
+                left_out[run.name] = (
+                    f"its final is of phase {run.phase!r}, most are {prevailing!r}; phases are not mixed"
+                )
+        finished = [run for run in finished if run.phase == prevailing]
+    return finished, left_out
+
+
+def _why_unfinished(run: Run) -> str:
+    if not len(run.curve):
+        return "no observation"
+    last = run.curve[len(run.curve) - 1]
+    if not np.isfinite(last.loss):
+        return f"its last loss is {last.loss}: diverged"
+    if run.horizon is None:
+        return "its planned tokens are unknown, so it cannot be told whether it has ended"
+    return f"unfinished: {run.progress[-1]:.0%} of its planned tokens seen"
+
+
+def _rank(run: Run) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Position in the run as a share of what was seen, where the horizon is unknown."""
+    return run.curve.tokens / run.curve.tokens[-1]

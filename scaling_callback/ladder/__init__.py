@@ -1,0 +1,25 @@
+"""The store: a ladder is a folder (or any fsspec URL) of runs, a run a folder of numbered segments and one card.
+
+::
+
+    ladder/
+      tiny-9k/
+        card.json                        who the run is; written once, when it starts
+        observations-000001.json         written once, never appended to
+        observations-000001-000032.json  segments 1 to 32, merged by the run's own writer
+        forecasts-000001.json            forecasts that the run issued
+        ...
+
+A segment file is a list of *parts*. Merging concatenates parts, so it loses nothing, and a reader that finds
+both a merged file and the files it was made from takes the merged one. One writer per run, any number of
+readers, no locks. A damaged file costs at most itself: it is named in a `LadderWarning` and read again the
+next time, when it may be whole. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+from scaling_callback.ladder.format import safe_name
+from scaling_callback.ladder.store import Ladder
+from scaling_callback.ladder.writer import RunWriter
+
+__all__ = ["Ladder", "RunWriter", "safe_name"]

@@ -1,0 +1,59 @@
+"""The filesystem under a ladder: any that fsspec knows, written to so that no reader sees half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+import fsspec  # pyright: ignore[reportMissingTypeStubs]
+
+from scaling_callback.errors import InputError
+
+
+class Filesystem(Protocol):
+    """What the store asks of an fsspec filesystem."""
+
+    protocol: str | tuple[str, ...]
+
+    def find(self, path: str, *, detail: bool) -> dict[str, dict[str, Any]]: ...
+    def cat_file(self, path: str) -> bytes: ...
+    def pipe_file(self, path: str, value: bytes) -> None: ...
+    def makedirs(self, path: str, exist_ok: bool = False) -> None: ...
+    def rm_file(self, path: str) -> None: ...
+    def exists(self, path: str) -> bool: ...
+    def isdir(self, path: str) -> bool: ...
+    def invalidate_cache(self, path: str | None = None) -> None: ...
+
+
+def open_filesystem(location: str) -> tuple[Filesystem, str]:
+    """The filesystem of a folder or URL, and the path on it.
+
+    Raises:
+        InputError: No filesystem is known for it.
+    """
+    try:
+        found = cast("Any", fsspec).core.url_to_fs(location)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"ladder {location!r} cannot be opened ({error}); give a folder or a URL") from None
+    filesystem, root = cast("tuple[Filesystem, str]", found)
+    return filesystem, root.rstrip("/")
+
+
+def is_local(fs: Filesystem) -> bool:
+    return "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+
+
+def write(fs: Filesystem, path: str, content: Mapping[str, Any]) -> None:
+    """Write a whole file or none: where a reader could see half of it, write beside it and rename."""
+    data = json.dumps(content, allow_nan=False).encode("utf-8")
+    if not is_local(fs):
+        fs.pipe_file(path, data)
+        return
+    beside = f"{path}.{os.getpid()}.tmp"
+    with open(beside, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)

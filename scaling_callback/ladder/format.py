@@ -1,0 +1,166 @@
+"""What stands in the files of a ladder: names, cards and segments, checked before anything is made of them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple, cast
+
+from scaling_callback.records import SCHEMA_VERSION, Curve, IssuedForecast, Observation, Run, RunCard
+
+CARD = "card.json"
+COLUMNS = tuple(f.name for f in fields(Observation))
+
+_SEGMENT = re.compile(r"(observations|forecasts)-(\d{6,12})(?:-(\d{6,12}))?\.json")
+
+
+class Segment(NamedTuple):
+    """The name of a segment file: its kind, and the first and last number of the segments in it.
+
+    Example:
+        >>> Segment.parse("observations-000001-000032.json")
+        Segment(kind='observations', first=1, last=32)
+        >>> Segment("forecasts", 7, 7).filename
+        'forecasts-000007.json'
+    """
+
+    kind: str
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, filename: str) -> Segment | None:
+        """The segment of that file name, or `None` if it is none."""
+        match = _SEGMENT.fullmatch(filename)
+        return cls(match[1], int(match[2]), int(match[3] or match[2])) if match else None
+
+    @property
+    def filename(self) -> str:
+        """The file name."""
+        span = f"{self.first:06d}" if self.first == self.last else f"{self.first:06d}-{self.last:06d}"
+        return f"{self.kind}-{span}.json"
+
+    def covers(self, other: Segment) -> bool:
+        """Whether all segments of `other` are in this file."""
+        return self.first <= other.first and other.last <= self.last
+
+
+def safe_name(name: str) -> str:
+    """A folder name for a run: letters, digits and `._=-` stay; a name that changes gets a hash of itself.
+
+    Example:
+        >>> safe_name("tiny-9k"), safe_name("../etc/passwd")
+        ('tiny-9k', 'etc_passwd-7fef78f5')
+    """
+    safe = re.sub(r"[^A-Za-z0-9._=-]+", "_", name).strip("._")[:80]
+    if safe == name:
+        return name
+    return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+
+
+def assemble(card: RunCard, parts: Sequence[Mapping[str, Any]]) -> Run:
+    """The run of a card and the parts of its segments, in order: superseded and repeated rows are counted."""
+    observations: list[Observation] = []
+    superseded = 0
+    completed = False
+    for part in parts:
+        if part["resumed_after"] is not None:
+            before = len(observations)
+            observations = [o for o in observations if not o.step > part["resumed_after"]]
+            superseded += before - len(observations)
+            completed = False
+        columns = part["columns"]
+        rows = zip(*(columns[name] for name in COLUMNS), strict=True)
+        observations += [
+            Observation(**{n: _read_value(n, v) for n, v in zip(COLUMNS, row, strict=True)}) for row in rows
+        ]
+        completed = completed or bool(part["completed"])
+    curve = Curve.of(observations)
+    notes: list[str] = []
+    if superseded:
+        notes.append(f"{superseded} observation(s) superseded by a resume")
+    if len(curve) < len(observations):
+        notes.append(
+            f"{len(observations) - len(curve)} repeated observation(s) at the same tokens; the last one counts"
+        )
+    broken = sum(not math.isfinite(o.loss) for o in curve)
+    if broken:
+        notes.append(f"{broken} loss(es) that are not a number are left out of every fit")
+    return Run(card, curve, tuple(notes), completed=completed)
+
+
+def read_card(content: Mapping[str, Any]) -> RunCard:
+    """The card; fields that this version does not know are ignored, so that it reads newer ones too."""
+    return RunCard(**{f.name: content[f.name] for f in fields(RunCard) if f.name in content})
+
+
+def check(name: str, content: Any) -> None:
+    """Refuse what is not a card or a segment.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("it holds no JSON object")
+    record = cast("dict[str, Any]", content)
+    if not isinstance(record.get("schema"), int) or record["schema"] > SCHEMA_VERSION:
+        raise ValueError(f"schema {record.get('schema')!r} is not one up to {SCHEMA_VERSION}; update scaling-callback")
+    if name.endswith(CARD):
+        _check_card(record)
+    elif "forecasts-" in name:
+        for part in record["parts"]:
+            for row in part["rows"]:
+                IssuedForecast(**row)
+                if not all(_is_count(row[k]) for k in ("params", "tokens", "median")):
+                    raise ValueError("a forecast holds a value that is not a positive number")
+    else:
+        for part in record["parts"]:
+            lengths = {len(part["columns"][column]) for column in COLUMNS}
+            if len(lengths) > 1:
+                raise ValueError("its columns differ in length")
+            if not all(_is_count(tokens) for tokens in part["columns"]["tokens"]):
+                raise ValueError("it holds tokens that are not a positive count")
+            for column in COLUMNS:
+                for value in part["columns"][column]:
+                    _read_value(column, value)
+            float(part["resumed_after"] or 0)
+
+
+def _check_card(record: Mapping[str, Any]) -> None:
+    if not isinstance(record.get("name"), str) or not _is_count(record.get("params")):
+        raise ValueError("a card needs a name and a positive count `params`")
+    for key in ("horizon", "peak_lr", "batch_tokens", "flops_per_token"):
+        if record.get(key) is not None and not _is_count(record[key]):
+            raise ValueError(f"{key} is {record[key]!r}; it must be a positive number")
+    for key in ("schedule", "seed", "parent", "loss_kind"):
+        if record.get(key) is not None and not isinstance(record[key], str):
+            raise ValueError(f"{key} is not a text")
+    for key in ("sizes", "recipe", "extra"):
+        if not isinstance(record.get(key, {}), dict):
+            raise ValueError(f"{key} is not a mapping")
+    if not all(_is_count(size) for size in record.get("sizes", {}).values()):
+        raise ValueError("sizes hold a value that is not a positive number")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _read_value(column: str, value: Any) -> Any:
+    if column == "is_final":
+        return bool(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(f"{column} holds {value!r}, which is not a number")
+    return float(value)
+
+
+def plain(value: Any) -> Any:
+    """Strict JSON has no NaN or infinity: they are written as text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,29 @@
+"""The laws that can be fitted, by name. A new law is one file and one line here."""
+
+from __future__ import annotations
+
+from scaling_callback.errors import InputError
+from scaling_callback.laws.base import Law, Parameter
+from scaling_callback.laws.chinchilla import Chinchilla
+
+LAWS: dict[str, Law] = {law.name: law for law in (Chinchilla(),)}
+
+
+def get_law(law: str | Law) -> Law:
+    """The law of that name, or the law itself: a user's own law is passed as an object.
+
+    Raises:
+        InputError: No law has that name.
+
+    Example:
+        >>> get_law("chinchilla").equation
+        'L(N, D) = E + A / N^alpha + B / D^beta'
+    """
+    if isinstance(law, Law):
+        return law
+    if law not in LAWS:
+        raise InputError(f"there is no law named {law!r}; choose one of: {', '.join(LAWS)}")
+    return LAWS[law]
+
+
+__all__ = ["LAWS", "Law", "Parameter", "get_law"]

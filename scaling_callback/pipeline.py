@@ -1,0 +1,180 @@
+"""`refresh`: from runs to a snapshot. Callback, command line and notebooks all go through here.
+
+Every function is pure: the same runs and configuration give the same numbers to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from scaling_callback import allocating, fitting
+from scaling_callback.allocating import Allocation
+from scaling_callback.curves import Abstention, FinalForecast, forecast_final
+from scaling_callback.errors import InputError, NotEnoughData
+from scaling_callback.fitting import Fit, Progress
+from scaling_callback.forecasting import (
+    Evidence,
+    Forecast,
+    backtest,
+    baselines,
+    best_runs,
+    forecast_target,
+    get_policy,
+    score_issued,
+)
+from scaling_callback.records import IssuedForecast, Run, Target
+from scaling_callback.snapshot import Config, Snapshot
+
+FIT_DEFAULTS = Config(evidence="finals", prior=False, replicates=0)
+"""A plain fit is the published procedure: finals, no prior, no bootstrap."""
+
+DEFAULTS = Config()
+
+
+def refresh(
+    runs: Sequence[Run],
+    issued: Sequence[IssuedForecast] = (),
+    config: Config = DEFAULTS,
+    progress: Progress | None = None,
+) -> Snapshot:
+    """Everything that these runs say about `config.target`; what they cannot say is named, not raised.
+
+    Args:
+        runs: The ladder so far.
+        issued: Forecasts that were issued while it was trained.
+        config: What is asked.
+        progress: Told of the bootstrap replicates done.
+
+    Raises:
+        InputError: The configuration names something that does not exist.
+    """
+    kept = _select(runs, config)
+    evidence = _evidence(kept, config)
+    absent: dict[str, str] = {}
+    found: Fit | None = None
+    forecast: Forecast | None = None
+    allocation: Allocation | None = None
+    try:
+        found = _fit(evidence, config, progress)
+    except NotEnoughData as reason:
+        absent["fit"] = str(reason)
+    if found is not None and config.target is not None:
+        forecast = forecast_target(
+            found, config.target, level=config.level, seed=config.seed, known_losses=baselines(kept)
+        )
+    elif config.target is None:
+        absent["forecast"] = "no target was given"
+    budget = config.flops or (config.target.compute if config.target else None)
+    if found is not None and budget is not None:
+        allocation = allocating.allocate(found, budget, level=config.level)
+    record = backtest(kept, law=config.law, level=config.level, seed=config.seed)
+    if not record.scores:
+        absent["track_record"] = (
+            f"fewer than {fitting.MIN_RUNS + 1} finished runs: no forecast can have been checked yet"
+        )
+    return Snapshot(
+        config=config,
+        runs=kept,
+        evidence=evidence,
+        fit=found,
+        forecast=forecast,
+        allocation=allocation,
+        finals=_finals(kept, evidence),
+        record=record,
+        live_record=score_issued(runs, issued),
+        absent=absent,
+    )
+
+
+def fit(runs: Sequence[Run], config: Config = FIT_DEFAULTS, progress: Progress | None = None) -> Fit:
+    """Fit a law to a ladder; by default to its finals, without prior or bootstrap.
+
+    Raises:
+        NotEnoughData: There are fewer than 3 independent runs to fit.
+        InputError: The configuration names something that does not exist.
+
+    Example:
+        >>> from scaling_callback.testing import planted_ladder
+        >>> found = fit(planted_ladder(seed=1, noise=0.0))
+        >>> {name: round(value, 3) for name, value in found.params.items()}
+        {'E': 1.8, 'A': 480.0, 'B': 2100.0, 'alpha': 0.35, 'beta': 0.37}
+    """
+    return _fit(_evidence(_select(runs, config), config), config, progress)
+
+
+def forecast(
+    runs: Sequence[Run], target: Target, config: Config = DEFAULTS, progress: Progress | None = None
+) -> Forecast:
+    """The loss expected of `target`, with its interval.
+
+    Raises:
+        NotEnoughData: There are fewer than 3 independent runs to fit.
+
+    Example:
+        >>> from scaling_callback.testing import planted_ladder
+        >>> made = forecast(planted_ladder(seed=1), Target(params=1e10, tokens=2e11))
+        >>> truth = 1.8 + 480 / 1e10**0.35 + 2100 / 2e11**0.37
+        >>> made.lower < truth < made.upper
+        True
+    """
+    made = refresh(runs, (), replace(config, target=target), progress)
+    if made.forecast is None:
+        raise NotEnoughData(made.absent["fit"])
+    return made.forecast
+
+
+def allocate(
+    runs: Sequence[Run], flops: float, config: Config = DEFAULTS, progress: Progress | None = None
+) -> Allocation:
+    """The compute-optimal split of `flops`, or the reasons why these runs do not hold one.
+
+    Raises:
+        NotEnoughData: There are fewer than 3 independent runs to fit.
+        InputError: The budget is not a positive, finite number.
+    """
+    kept = _select(runs, config)
+    return allocating.allocate(_fit(_evidence(kept, config), config, progress), flops, level=config.level)
+
+
+def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
+    return best_runs(runs) if config.runs == "best" else tuple(runs)
+
+
+def _evidence(runs: Sequence[Run], config: Config) -> Evidence:
+    return get_policy(config.evidence)(runs, lambda run: _cluster(run, config.cluster))
+
+
+def _fit(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:
+    if evidence.points is None:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(evidence.left_out.items())[:3])
+        raise NotEnoughData(
+            f"no finished run; a fit needs at least {fitting.MIN_RUNS}" + (f" ({reasons})" if reasons else "")
+        )
+    return fitting.fit(
+        evidence.points,
+        law=config.law,
+        prior=config.prior,
+        replicates=config.replicates,
+        seed=config.seed,
+        progress=progress,
+    )
+
+
+def _cluster(run: Run, column: str | None) -> str:
+    if column is None:
+        return run.cluster
+    value = getattr(run.card, column, None)
+    value = run.card.extra.get(column) if value is None else value
+    if value is None:
+        known = sorted({"name", "parent", "seed", "params", "horizon", "schedule", *run.card.extra})
+        raise InputError(f"run {run.name!r} has no {column!r} to cluster by; choose one of: {', '.join(known)}")
+    return str(value)
+
+
+def _finals(runs: Sequence[Run], evidence: Evidence) -> dict[str, FinalForecast | Abstention]:
+    """Forecast finals of unfinished runs, held-out ones included."""
+    finished = [run for run in runs if run.final is not None and not run.card.held_out]
+    return {
+        run.name: evidence.guessed.get(run.name) or forecast_final(run, finished) for run in runs if run.final is None
+    }

@@ -1,0 +1,172 @@
+"""A live run without a framework: observe, refresh, log, finish.
+
+It belongs to one process, the run's writer. A training framework tells it what was measured; it keeps that in
+the ladder, asks `pipeline.refresh` what the ladder says now, and sends it to the sinks.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from scaling_callback.curves import FinalForecast
+from scaling_callback.ladder import Ladder
+from scaling_callback.pipeline import refresh
+from scaling_callback.records import IssuedForecast, Observation, RunCard
+from scaling_callback.reporting.scalars import TOKENS, explain_absences, make_scalars
+from scaling_callback.sinks import Sink
+from scaling_callback.snapshot import Config, Snapshot
+
+_log = logging.getLogger("scaling_callback")
+
+
+class Recorder:
+    """Records one run of a ladder, and says after each observation what the ladder says.
+
+    Args:
+        ladder: Where the run is kept.
+        card: Who the run is.
+        config: What is asked of the ladder.
+        sinks: Where scalars and reasons go.
+        refit_budget: Share of wall time that refits may take; a refit that would exceed it is put off.
+            `None` refits at every observation.
+        resumed_after: The step that training resumed from, or `None` for a new run.
+
+    Example:
+        >>> from scaling_callback import Ladder, Target
+        >>> from scaling_callback.testing import RecordingSink, planted_ladder
+        >>> sink = RecordingSink()
+        >>> for run in planted_ladder(points=6):
+        ...     config = Config(target=Target(params=1e9, tokens=2e10))
+        ...     recorder = Recorder(Ladder("memory://recorder"), run.card, config, [sink], refit_budget=None)
+        ...     for seen in run.curve:
+        ...         recorder.observe(seen)
+        ...     recorder.finish(completed=True)
+        >>> sink.scalars[-1][1]["scaling/runs"]
+        12.0
+        >>> round(sink.scalars[-1][1]["scaling/target_loss"], 1)
+        2.4
+    """
+
+    def __init__(
+        self,
+        ladder: Ladder,
+        card: RunCard,
+        config: Config,
+        sinks: Sequence[Sink],
+        *,
+        refit_budget: float | None = 0.01,
+        resumed_after: int | None = None,
+    ) -> None:
+        self.snapshot: Snapshot | None = None
+        self._ladder = ladder
+        self._config = config
+        self._sinks = sinks
+        self._budget = refit_budget
+        self._resumed_after = resumed_after
+        self._writer = ladder.start(card, resume=resumed_after is not None)
+        self._card = card
+        self._began = time.monotonic()
+        self._spent = 0.0
+        self._stale: Observation | None = None
+        self._explained: dict[str, str] = {}
+        for sink in sinks:
+            sink.describe(self._describe())
+
+    @property
+    def run(self) -> str:
+        """The run's name in the ladder."""
+        return self._writer.name
+
+    def observe(self, seen: Observation) -> None:
+        """Keep an observation, and refit if the time budget allows."""
+        self._writer.observe([seen], resumed_after=self._resumed_after)
+        self._resumed_after = None
+        self._stale = seen
+        elapsed = time.monotonic() - self._began
+        if self._budget is None or self._spent <= self._budget * elapsed:
+            self.refresh()
+
+    def finish(self, *, completed: bool) -> None:
+        """The training has ended; `completed` if it reached the end of its plan. Always refits."""
+        if completed:
+            self._writer.finish()
+        if self._stale is not None or completed:
+            self.refresh()
+
+    def refresh(self) -> Snapshot:
+        """Refit on everything in the ladder, issue the forecasts, and send what can be said to the sinks."""
+        began = time.monotonic()
+        runs = self._ladder.runs(where=[("loss_kind", self._card.loss_kind)] if self._card.loss_kind else ())
+        snapshot = refresh(runs, self._ladder.issued(), self._config)
+        self.snapshot = snapshot
+        own = next((run.curve for run in runs if run.name == self.run and len(run.curve)), None)
+        last = own[len(own) - 1] if own is not None else None
+        if self._stale is not None and last is not None:
+            self._issue(snapshot, last)
+        seconds = time.monotonic() - began
+        self._spent += seconds
+        values = make_scalars(snapshot, self.run) | {"scaling/refit_seconds": seconds}
+        if last is not None:
+            values[TOKENS] = last.tokens
+        self._send(snapshot, values, 0 if last is None or math.isnan(last.step) else int(last.step))
+        self._stale = None
+        return snapshot
+
+    def _send(self, snapshot: Snapshot, values: Mapping[str, float], step: int) -> None:
+        reasons = explain_absences(snapshot, self.run, values)
+        for sink in self._sinks:
+            sink.log(values, step=step)
+            if reasons != self._explained:
+                sink.explain(reasons)
+        for name, reason in reasons.items():
+            if name not in self._explained:
+                _log.info("%s is absent: %s", name, reason)
+        self._explained = reasons
+
+    def _issue(self, snapshot: Snapshot, at: Observation) -> None:
+        """Keep the forecasts of this refit beside the run, so that they are scored when the truth is known."""
+        made: list[IssuedForecast] = []
+        shared: dict[str, Any] = {"by": self.run, "at_tokens": at.tokens, "wall_time": time.time()}
+        forecast = snapshot.forecast
+        if forecast is not None and math.isfinite(forecast.lower):
+            made.append(
+                IssuedForecast(
+                    **shared,
+                    run=None,
+                    params=forecast.params,
+                    tokens=forecast.tokens,
+                    median=forecast.median,
+                    lower=forecast.lower,
+                    upper=forecast.upper,
+                    level=forecast.level,
+                    forecaster=forecast.forecaster,
+                )
+            )
+        own = snapshot.finals.get(self.run)
+        mine = next((run for run in snapshot.runs if run.name == self.run), None)
+        if isinstance(own, FinalForecast) and mine is not None and mine.horizon is not None:
+            lower, upper = own.interval(snapshot.config.level)
+            made.append(
+                IssuedForecast(
+                    **shared,
+                    run=self.run,
+                    params=mine.params,
+                    tokens=mine.horizon,
+                    median=own.median,
+                    lower=lower,
+                    upper=upper,
+                    level=snapshot.config.level,
+                    forecaster=own.method,
+                )
+            )
+        if made:
+            self._writer.issue(made)
+
+    def _describe(self) -> dict[str, Any]:
+        """What a reader of the logs needs to know to repeat this, as plain data."""
+        return {"ladder": self._ladder.location, "run": self.run, "card": asdict(self._card), **asdict(self._config)}

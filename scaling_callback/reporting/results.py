@@ -1,0 +1,112 @@
+"""Results as plain data, ready for JSON: the contract of the command line (DESIGN 4.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from scaling_callback.allocating import Allocation
+from scaling_callback.fitting import Fit
+from scaling_callback.records import Run
+from scaling_callback.snapshot import Snapshot
+
+
+def describe_fit(fit: Fit, level: float) -> dict[str, Any]:
+    """What `fit --json` prints."""
+    return {
+        "law": fit.law.name,
+        "equation": fit.law.equation,
+        "params": fit.params,
+        "objective": fit.objective,
+        "status": fit.status.name.lower(),
+        "diagnostics": dict(fit.diagnostics),
+        "intervals": {name: list(ends) for name, ends in fit.intervals(level).items()},
+        "level": level,
+        "noise": fit.noise,
+        "certificate": {
+            "starts": fit.certificate.starts,
+            "agreeing": fit.certificate.agreeing,
+            "gradient": fit.certificate.gradient,
+            "runner_up": fit.certificate.runner_up,
+        },
+        "n_observations": len(fit.points),
+        "n_runs": fit.points.n_clusters,
+        "seconds": fit.seconds,
+    }
+
+
+def describe_forecast(snapshot: Snapshot) -> dict[str, Any]:
+    """What `forecast --json` prints; the snapshot holds a forecast."""
+    forecast = snapshot.forecast
+    assert forecast is not None
+    record = snapshot.record
+    return {
+        "target": {"params": forecast.params, "tokens": forecast.tokens},
+        "median": forecast.median,
+        "interval": {"level": forecast.level, "lower": forecast.lower, "upper": forecast.upper},
+        "forecaster": forecast.forecaster,
+        "baselines": dict(forecast.baselines),
+        "track_record": {
+            "are": record.are,
+            "bias": record.bias,
+            "coverage": record.coverage,
+            "forecasts": len(record.scores),
+        },
+        "warnings": [f"{name}: {sentence}" for name, sentence in forecast.warnings.items()],
+        "runs_used": len(snapshot.evidence.used),
+        "left_out": dict(snapshot.evidence.left_out),
+    }
+
+
+def describe_allocation(allocation: Allocation) -> dict[str, Any]:
+    """What `allocate --json` prints."""
+    return {
+        "flops": allocation.flops,
+        "params": allocation.params,
+        "tokens": allocation.tokens,
+        "tokens_per_param": allocation.tokens_per_param,
+        "loss": allocation.loss,
+        "level": allocation.level,
+        "intervals": {name: list(ends) for name, ends in allocation.intervals.items()},
+        "identified": allocation.identified,
+        "reasons": [f"{name}: {sentence}" for name, sentence in allocation.reasons.items()],
+    }
+
+
+def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, Any]:
+    """What `validate --json` prints."""
+    last: list[dict[str, Any]] = []
+    for run in runs:
+        if len(run.curve):
+            seen = run.curve[len(run.curve) - 1]
+            progress = float(run.progress[-1])
+            last.append(
+                {
+                    "run": run.name,
+                    "params": run.params,
+                    "tokens": seen.tokens,
+                    "loss": seen.loss,
+                    "progress": progress,
+                }
+            )
+    return {
+        "runs": len(runs),
+        "observations": sum(len(run.curve) for run in runs),
+        "last": last,
+        "problems": list(problems),
+    }
+
+
+def to_json_values(value: Any) -> Any:
+    """The same data with `None` for every number that JSON cannot hold.
+
+    Example:
+        >>> to_json_values({"a": [1.0, float("nan")], "b": (float("inf"),)})
+        {'a': [1.0, None], 'b': [None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): to_json_values(v) for k, v in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [to_json_values(v) for v in cast("Sequence[Any]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,89 @@
+"""The metrics of a snapshot, by the names that every logger sees (DESIGN 4.3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from scaling_callback.curves import Abstention
+from scaling_callback.snapshot import Snapshot
+
+TOKENS = "scaling/tokens"
+"""The step metric: what every other metric is drawn against."""
+
+METRICS = (
+    "scaling/target_loss",
+    "scaling/target_loss_lower",
+    "scaling/target_loss_upper",
+    "scaling/run_final_loss",
+    "scaling/run_final_loss_lower",
+    "scaling/run_final_loss_upper",
+    "scaling/optimal_params",
+    "scaling/optimal_tokens",
+    "scaling/tokens_per_param",
+    "scaling/E",
+    "scaling/alpha",
+    "scaling/beta",
+    "scaling/track_record_are",
+    "scaling/runs",
+    "scaling/observations",
+    "scaling/refit_seconds",
+)
+"""Every metric but the step metric."""
+
+
+def make_scalars(snapshot: Snapshot, run: str) -> dict[str, float]:
+    """What can be said, by metric; a value that cannot be said honestly is absent.
+
+    `run` is the run that is logging: its own final loss is among the metrics. Once it has ended that is the
+    measured one.
+    """
+    level = snapshot.config.level
+    values: dict[str, float | None] = {
+        "scaling/track_record_are": snapshot.record.are,
+        "scaling/runs": float(len(snapshot.runs)),
+        "scaling/observations": float(sum(len(each.curve) for each in snapshot.runs)),
+    }
+    if snapshot.forecast is not None:
+        values["scaling/target_loss"] = snapshot.forecast.median
+        values["scaling/target_loss_lower"] = snapshot.forecast.lower
+        values["scaling/target_loss_upper"] = snapshot.forecast.upper
+    if snapshot.allocation is not None:
+        values["scaling/optimal_params"] = snapshot.allocation.params
+        values["scaling/optimal_tokens"] = snapshot.allocation.tokens
+        values["scaling/tokens_per_param"] = snapshot.allocation.tokens_per_param
+    if snapshot.fit is not None:
+        fitted = snapshot.fit.params
+        values |= {f"scaling/{name}": fitted.get(name) for name in ("E", "alpha", "beta")}
+    own = snapshot.finals.get(run)
+    if own is not None and not isinstance(own, Abstention):
+        lower, upper = own.interval(level)
+        values["scaling/run_final_loss"] = own.median
+        values["scaling/run_final_loss_lower"], values["scaling/run_final_loss_upper"] = lower, upper
+    measured = next((each.final for each in snapshot.runs if each.name == run), None)
+    if measured is not None:
+        for suffix in ("", "_lower", "_upper"):
+            values[f"scaling/run_final_loss{suffix}"] = measured.loss
+    return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+
+
+def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float]) -> dict[str, str]:
+    """The reason in words for every metric that is not `present`."""
+    no_fit = snapshot.absent.get("fit", "")
+    reasons: dict[str, str] = {}
+    for name in METRICS:
+        if name in present:
+            continue
+        if "target_loss" in name:
+            reasons[name] = no_fit or snapshot.absent.get("forecast", "")
+        elif "optimal" in name or "tokens_per_param" in name:
+            refusals = snapshot.allocation.reasons.values() if snapshot.allocation else ()
+            reasons[name] = "; ".join(refusals) or no_fit or "no target and no budget was given"
+        elif "run_final" in name:
+            own = snapshot.finals.get(run)
+            reasons[name] = own.reason if isinstance(own, Abstention) else "this run has no observation yet"
+        elif "track_record" in name:
+            reasons[name] = snapshot.absent.get("track_record", "")
+        else:
+            reasons[name] = no_fit or f"the law {snapshot.config.law!r} has no such parameter"
+    return reasons

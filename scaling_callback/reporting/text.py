@@ -1,0 +1,118 @@
+"""Results for a terminal: what a person wants first, in units that people say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scaling_callback.reporting.units import (
+    format_count,
+    format_flops,
+    format_level,
+    format_loss,
+    format_percent,
+    format_value,
+)
+
+WIDTH = 18
+
+
+def show_source(result: Mapping[str, Any]) -> str:
+    """`validate` in words."""
+    problems: Sequence[str] = result["problems"]
+    rows = [("run", "params", "tokens", "loss", "progress")]
+    rows += [
+        (
+            str(last["run"])[:40],
+            format_count(last["params"]),
+            format_count(last["tokens"]),
+            format_loss(last["loss"]),
+            format_percent(last["progress"]),
+        )
+        for last in result["last"]
+    ]
+    found = f"{len(problems)} problem(s):" if problems else "no problems"
+    head = f"{result['runs']} run(s), {result['observations']} observation(s), {found}"
+    return "\n".join([head, *(f"  {problem}" for problem in problems), "", *_columns(rows)])
+
+
+def show_fit(result: Mapping[str, Any]) -> str:
+    """`fit` in words."""
+    lines = [f"{result['equation']}, fitted to {result['n_observations']} points of {result['n_runs']} run(s)", ""]
+    for name, value in result["params"].items():
+        ends = result["intervals"].get(name)
+        interval = f"   {format_level(result['level'])} {_ends(ends, format_value)}" if ends else ""
+        lines.append(_line(name, format_value(value) + interval))
+    lines += [
+        _line("objective", f"{result['objective']:.6g}"),
+        _line("status", f"{result['status']}, {result['certificate']['agreeing']} of "
+              f"{result['certificate']['starts']} searches agree"),
+    ]  # fmt: skip
+    return "\n".join(lines + _doubts(f"{name}: {text}" for name, text in result["diagnostics"].items()))
+
+
+def show_forecast(result: Mapping[str, Any]) -> str:
+    """`forecast` in words."""
+    target, interval, record = result["target"], result["interval"], result["track_record"]
+    lines = [
+        f"{format_count(target['params'])} parameters on {format_count(target['tokens'])} tokens",
+        "",
+        _line("forecast loss", format_loss(result["median"])),
+        _line(
+            f"{format_level(interval['level'])} interval",
+            _ends((interval["lower"], interval["upper"]), format_loss),
+        ),
+        _line("best loss so far", format_loss(result["baselines"].get("best_loss"))),
+        _line("most compute", format_loss(result["baselines"].get("most_compute"))),
+    ]
+    if record["forecasts"]:
+        said = f"{record['forecasts']} earlier forecasts missed by {format_percent(record['are'])} on average"
+        lines.append(_line("track record", f"{said}; {format_percent(record['coverage'])} within their interval"))
+    return "\n".join(lines + _doubts(result["warnings"]))
+
+
+def show_allocation(result: Mapping[str, Any]) -> str:
+    """`allocate` in words."""
+    head = f"{format_flops(result['flops'])} FLOPs"
+    if not result["identified"]:
+        lines = [f"{head}: these runs do not determine the optimal split", ""]
+        return "\n".join(lines + [f"  {reason}" for reason in result["reasons"]])
+    shown = {"params": format_count, "tokens": format_count, "tokens_per_param": format_value, "loss": format_loss}
+    level = format_level(result["level"])
+    lines = [head, ""]
+    for name, form in shown.items():
+        ends = result["intervals"].get(name)
+        lines.append(_line(name.replace("_", " "), f"{form(result[name])}   {level} {_ends(ends, form)}"))
+    return "\n".join(lines)
+
+
+def show_report(result: Mapping[str, Any]) -> str:
+    """`report` in words."""
+    lists = result["checklist"]
+    return (
+        f"wrote {result['output']}; of the 26 questions a reviewer asks, {len(lists['answered'])} are answered, "
+        f"{len(lists['asked'])} wait for you, {len(lists['unanswered'])} are open"
+    )
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:<{WIDTH}}{value}"
+
+
+def _ends(ends: Sequence[float] | None, form: Any) -> str:
+    return f"{form(ends[0])} to {form(ends[1])}" if ends else ""
+
+
+def _doubts(doubts: Any) -> list[str]:
+    found = [f"  {doubt}" for doubt in doubts]
+    return ["", "doubts:", *found] if found else []
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]

@@ -1,0 +1,22 @@
+"""What a sink is: somewhere that scalars and words can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Sink(Protocol):
+    """Receives what a snapshot says. A sink only sends: it computes nothing and decides nothing."""
+
+    def describe(self, record: Mapping[str, Any]) -> None:
+        """The configuration, once, before anything else."""
+        ...
+
+    def log(self, values: Mapping[str, float], *, step: int) -> None:
+        """Scalars of one refit, with the trainer's global step."""
+        ...
+
+    def explain(self, reasons: Mapping[str, str]) -> None:
+        """Why metrics are absent, by metric: whenever that changes."""
+        ...

@@ -1,0 +1,85 @@
+"""The types that pass between deciding and showing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from scaling_callback.allocating import Allocation
+from scaling_callback.curves import Abstention, FinalForecast
+from scaling_callback.errors import InputError
+from scaling_callback.fitting import Fit
+from scaling_callback.forecasting import Evidence, Forecast, TrackRecord
+from scaling_callback.records import Run, Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """What is asked of a ladder.
+
+    Attributes:
+        target: What the forecast is for.
+        flops: Budget of the allocation; by default the target's compute.
+        law: Name of the law.
+        evidence: Name of the evidence policy.
+        prior: Whether the weak prior steadies the exponents.
+        replicates: Bootstrap replicates.
+        runs: `best` keeps, of runs that share params and horizon, the one with the lowest final.
+        cluster: Column of the run card by which the bootstrap resamples; by default trunks of branches, else runs.
+        level: Nominal coverage of intervals.
+        seed: Seed of everything random.
+
+    Raises:
+        InputError: A value is out of its range.
+    """
+
+    target: Target | None = None
+    flops: float | None = None
+    law: str = "chinchilla"
+    evidence: str = "default"
+    prior: bool = True
+    replicates: int = 200
+    runs: Literal["all", "best"] = "all"
+    cluster: str | None = None
+    level: float = 0.9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.level < 1.0:
+            raise InputError(f"level is {self.level}; it must lie between 0 and 1, such as 0.9")
+        if self.replicates < 0:
+            raise InputError(f"replicates is {self.replicates}; it must be 0 (no bootstrap) or a positive count")
+        if self.runs not in ("all", "best"):
+            raise InputError(f"runs is {self.runs!r}; it must be 'all' or 'best'")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; it must be 0 or a positive integer")
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Everything that can be said of a ladder at one moment: data, no behaviour.
+
+    Attributes:
+        config: What was asked.
+        runs: The runs that were looked at, after `config.runs`.
+        evidence: What the fit saw, and what became of each run.
+        fit: The fit; `None` with a reason in `absent`.
+        forecast: The forecast of the target; likewise.
+        allocation: The split of the budget; likewise (an allocation may itself carry reasons).
+        finals: For each unfinished run its forecast final, or why there is none.
+        record: The record recomputed from the finals that are visible.
+        live_record: Forecasts issued while training, scored.
+        absent: What could not be said (`fit`, `forecast`, `allocation`, `track_record`), each with its reason.
+    """
+
+    config: Config
+    runs: tuple[Run, ...]
+    evidence: Evidence
+    fit: Fit | None
+    forecast: Forecast | None
+    allocation: Allocation | None
+    finals: Mapping[str, FinalForecast | Abstention]
+    record: TrackRecord
+    live_record: TrackRecord
+    absent: Mapping[str, str]

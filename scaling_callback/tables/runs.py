@@ -1,0 +1,279 @@
+"""From cells to runs, and back to a file."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+from scaling_callback.errors import InputError
+from scaling_callback.records import Curve, Observation, Run, RunCard
+from scaling_callback.tables.cells import FALSE, TRUE, DataFrame, Table, read_cells
+
+REQUIRED = ("run", "params", "tokens", "loss")
+OPTIONAL_NUMBERS = ("total_tokens", "peak_lr", "batch_tokens", "flops")
+OPTIONAL = ("step", "lr", "schedule", "seed", "loss_kind", "is_final", "parent", "wall_time")
+KNOWN = {*REQUIRED, *OPTIONAL_NUMBERS, *OPTIONAL} - {"params"}
+SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
+
+Selection = Sequence[tuple[str, str]]
+"""Pairs of column and value: AND over columns, OR over values of one column."""
+
+
+def read_table(source: str | Path | DataFrame, *, where: Selection = (), params: str = "params") -> tuple[Run, ...]:
+    """The runs in an observation table.
+
+    Args:
+        source: A CSV, JSON-lines or Parquet file, or a data frame.
+        where: Rows to keep, as pairs of column and value: compared as numbers when both parse, else as text.
+        params: The column that counts N.
+
+    Raises:
+        InputError: The table cannot be used; the message names place and cure.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "ladder.csv"
+        >>> _ = path.write_text("run,params,tokens,loss\\na,1e6,1e8,4.0\\na,1e6,2e8,3.5\\n")
+        >>> [(run.name, run.params, run.final.loss) for run in read_table(path)]
+        [('a', 1000000.0, 3.5)]
+    """
+    table, rows = _open(source, where, params)
+    return _runs(table, rows, params)
+
+
+def check_table(
+    source: str | Path | DataFrame, *, where: Selection = (), params: str = "params"
+) -> tuple[tuple[Run, ...], list[str]]:
+    """The runs that can be read, and one sentence for each row that cannot: what `validate` shows.
+
+    Raises:
+        InputError: It is no observation table at all.
+    """
+    table, rows = _open(source, where, params)
+    problems: list[str] = []
+    sound: list[int] = []
+    for row in rows:
+        try:
+            _name(table, row)
+            _observation(table, row)
+            _count(table, row, params)
+            for column in OPTIONAL_NUMBERS:
+                table.positive(column, row)
+            sound.append(row)
+        except InputError as problem:
+            problems.append(str(problem))
+    return _runs(table, sound, params), problems
+
+
+def is_table(source: str | Path) -> bool:
+    """Whether a source is a table rather than a ladder: a file, or a name that ends like one."""
+    path = Path(source)
+    return path.is_file() or (path.suffix in SUFFIXES and not path.is_dir())
+
+
+def write_table(runs: Iterable[Run], path: str | Path) -> None:
+    """Write runs as a CSV table that `read_table` reads back."""
+    columns = ("run", "params", "tokens", "loss", "step", "total_tokens", "lr", "peak_lr", "schedule", "flops")
+    more = ("seed", "loss_kind", "is_final", "parent", "batch_tokens", "wall_time")
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*columns, *more])
+        writer.writeheader()
+        for run in runs:
+            card = run.card
+            shared = {
+                "run": card.name,
+                "params": card.params,
+                "total_tokens": run.horizon,
+                "peak_lr": card.peak_lr,
+                "schedule": card.schedule,
+                "seed": card.seed,
+                "loss_kind": card.loss_kind,
+                "parent": card.parent,
+                "batch_tokens": card.batch_tokens,
+            }
+            for seen in run.curve:
+                own = {name: getattr(seen, name) for name in ("tokens", "loss", "step", "lr", "wall_time")}
+                flops = card.flops_per_token * seen.tokens if card.flops_per_token else None
+                row = shared | own | {"flops": flops, "is_final": seen.is_final}
+                # a loss that is not a number is a measurement; other columns are simply unknown then
+                writer.writerow({k: _written(k, v) for k, v in row.items()})
+
+
+def _require(table: Table, params: str) -> None:
+    present = ", ".join(table.columns)
+    if params not in table.columns and params != "params":
+        raise InputError(f"{table.name} has no column {params!r} to count N by; it has: {present}")
+    missing = [name for name in REQUIRED if name not in table.columns and not (name == "params" and params != name)]
+    if missing:
+        raise InputError(
+            f"{table.name} has no column {missing[0]!r}; a table needs {', '.join(REQUIRED)}, this one has: {present}"
+        )
+    if not len(table):
+        raise InputError(f"{table.name} has a header but no row; add one row an observation")
+
+
+def _select(table: Table, where: Selection) -> list[int]:
+    wanted: dict[str, list[str]] = {}
+    for column, value in where:
+        if column not in table.columns:
+            raise InputError(f"{table.name} has no column {column!r} to select by; it has: {', '.join(table.columns)}")
+        wanted.setdefault(column, []).append(value)
+    rows = [
+        row
+        for row in range(len(table))
+        if all(any(_matches(table.text(c, row), v) for v in values) for c, values in wanted.items())
+    ]
+    if not rows:
+        column, values = next(iter(wanted.items()))
+        found = sorted({table.text(column, row) for row in range(len(table))})
+        shown = ", ".join(repr(v) for v in found[:8]) + (", ..." if len(found) > 8 else "")
+        raise InputError(f"{table.name}: no row has {column} = {' or '.join(values)} as asked; {column} holds {shown}")
+    return rows
+
+
+def _matches(cell: str, value: str) -> bool:
+    try:
+        return float(cell) == float(value)
+    except ValueError:
+        return cell == value.strip()
+
+
+def _one_loss_kind(table: Table, rows: Sequence[int]) -> None:
+    kinds = sorted({table.text("loss_kind", row) for row in rows}) if "loss_kind" in table.columns else []
+    if len(kinds) > 1:
+        raise InputError(
+            f"{table.name} holds {len(kinds)} kinds of loss ({', '.join(repr(k) for k in kinds)}); "
+            "choose one with --where loss_kind=NAME"
+        )
+
+
+def _open(source: str | Path | DataFrame, where: Selection, params: str) -> tuple[Table, list[int]]:
+    """The table and the rows that were asked for."""
+    table = read_cells(source)
+    _require(table, params)
+    rows = _select(table, where)
+    _one_loss_kind(table, rows)
+    return table, rows
+
+
+def _runs(table: Table, rows: Sequence[int], params: str) -> tuple[Run, ...]:
+    grouped: dict[str, list[int]] = {}
+    for row in rows:
+        grouped.setdefault(_name(table, row), []).append(row)
+    return tuple(_run(table, name, rows, params) for name, rows in grouped.items())
+
+
+def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
+    seen = [_observation(table, row) for row in rows]
+    curve = Curve.of(seen)
+    counts = [_count(table, row, params) for row in rows]
+    horizons = [h for row in rows if (h := table.positive("total_tokens", row)) is not None]
+    horizon = horizons[-1] if horizons else float(curve.tokens[-1])
+    notes = {
+        f"{params} has {len(set(counts))} values in one run; the last one counts": len(set(counts)) > 1,
+        f"total_tokens has {len(set(horizons))} values in one run; the last one counts": len(set(horizons)) > 1,
+        f"{len(seen) - len(curve)} repeated observation(s) at the same tokens; the last one counts": len(curve)
+        < len(seen),
+        f"{(broken := sum(not math.isfinite(o.loss) for o in curve))} loss(es) that are not a number are left out of "
+        "every fit": broken > 0,
+        f"{(beyond := int((curve.tokens > horizon).sum()))} observation(s) beyond total_tokens; their progress is "
+        "taken as 1": beyond > 0,
+    }
+    sizes, extra = _other_columns(table, rows[-1])
+    card = RunCard(
+        name=name,
+        params=counts[-1],
+        sizes=sizes,
+        horizon=horizon,
+        schedule=table.text("schedule", rows[-1]) or None,
+        peak_lr=_last(table, "peak_lr", rows),
+        seed=table.text("seed", rows[-1]) or None,
+        parent=table.text("parent", rows[-1]) or None,
+        batch_tokens=_last(table, "batch_tokens", rows),
+        flops_per_token=_flops_per_token(table, rows),
+        loss_kind=table.text("loss_kind", rows[-1]) or None,
+        extra=extra,
+    )
+    return Run(card, curve, tuple(note for note, applies in notes.items() if applies))
+
+
+def _name(table: Table, row: int) -> str:
+    name = table.text("run", row)
+    if not name:
+        raise InputError(f"{table.place(row)}: run is empty; give every observation the name of its run")
+    return name
+
+
+def _count(table: Table, row: int, params: str) -> float:
+    count = table.positive(params, row)
+    if count is None:
+        raise InputError(f"{table.place(row)}: {params} is empty; it must be a positive count")
+    return count
+
+
+def _other_columns(table: Table, row: int) -> tuple[dict[str, float], dict[str, str]]:
+    """Other countings of N (columns that begin with `params`), and whatever else the table holds, as text."""
+    sizes: dict[str, float] = {}
+    extra: dict[str, str] = {}
+    for column in table.columns:
+        text = table.text(column, row)
+        if column in KNOWN or not text:
+            continue
+        size = _as_size(text) if column.startswith("params") else None
+        if size is None:
+            extra[column] = text
+        else:
+            sizes[column] = size
+    return sizes, extra
+
+
+def _flops_per_token(table: Table, rows: Sequence[int]) -> float | None:
+    """From the last row that says what the run has cost so far."""
+    for row in reversed(rows):
+        flops, tokens = table.positive("flops", row), table.positive("tokens", row)
+        if flops is not None and tokens is not None:
+            return flops / tokens
+    return None
+
+
+def _observation(table: Table, row: int) -> Observation:
+    tokens = table.positive("tokens", row)
+    if tokens is None:
+        raise InputError(f"{table.place(row)}: tokens is empty; it must be a positive count")
+    loss = table.number("loss", row)
+    loss = math.nan if loss is None else loss
+    if math.isinf(loss) or loss <= 0:
+        raise InputError(f"{table.place(row)}: loss is {loss:g}; it must be a positive, finite number")
+    flag = table.text("is_final", row).lower()
+    if flag not in TRUE | FALSE:
+        raise InputError(f"{table.place(row)}: is_final is {flag!r}; it must be true or false")
+    step, lr, wall_time = (table.number(column, row) for column in ("step", "lr", "wall_time"))
+    return Observation(
+        tokens=tokens,
+        loss=loss,
+        step=math.nan if step is None else step,
+        lr=math.nan if lr is None else lr,
+        wall_time=math.nan if wall_time is None else wall_time,
+        is_final=flag in TRUE,
+    )
+
+
+def _last(table: Table, column: str, rows: Sequence[int]) -> float | None:
+    """The last value of a column that is present within a run."""
+    return next((value for row in reversed(rows) if (value := table.positive(column, row)) is not None), None)
+
+
+def _as_size(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def _written(column: str, value: object) -> object:
+    unknown = isinstance(value, float) and math.isnan(value)
+    return "" if value is None or (unknown and column != "loss") else value
