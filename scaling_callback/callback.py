@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from scaling_callback.errors import MissingDependency, ScalingWarning
 from scaling_callback.ladder import Ladder
 from scaling_callback.measuring import count_params, count_tokens
 from scaling_callback.recorder import Recorder
-from scaling_callback.records import Observation, RunCard, Target, same_horizon
+from scaling_callback.records import FINAL_PROGRESS, Observation, RunCard, Target, same_horizon
 from scaling_callback.reporting.units import format_count
 from scaling_callback.sinks import get_sink
 from scaling_callback.snapshot import Config, Snapshot
@@ -50,7 +50,6 @@ else:
 
 _log = logging.getLogger("scaling_callback")
 _P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 def _guarded(
@@ -62,8 +61,8 @@ def _guarded(
     def guarded(self: ScalingCallback, *args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             hook(self, *args, **kwargs)
-        except Exception as error:
-            self._warn(f"{hook.__name__}: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
+            self.warn_once(f"{hook.__name__}: {type(error).__name__}: {error}")
 
     return guarded
 
@@ -120,7 +119,7 @@ class ScalingCallback(Callback):
         flops: float | None = None,
         law: str = "chinchilla",
         level: float = 0.9,
-        replicates: int = 200,
+        replicates: int = 300,
         seed: int = 0,
         refit_budget: float | None = 0.01,
     ) -> None:
@@ -146,7 +145,7 @@ class ScalingCallback(Callback):
         self._resumed: str | None = None  # the run that the checkpoint belongs to
         self._resumed_after = 0  # the step that it was written at
         self._seen: Any = None
-        self._seen_at = -1
+        self._seen_at: int = -1
         self._warned: set[str] = set()
 
     @property
@@ -210,26 +209,33 @@ class ScalingCallback(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refit with this run's last observation."""
         if self._recorder is not None:
-            self._recorder.finish(completed=_completed(trainer))
+            completed = _completed(trainer)
+            if completed and self._seen_at < FINAL_PROGRESS * trainer.global_step:
+                self.warn_once(
+                    f"the last validation was at step {self._seen_at} of {trainer.global_step}, so this run has no "
+                    "final loss; validate at its last step, with a val_check_interval that divides max_steps"
+                )
+            self._recorder.finish(completed=completed)
 
     def _observe(self, trainer: Trainer, pl_module: LightningModule, *, complain: bool) -> None:
         """One observation for a value that is fresh and was not yet observed at this step.
 
         All ranks come here together and agree on the token count; then the first one records.
         """
-        if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue] - set by the Trainer's constructor
+        if cast("Any", trainer).fast_dev_run:  # set by the Trainer's constructor, out of sight of type checkers
             return
+        step: int = trainer.global_step
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
             if complain:
                 known = ", ".join(sorted(trainer.callback_metrics)) or "none at all"
-                self._warn(f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}")
+                self.warn_once(f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}")
             return
-        if trainer.global_step == self._seen_at or _same_value(value, self._seen):
+        if step == self._seen_at or _same_value(value, self._seen):
             return
-        self._seen, self._seen_at = value, trainer.global_step
+        self._seen, self._seen_at = value, step
         pending = torch.as_tensor(self._pending, dtype=torch.float64 if value.device.type != "mps" else torch.float32)
-        counted = trainer.strategy.reduce(pending.to(trainer.strategy.root_device), reduce_op="sum")
+        counted = cast("Any", trainer.strategy).reduce(pending.to(trainer.strategy.root_device), reduce_op="sum")
         self._tokens += float(counted)
         self._pending = 0
         if trainer.is_global_zero:
@@ -254,7 +260,7 @@ class ScalingCallback(Callback):
         params = sizes[self._params] if isinstance(self._params, str) else float(self._params)
         horizon = self._horizon or _planned_tokens(trainer, self._tokens / max(self._batches, 1))
         if horizon is None:
-            self._warn("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
+            self.warn_once("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
         name = self._resumed or self._run or f"{type(pl_module).__name__}-{format_count(params)}"
         card = RunCard(
             name=name,
@@ -285,7 +291,7 @@ class ScalingCallback(Callback):
             resumed_after=resumed_after,
         )
 
-    def _warn(self, message: str) -> None:
+    def warn_once(self, message: str) -> None:
         """Say it once, also where warnings are errors."""
         if message in self._warned:
             return
@@ -321,7 +327,7 @@ def _schedule(trainer: Trainer) -> str:
 def _planned_tokens(trainer: Trainer, per_batch: float) -> float | None:
     """Tokens of all ranks in the training that the Trainer plans; `per_batch` is the mean over ranks so far."""
     limits: list[float] = []
-    if trainer.max_steps is not None and trainer.max_steps > 0:
+    if trainer.max_steps > 0:
         limits.append(trainer.max_steps * trainer.accumulate_grad_batches)
     if trainer.max_epochs is not None and trainer.max_epochs > 0:
         limits.append(trainer.max_epochs * float(trainer.num_training_batches))
@@ -331,7 +337,7 @@ def _planned_tokens(trainer: Trainer, per_batch: float) -> float | None:
 
 def _completed(trainer: Trainer) -> bool:
     """Whether training reached the end of its plan, rather than being stopped."""
-    steps_done = trainer.max_steps is not None and 0 < trainer.max_steps <= trainer.global_step
+    steps_done = 0 < trainer.max_steps <= trainer.global_step
     epochs_done = trainer.max_epochs is not None and 0 < trainer.max_epochs <= trainer.current_epoch
     return steps_done or epochs_done
 

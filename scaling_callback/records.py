@@ -11,10 +11,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from scaling_callback.errors import InputError
 
@@ -78,30 +78,9 @@ class Curve:
         """The curve through `observations`, sorted by tokens; of equal tokens the last stays."""
         latest = {observation.tokens: observation for observation in observations}
         ordered = [latest[tokens] for tokens in sorted(latest)]
-        return cls(
-            **{
-                column.name: np.array([getattr(o, column.name) for o in ordered], dtype=_dtype(column.name))
-                for column in fields(cls)
-            }
-        )
-
-    @classmethod
-    def from_columns(cls, columns: Mapping[str, ArrayLike]) -> Curve:
-        """The curve with these columns; of equal tokens the last stays, missing columns are unknown."""
-        tokens = np.asarray(columns["tokens"], dtype=float)
-        # np.unique keeps the first of equals, so look from the end to keep the last
-        _, first_from_end = np.unique(tokens[::-1], return_index=True)
-        kept = len(tokens) - 1 - first_from_end
-        filled: dict[str, Any] = {}
-        for column in fields(cls):
-            unknown = np.full(len(tokens), False if column.name == "is_final" else np.nan)
-            values = np.asarray(columns.get(column.name, unknown), dtype=_dtype(column.name))
-            filled[column.name] = values[kept]
-        return cls(**filled)
-
-    def to_columns(self) -> dict[str, list[Any]]:
-        """The columns as plain lists, ready to be written."""
-        return {column.name: getattr(self, column.name).tolist() for column in fields(self)}
+        numbers = ("tokens", "loss", "step", "lr", "wall_time")
+        columns = {name: np.array([getattr(o, name) for o in ordered], dtype=float) for name in numbers}
+        return cls(**columns, is_final=np.array([o.is_final for o in ordered], dtype=bool))
 
     def take(self, mask: BoolArray) -> Curve:
         """The observations where `mask` (n,) is true."""
@@ -301,7 +280,8 @@ class Target:
         """Its compute in FLOPs: as given, else 6 N D."""
         if self.flops is not None:
             return self.flops
-        assert self.params is not None and self.tokens is not None
+        assert self.params is not None
+        assert self.tokens is not None
         return 6.0 * self.params * self.tokens
 
 
@@ -334,7 +314,3 @@ class IssuedForecast:
     level: float
     forecaster: str
     wall_time: float
-
-
-def _dtype(column: str) -> type:
-    return bool if column == "is_final" else float

@@ -14,14 +14,31 @@ from scaling_callback.records import Array
 CHUNK = 250
 """Replicates solved together: large enough to amortise the loop, small enough for the processor's cache."""
 
+TOLERANCE = 1e-8
+"""As in the solver, for a replicate: its optimum need not be known better than replicates differ."""
+
+FARTHEST = 1.5
+"""Largest standard deviation of a displaced start, in units of ln and of an exponent."""
+
 Progress = Callable[[int, int], None]
 """Told how many replicates are done, and of how many."""
 
 
 def bootstrap(
-    problem: Problem, points: Points, theta: Array, replicates: int, seed: int, progress: Progress | None = None
+    problem: Problem,
+    points: Points,
+    optima: Array,
+    covariance: Array,
+    replicates: int,
+    *,
+    seed: int,
+    progress: Progress | None = None,
 ) -> Array:
     """Working parameters (R, P) of `replicates` refits, each re-converged.
+
+    Searches begin at one of the `optima` (S, P) that explain the data about equally well, displaced along the
+    linearised `covariance` (P, P): where the data leave a direction open, replicates must not all stay at
+    the place where the first search happened to stop.
 
     Clusters (runs, or trunks with their branches) are resampled with replacement, never single points:
     checkpoints of one run share its noise. Where a prior takes part, each replicate draws the prior's medians
@@ -29,6 +46,8 @@ def bootstrap(
     """
     rng = np.random.default_rng(seed)
     clusters = points.n_clusters
+    spreads, directions = np.linalg.eigh(covariance)
+    reach = np.minimum(np.sqrt(np.maximum(spreads, 0.0)), FARTHEST)
     draws: list[Array] = []
     for begin in range(0, replicates, CHUNK):
         size = min(CHUNK, replicates - begin)
@@ -36,12 +55,14 @@ def bootstrap(
         weight = counts[:, points.cluster] * points.weight
         shifted = problem.prior_log + problem.prior_sd * rng.standard_normal((size, len(problem.prior_sd)))
         part = replace(problem, prior_log=shifted)
-        found = minimise(part, np.repeat(theta[None], size, 0), weight)
+        start = optima[rng.integers(len(optima), size=size)]
+        start = start + (rng.standard_normal((size, len(reach))) * reach) @ directions.T
+        found = minimise(part, start, weight, tolerance=TOLERANCE)
         lost = ~found.converged
         if lost.any():
-            again = anneal(replace(part, prior_log=shifted[lost]), np.repeat(theta[None], lost.sum(), 0), weight[lost])
+            again = anneal(replace(part, prior_log=shifted[lost]), optima[np.zeros(lost.sum(), int)], weight[lost])
             found.theta[lost] = again.theta
         draws.append(found.theta)
         if progress is not None:
             progress(begin + size, replicates)
-    return np.concatenate(draws) if draws else np.empty((0, len(theta)))
+    return np.concatenate(draws) if draws else np.empty((0, optima.shape[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,8 @@ SEED_NOISE = 0.002
 MIN_RUNS = 3
 """Fewest independent runs that are fitted at all."""
 
+DEFAULT_OBJECTIVE = LogHuber()
+
 AGREEMENT = 1e-6
 """Two objectives that differ by less than this fraction are one optimum."""
 
@@ -32,7 +35,7 @@ def fit(
     points: Points,
     *,
     law: str | Law = "chinchilla",
-    objective: LogHuber = LogHuber(),
+    objective: LogHuber = DEFAULT_OBJECTIVE,
     prior: bool = False,
     replicates: int = 0,
     seed: int = 0,
@@ -90,10 +93,14 @@ def fit(
     value, jacobian = chosen.log_loss(theta[None], x)
     residual = value - y
     noise = _noise(residual[0], points.weight, len(theta))
-    errors = _standard_errors(jacobian[0], points.weight, noise, problem, theta)
+    covariance = _covariance(jacobian[0], points.weight, noise, problem, theta)
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     diagnostics = design_diagnostics(points)
     diagnostics |= law_diagnostics(chosen, theta, problem.bounds, errors)
     diagnostics |= basin_diagnostics(chosen, minima.theta, minima.cost)
+    # what one observation costs is no ground to prefer one optimum over another
+    near = minima.cost <= minima.cost[best] + _typical_cost(problem, minima, points)
+    rivals = np.concatenate([theta[None], minima.theta[near]])
     status = Status.CONVERGED if minima.converged[best] else Status.NOT_CONVERGED
     if np.ptp(y) <= 1e-9:
         status = Status.NO_VARIATION
@@ -104,7 +111,7 @@ def fit(
         points=points,
         theta=theta,
         centre=centre,
-        draws=bootstrap(problem, points, theta, replicates, seed, progress),
+        draws=bootstrap(problem, points, rivals, covariance, replicates, seed=seed, progress=progress),
         objective=float(objective.cost(residual, weight)[0]),
         noise=noise,
         status=status,
@@ -122,14 +129,18 @@ def _problem(law: Law, x: Array, y: Array, objective: LogHuber) -> Problem:
 
 
 def _with_prior(problem: Problem, minima: Minima, points: Points) -> Problem:
-    """The problem with the prior's weight set so that one standard score costs what one observation does.
+    """The problem with the prior's weight set so that one standard score costs what one observation does."""
+    return replace(problem, prior_weight=2.0 * _typical_cost(problem, minima, points))
 
-    That cost is the mean over points at the optimum without the prior, and no less than that of a residual of
-    the usual seed noise: a few points can be matched exactly without being exact.
+
+def _typical_cost(problem: Problem, minima: Minima, points: Points) -> float:
+    """The mean cost of one observation, and no less than that of a residual of the usual seed noise.
+
+    A few points can be matched exactly without being exact.
     """
-    typical = float(minima.cost.min()) / float(points.weight.sum())
+    mean = float(minima.cost.min()) / float(points.weight.sum())
     least = float(problem.objective.cost(np.array([[SEED_NOISE]]), np.ones((1, 1)))[0])
-    return Problem(**{**problem.__dict__, "prior_weight": 2.0 * max(typical, least)})
+    return max(mean, least)
 
 
 def _noise(residual: Array, weight: Array, parameters: int) -> float:
@@ -142,16 +153,16 @@ def _noise(residual: Array, weight: Array, parameters: int) -> float:
     return max(1.4826 * median * math.sqrt(freedom), SEED_NOISE)
 
 
-def _standard_errors(jacobian: Array, weight: Array, noise: float, problem: Problem, theta: Array) -> Array:
-    """Linearised standard errors of the working parameters (P,); large where the data say nothing."""
+def _covariance(jacobian: Array, weight: Array, noise: float, problem: Problem, theta: Array) -> Array:
+    """Linearised covariance (P, P) of the working parameters; huge along directions that the data do not see."""
     information = (jacobian * weight[:, None]).T @ jacobian / noise**2
     if problem.prior_weight > 0:
         exponents = list(problem.law.exponents)
         information[exponents, exponents] += 1.0 / (problem.prior_sd * theta[exponents]) ** 2
     scale = np.sqrt(np.maximum(np.diag(information), 1e-280))
-    # a ridge of 1e-10 after scaling caps the error of a direction that the data do not see at all
+    # a ridge of 1e-10 after scaling caps the variance of a direction that the data do not see at all
     scaled = information / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
-    return np.sqrt(np.maximum(np.diag(np.linalg.inv(scaled)), 0.0)) / scale
+    return np.clip(np.linalg.inv(scaled) / np.outer(scale, scale), -1e12, 1e12)
 
 
 def _certificate(minima: Minima, best: int) -> Certificate:
@@ -163,5 +174,5 @@ def _certificate(minima: Minima, best: int) -> Certificate:
         agreeing=int(same.sum()),
         gradient=float(minima.gradient[best]),
         iterations=int(minima.iterations[best]),
-        runner_up=float(others.min() / cost - 1) if len(others) else None,
+        runner_up=float(others.min() / cost - 1) if len(others) and cost > 0 else None,
     )

@@ -21,10 +21,19 @@ IndexArray: TypeAlias = NDArray[np.intp]
 
 MAX_ITERATIONS = 300
 TOLERANCE = 1e-11
-"""Relative decrease of the objective below which an undamped step ends the search."""
+"""Relative decrease of the objective that an undamped step must promise for the search to go on."""
+
+NEGLIGIBLE = 1e-20
+"""The same in absolute terms: residuals of 1e-10 in ln L are exact for every purpose."""
+
+UNDAMPED, MOST_DAMPED = 1e-2, 1e9
+"""Damping up to which a step counts as a Newton step, and at which no step can help any more."""
 
 ANNEALING = (1e-1, 1e-2)
 """Huber deltas solved before the one asked for: wide ones have few local minima (DESIGN 5.1)."""
+
+ANNEALING_ITERATIONS = 30
+"""Steps spent on each of them: they need to come near, not to converge."""
 
 VANISHED = 14.0
 """A term e^14 times smaller than the smallest loss is zero for every purpose; its coefficient stops there."""
@@ -90,7 +99,14 @@ class Minima:
     iterations: Array
 
 
-def minimise(problem: Problem, start: Array, weight: Array) -> Minima:
+def minimise(
+    problem: Problem,
+    start: Array,
+    weight: Array,
+    *,
+    max_iterations: int = MAX_ITERATIONS,
+    tolerance: float = TOLERANCE,
+) -> Minima:
     """Search from `start` (R, P), with weights (R, n) or (1, n) on the points.
 
     Each step solves (H + lambda diag M) p = -g with H the curvature of the objective and M its majorant;
@@ -99,11 +115,11 @@ def minimise(problem: Problem, start: Array, weight: Array) -> Minima:
     lower, upper = problem.bounds
     theta = np.clip(start, lower, upper)
     runs, size = theta.shape
-    diagonal = np.arange(size)
+    diagonal = np.arange(size, dtype=np.intp)
     damping, cost = np.full(runs, 1e-3), np.full(runs, np.inf)
     gradient_size, iterations = np.full(runs, np.inf), np.zeros(runs)
     converged, open_ = np.zeros(runs, bool), np.ones(runs, bool)
-    for _ in range(MAX_ITERATIONS):
+    for _ in range(max_iterations):
         rows = np.flatnonzero(open_)
         if not len(rows):
             break
@@ -132,17 +148,17 @@ def minimise(problem: Problem, start: Array, weight: Array) -> Minima:
         trial = problem.objective.cost(value - problem.y, np.broadcast_to(w, value.shape))
         trial = trial + problem.penalty(there, rows)[0]
         better = trial <= cost[rows]
-        gain = cost[rows] - trial
         theta[rows[better]] = there[better]
         iterations[rows] += 1
-        exact = cost[rows] <= 1e-26
-        settled = better & (damping[rows] <= 1e-2) & (gain <= TOLERANCE * cost[rows])
-        # at the resolution of the arithmetic no step can help any more
-        stuck = ~better & (damping[rows] >= 1e6)
-        converged[rows] = exact | settled | (stuck & (-(g * step).sum(1) <= TOLERANCE * cost[rows]))
-        open_[rows] = ~(exact | settled | stuck)
+        # what the step promises, not what it delivers: near the optimum the delivery is rounding
+        promise = -0.5 * (g * step).sum(1)
+        small = promise <= tolerance * cost[rows] + NEGLIGIBLE
+        settled = small & (damping[rows] <= UNDAMPED)
+        stuck = ~better & (damping[rows] >= MOST_DAMPED)
+        converged[rows] = settled | (stuck & small)
+        open_[rows] = ~(settled | stuck)
         cost[rows[better]] = trial[better]
-        damping[rows] = np.clip(np.where(better, damping[rows] / 5.0, damping[rows] * 8.0), 1e-9, 1e9)
+        damping[rows] = np.clip(np.where(better, damping[rows] / 5.0, damping[rows] * 8.0), 1e-9, MOST_DAMPED)
     return Minima(theta, cost, gradient_size, converged, iterations)
 
 
@@ -151,5 +167,5 @@ def anneal(problem: Problem, start: Array, weight: Array) -> Minima:
     for delta in ANNEALING:
         if delta > problem.objective.delta:
             wide = replace(problem, objective=LogHuber(delta))
-            start = minimise(wide, start, weight).theta
+            start = minimise(wide, start, weight, max_iterations=ANNEALING_ITERATIONS).theta
     return minimise(problem, start, weight)

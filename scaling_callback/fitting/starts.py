@@ -32,7 +32,8 @@ def variable_projection(law: Law, x: Array, y: Array, weight: Array) -> Array:
     # least squares on relative residuals: the linear stand-in for residuals of the logarithm
     design = law.basis(exponents, x) / np.exp(y)[None, :, None] * np.sqrt(weight)[None, :, None]
     goal = np.sqrt(weight)
-    coefficients, cost = _nonnegative_least_squares(design, goal)
+    with np.errstate(all="ignore"):  # far from its centre a steep term may overflow: that place is then no start
+        coefficients, cost = _nonnegative_least_squares(design, goal)
     floor = ABSENT * np.exp(y.mean())
     theta = np.concatenate([np.log(np.maximum(coefficients, floor)), exponents], axis=1)
 
@@ -55,16 +56,18 @@ def _nonnegative_least_squares(design: Array, goal: Array) -> tuple[Array, Array
     moment = design.transpose(0, 2, 1) @ goal
     groups, columns = moment.shape
     best = np.zeros((groups, columns))
-    cost = np.full(groups, float(goal @ goal))
-    for subset in (c for r in range(1, columns + 1) for c in combinations(range(columns), r)):
-        pick = np.array(subset)
-        part = gram[:, pick[:, None], pick]
-        # columns may coincide (one size, one horizon): a ridge far below rounding picks one of the solutions
-        ridge = 1e-12 * np.trace(part, axis1=1, axis2=2)[:, None, None] * np.eye(len(pick)) + 1e-280 * np.eye(len(pick))
-        solution = np.linalg.solve(part + ridge, moment[:, pick, None])[..., 0]
-        value = goal @ goal - 2 * (solution * moment[:, pick]).sum(1)
-        value = value + np.einsum("gi,gij,gj->g", solution, part, solution)
-        improves = (solution > 0).all(1) & (value < cost)
+    scale = float(goal @ goal)
+    cost = np.full(groups, scale)
+    # larger subsets first: where columns coincide (one size, one horizon) the loss is shared between the terms
+    for subset in (c for r in range(columns, 0, -1) for c in combinations(range(columns), r)):
+        pick = np.array(subset, dtype=np.intp)
+        part: Array = gram[:, pick[:, None], pick]
+        # a ridge far below the data picks the even split among coinciding columns
+        ridge: Array = 1e-12 * np.einsum("gii->g", part)[:, None, None] + 1e-280
+        solution: Array = np.linalg.solve(part + ridge * np.eye(len(pick)), moment[:, pick, None])[..., 0]
+        value: Array = scale - 2 * np.einsum("gi,gi->g", solution, moment[:, pick])
+        value += np.einsum("gi,gij,gj->g", solution, part, solution)
+        improves = (solution > 0).all(1) & (value < cost - 1e-9 * scale)
         cost[improves] = value[improves]
         best[improves] = 0.0
         best[np.ix_(improves, pick)] = solution[improves]

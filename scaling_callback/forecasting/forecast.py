@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit
@@ -90,8 +89,9 @@ def forecast_target(
 def widening(fit: Fit) -> float:
     """How much wider than the bootstrap an interval from n independent runs must be.
 
-    A bootstrap of n runs and p parameters underestimates variance by (n - p) / n and has normal, not
-    Student tails: sqrt(n / (n - p)) * t_95(n - p) / z_95. It tends to 1 with the number of runs.
+    A bootstrap of n runs and p parameters underestimates variance by (n - p) / n: sqrt(n / (n - p)). Where p is
+    more than half of n, replicates with fewer different runs than parameters already spread over everything
+    that the data allow, and the factor stays at sqrt(2).
 
     Example:
         >>> import numpy as np
@@ -99,12 +99,11 @@ def widening(fit: Fit) -> float:
         >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
         >>> found = fit(Points.of(N.ravel(), D.ravel(), (1.8 + 480 / N**0.35 + 2100 / D**0.37).ravel()))
         >>> round(widening(found), 2)
-        1.51
+        1.31
     """
     clusters = fit.points.n_clusters
     used = len(fit.theta) - (PRIOR_DEGREES if fit.prior else 0)
-    freedom = max(clusters - used, 1)
-    return float(np.sqrt(clusters / freedom) * stats.t.ppf(0.95, freedom) / stats.norm.ppf(0.95))
+    return float(np.sqrt(clusters / max(clusters - used, clusters / 2)))
 
 
 def resolve_target(fit: Fit, target: Target) -> tuple[float, float]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from scaling_callback.errors import NotEnoughData
-from scaling_callback.fitting import MIN_RUNS, Points, fit
+from scaling_callback.fitting import Fit, Points, fit
 from scaling_callback.forecasting.forecast import forecast_target
 from scaling_callback.records import IssuedForecast, Run, Target, same_horizon
 
-MAX_REFITS = 8
-"""Points of the ladder's past at which the record refits; more would cost without teaching more."""
+PLACES = tuple(sorted({3 * 2**k for k in range(12)} | {2 ** (k + 2) for k in range(12)}))
+"""Numbers of finished runs after which the record refits: 3, 4, 6, 8, 12, 16, 24, ... They do not depend on how
+many runs there are by now, so a new run leaves the earlier refits as they were (and in the cache)."""
 
 REPLICATES = 100
 
@@ -85,39 +88,42 @@ def score_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast]) -> Track
 def backtest(runs: Sequence[Run], *, law: str, level: float, seed: int) -> TrackRecord:
     """What the forecaster would have said of each run from the finals of smaller ones.
 
-    Runs are taken by increasing planned compute. After 3, and at up to 8 places from there on, the law is
-    fitted to the finals so far and scored on the next runs up to the following place. It is a function of the finals
+    Runs are taken by increasing planned compute. At certain numbers of finished runs (`PLACES`) the law is fitted
+    to the finals so far and scored on the runs up to the next such number. It is a function of the finals
     alone, so a table, an imported ladder and a live one get the same record.
     """
     finished = [run for run in runs if run.final is not None and not run.card.held_out]
     ordered = sorted(finished, key=lambda run: (run.planned_flops or 0.0, run.name))
-    key = tuple(
-        (run.name, run.cluster, run.params, run.final.tokens, run.final.loss)
-        for run in ordered
-        if run.final is not None
+    finals = tuple(
+        _Final(run.name, run.cluster, run.params, run.final.tokens, run.final.loss) for run in ordered if run.final
     )
-    return _backtest(key, law, level, seed)
-
-
-@lru_cache(maxsize=64)
-def _backtest(
-    finals: tuple[tuple[str, str, float, float, float], ...], law: str, level: float, seed: int
-) -> TrackRecord:
-    places = sorted({int(p) for p in np.geomspace(MIN_RUNS, max(len(finals), MIN_RUNS), MAX_REFITS + 1).round()})
     scores: list[Score] = []
-    for begin, end in zip(places, places[1:], strict=False):
-        _, clusters, params, tokens, losses = zip(*finals[:begin], strict=True)
-        try:
-            fitted = fit(
-                Points.of(params, tokens, losses, cluster=clusters),
-                law=law,
-                prior=True,
-                replicates=REPLICATES,
-                seed=seed,
-            )
-        except NotEnoughData:  # branches of one or two trunks are not three independent runs
+    for begin, end in pairwise(PLACES):
+        if begin >= len(finals):
+            break
+        fitted = _fit_prefix(finals[:begin], law, seed)
+        if fitted is None:
             continue
-        for name, _, n, d, loss in finals[begin:end]:
-            made = forecast_target(fitted, Target(params=n, tokens=d), level=level, seed=seed)
-            scores.append(Score(name, made.median, made.lower, made.upper, loss))
+        for final in finals[begin:end]:
+            made = forecast_target(fitted, Target(params=final.params, tokens=final.tokens), level=level, seed=seed)
+            scores.append(Score(final.run, made.median, made.lower, made.upper, final.loss))
     return TrackRecord(tuple(scores))
+
+
+class _Final(NamedTuple):
+    run: str
+    cluster: str
+    params: float
+    tokens: float
+    loss: float
+
+
+@lru_cache(maxsize=256)
+def _fit_prefix(finals: tuple[_Final, ...], law: str, seed: int) -> Fit | None:
+    """The fit that the record would have made then; `None` where there was too little to fit."""
+    _, clusters, params, tokens, losses = zip(*finals, strict=True)
+    points = Points.of(params, tokens, losses, cluster=clusters)
+    try:
+        return fit(points, law=law, prior=True, replicates=REPLICATES, seed=seed)
+    except NotEnoughData:  # branches of one or two trunks are not three independent runs
+        return None

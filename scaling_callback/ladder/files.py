@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
@@ -13,18 +14,41 @@ from scaling_callback.errors import InputError
 
 
 class Filesystem(Protocol):
-    """What the store asks of an fsspec filesystem."""
+    """What the store asks of an fsspec filesystem; fsspec documents each method."""
 
     protocol: str | tuple[str, ...]
 
-    def find(self, path: str, *, detail: bool) -> dict[str, dict[str, Any]]: ...
-    def cat_file(self, path: str) -> bytes: ...
-    def pipe_file(self, path: str, value: bytes) -> None: ...
-    def makedirs(self, path: str, exist_ok: bool = False) -> None: ...
-    def rm_file(self, path: str) -> None: ...
-    def exists(self, path: str) -> bool: ...
-    def isdir(self, path: str) -> bool: ...
-    def invalidate_cache(self, path: str | None = None) -> None: ...
+    def find(self, path: str, *, detail: bool) -> dict[str, dict[str, Any]]:
+        """Every file below `path`, with its size."""
+        ...
+
+    def cat_file(self, path: str) -> bytes:
+        """The content of a file."""
+        ...
+
+    def pipe_file(self, path: str, value: bytes) -> None:
+        """Write a whole file."""
+        ...
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Make a folder and those above it."""
+        ...
+
+    def rm_file(self, path: str) -> None:
+        """Delete a file."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder."""
+        ...
+
+    def isdir(self, path: str) -> bool:
+        """Whether there is a folder."""
+        ...
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Forget what was listed."""
+        ...
 
 
 def open_filesystem(location: str) -> tuple[Filesystem, str]:
@@ -42,7 +66,22 @@ def open_filesystem(location: str) -> tuple[Filesystem, str]:
 
 
 def is_local(fs: Filesystem) -> bool:
+    """Whether it is this machine's own filesystem, where a name can be claimed and a file renamed."""
     return "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+
+
+def claim(fs: Filesystem, folder: str, card: str) -> bool:
+    """Whether this process is the first to take `folder`: exclusive where the filesystem allows it."""
+    if not is_local(fs):
+        fs.invalidate_cache()
+        return not fs.exists(card)
+    try:
+        path = Path(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def write(fs: Filesystem, path: str, content: Mapping[str, Any]) -> None:
@@ -51,9 +90,9 @@ def write(fs: Filesystem, path: str, content: Mapping[str, Any]) -> None:
     if not is_local(fs):
         fs.pipe_file(path, data)
         return
-    beside = f"{path}.{os.getpid()}.tmp"
-    with open(beside, "wb") as file:
+    beside = Path(f"{path}.{os.getpid()}.tmp")
+    with beside.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(beside, path)
+    beside.replace(path)

@@ -106,34 +106,47 @@ def check(name: str, content: Any) -> None:
     if not isinstance(content, dict):
         raise ValueError("it holds no JSON object")
     record = cast("dict[str, Any]", content)
-    if not isinstance(record.get("schema"), int) or record["schema"] > SCHEMA_VERSION:
-        raise ValueError(f"schema {record.get('schema')!r} is not one up to {SCHEMA_VERSION}; update scaling-callback")
+    schema = record.get("schema")
+    if not isinstance(schema, int) or schema > SCHEMA_VERSION:
+        raise ValueError(f"schema {schema!r} is not one up to {SCHEMA_VERSION}; update scaling-callback")
     if name.endswith(CARD):
         _check_card(record)
-    elif "forecasts-" in name:
+        return
+    try:
         for part in record["parts"]:
-            for row in part["rows"]:
-                IssuedForecast(**row)
-                if not all(_is_count(row[k]) for k in ("params", "tokens", "median")):
-                    raise ValueError("a forecast holds a value that is not a positive number")
-    else:
-        for part in record["parts"]:
-            lengths = {len(part["columns"][column]) for column in COLUMNS}
-            if len(lengths) > 1:
-                raise ValueError("its columns differ in length")
-            if not all(_is_count(tokens) for tokens in part["columns"]["tokens"]):
-                raise ValueError("it holds tokens that are not a positive count")
-            for column in COLUMNS:
-                for value in part["columns"][column]:
-                    _read_value(column, value)
-            float(part["resumed_after"] or 0)
+            if "rows" in part:
+                _check_forecasts(part["rows"])
+            else:
+                _check_observations(part)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"it is no segment: {type(error).__name__} {error}") from None
+
+
+def _check_forecasts(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        IssuedForecast(**row)
+        if not all(is_count(row[k]) for k in ("params", "tokens", "median")):
+            raise ValueError("a forecast holds a value that is not a positive number")
+
+
+def _check_observations(part: Mapping[str, Any]) -> None:
+    columns = part["columns"]
+    if len({len(columns[name]) for name in COLUMNS}) > 1:
+        raise ValueError("its columns differ in length")
+    if not all(is_count(tokens) for tokens in columns["tokens"]):
+        raise ValueError("it holds tokens that are not a positive count")
+    for name in COLUMNS:
+        for value in columns[name]:
+            _read_value(name, value)
+    float(part["resumed_after"] or 0)
+    bool(part["completed"])
 
 
 def _check_card(record: Mapping[str, Any]) -> None:
-    if not isinstance(record.get("name"), str) or not _is_count(record.get("params")):
+    if not isinstance(record.get("name"), str) or not is_count(record.get("params")):
         raise ValueError("a card needs a name and a positive count `params`")
     for key in ("horizon", "peak_lr", "batch_tokens", "flops_per_token"):
-        if record.get(key) is not None and not _is_count(record[key]):
+        if record.get(key) is not None and not is_count(record[key]):
             raise ValueError(f"{key} is {record[key]!r}; it must be a positive number")
     for key in ("schedule", "seed", "parent", "loss_kind"):
         if record.get(key) is not None and not isinstance(record[key], str):
@@ -141,11 +154,12 @@ def _check_card(record: Mapping[str, Any]) -> None:
     for key in ("sizes", "recipe", "extra"):
         if not isinstance(record.get(key, {}), dict):
             raise ValueError(f"{key} is not a mapping")
-    if not all(_is_count(size) for size in record.get("sizes", {}).values()):
+    if not all(is_count(size) for size in record.get("sizes", {}).values()):
         raise ValueError("sizes hold a value that is not a positive number")
 
 
-def _is_count(value: Any) -> bool:
+def is_count(value: Any) -> bool:
+    """Whether a value from a file is a positive, finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
 
 
@@ -163,4 +177,9 @@ def plain(value: Any) -> Any:
 
 
 def refuse_constant(name: str) -> Any:
+    """For `json.loads`: NaN and Infinity are not JSON.
+
+    Raises:
+        ValueError: Always.
+    """
     raise ValueError(f"{name} is not JSON")

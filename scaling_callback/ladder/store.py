@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from scaling_callback.errors import InputError, LadderWarning
-from scaling_callback.ladder.files import is_local, open_filesystem, write
+from scaling_callback.ladder.files import claim, open_filesystem, write
 from scaling_callback.ladder.format import CARD, Segment, assemble, check, read_card, refuse_constant, safe_name
 from scaling_callback.ladder.writer import RunWriter
 from scaling_callback.records import SCHEMA_VERSION, IssuedForecast, Run, RunCard
@@ -56,7 +56,7 @@ class Ladder:
         A name that is taken gets a number, unless the run is resumed: then its numbering goes on.
         """
         chosen, number = card.name, 1
-        while not resume and not self._claim(self._folder(chosen)):
+        while not resume and not claim(self._fs, self._folder(chosen), f"{self._folder(chosen)}/{CARD}"):
             number += 1
             chosen = f"{card.name}-{number}"
         folder = self._folder(chosen)
@@ -89,18 +89,6 @@ class Ladder:
             for part in self._parts(files, "forecasts"):
                 found += [IssuedForecast(**row) for row in part["rows"]]
         return tuple(found)
-
-    def _claim(self, folder: str) -> bool:
-        """Whether this process is the first to take `folder`: exclusive where the filesystem allows it."""
-        if is_local(self._fs):
-            try:
-                os.makedirs(self._root, exist_ok=True)
-                os.mkdir(folder)
-            except FileExistsError:
-                return False
-            return True
-        self._fs.invalidate_cache()
-        return not self._fs.exists(f"{folder}/{CARD}")
 
     def _folder(self, name: str) -> str:
         return f"{self._root}/{safe_name(name)}"
@@ -156,7 +144,7 @@ class Ladder:
             check(name, content)
         except FileNotFoundError:
             return None  # merged by its writer since the folder was listed; the next listing has the merged file
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self._warn(path, f"{self.location}: {name} is damaged and was skipped ({_one_line(error)})")
             return None
         self._files[path] = content

@@ -71,9 +71,9 @@ def _parts(batch: Any) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
 
 
 def _attributes(batch: Any) -> dict[str, Any]:
-    if hasattr(batch, "_asdict"):
-        return batch._asdict()
-    return dict(vars(batch)) if hasattr(batch, "__dict__") else {}
+    if hasattr(batch, "_asdict"):  # a named tuple
+        return cast("dict[str, Any]", batch._asdict())
+    return dict(cast("dict[str, Any]", getattr(batch, "__dict__", {})))
 
 
 def _tensors(values: Iterable[Any]) -> list[Tensor]:

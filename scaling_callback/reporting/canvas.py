@@ -14,7 +14,7 @@ from scaling_callback.errors import MissingDependency
 from scaling_callback.records import Array
 from scaling_callback.reporting.svg import INK, finish_svg, pick_colour
 
-WIDTH = 6.1
+WIDTH = 5.5
 """Inches of 72 units: about the width of a phone's screen, so that text stays readable there."""
 
 DASHES: Mapping[str, Any] = {"solid": "-", "dashed": (0, (4, 1.6)), "dotted": (0, (1.2, 1.4))}
@@ -25,8 +25,8 @@ STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be selected, read aloud, and takes the page's font
     "svg.hashsalt": "scaling-callback",
     "font.family": "DejaVu Sans",
-    "font.size": 10.5,
-    "axes.labelsize": 10.5,
+    "font.size": 10,
+    "axes.labelsize": 10,
     "axes.linewidth": 0.7,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -36,14 +36,14 @@ STYLE: Mapping[str, Any] = {
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
+    "xtick.labelsize": 9.6,
+    "ytick.labelsize": 9.6,
     "grid.color": pick_colour("grid"),
     "grid.linewidth": 0.7,
     "legend.frameon": False,
-    "legend.fontsize": 10,
-    "legend.handlelength": 2.0,
-    "legend.columnspacing": 1.6,
+    "legend.fontsize": 9.6,
+    "legend.handlelength": 1.7,
+    "legend.columnspacing": 1.2,
     "legend.borderaxespad": 0.2,
 }
 
@@ -115,7 +115,7 @@ class Canvas:
         grid: bool = True,
     ) -> None:
         """Scale, label, limits and the words of the ticks of one axis."""
-        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
         which = self._axes.xaxis if axis == "x" else self._axes.yaxis
         if log:
@@ -123,11 +123,15 @@ class Canvas:
         if limits is not None:
             (self._axes.set_xlim if axis == "x" else self._axes.set_ylim)(*limits)
         low, high = which.get_view_interval()
-        if log and high > 20 * low:
+        if log and high > 60 * low:
             which.set_major_locator(LogLocator(numticks=7))
-        else:  # less than about a decade: round numbers, although the scale is logarithmic
-            which.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
+        elif log and high > (3 if axis == "x" else 8) * low:
+            which.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        else:  # so little of a decade is shown that evenly spaced numbers are the rounder ones
+            most = 4 if log and axis == "x" else 7
+            which.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
             which.set_minor_locator(NullLocator())
+        which.set_minor_formatter(NullFormatter())
         which.set_major_formatter(FuncFormatter(_Formatter(write)))
         self._axes.set(**{f"{axis}label": label})
         if grid:

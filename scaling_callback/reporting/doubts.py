@@ -11,6 +11,9 @@ from scaling_callback.snapshot import Snapshot
 SHOWN_NAMES = 3
 """Runs that a sentence names before it counts the others."""
 
+NAME_LENGTH = 40
+"""Longer names are cut off in a sentence; tables hold them whole."""
+
 MIN_SCORES = 5
 """Fewer scores than this say nothing about the coverage of intervals."""
 
@@ -56,8 +59,14 @@ def _gather_notes(snapshot: Snapshot) -> dict[str, str]:
     found: dict[str, str] = {}
     for index, (note, names) in enumerate(runs.items(), start=1):
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-        found[f"note_{index}"] = f"{note} ({', '.join(names[:SHOWN_NAMES])}{more})"
+        found[f"note_{index}"] = f"{note} ({', '.join(map(_quote_name, names[:SHOWN_NAMES]))}{more})"
     return found
+
+
+def _quote_name(name: str) -> str:
+    """A run's name, short, and isolated so that right-to-left marks in it do not turn the sentence around."""
+    short = name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return f"\N{FIRST STRONG ISOLATE}{short}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def _end_sentence(text: str) -> str:

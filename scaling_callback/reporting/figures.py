@@ -47,8 +47,8 @@ LABELLED_ROWS = 32
 LAW_WORDS = {"frontier": "law, compute-optimal split", "ladder": "law, the ladder's own split", "size": "law"}
 LAW_CAPTIONS = {
     "frontier": "The law is drawn along its compute-optimal split of N and D, dashed beyond the evidence.",
-    "ladder": "The law is drawn along the ladder's own mean split of N and D, since no optimal one is identified; "
-    "dashed beyond the evidence.",
+    "ladder": "The law is drawn along the ladder's own mean split of N and D, since no optimal one is identified, and "
+    "from the end of the evidence dashed to the target.",
     "size": "",
 }
 
@@ -91,7 +91,7 @@ def draw_compute(snapshot: Snapshot) -> Figure | None:
     alt = f"Loss against compute on logarithmic axes for {len(runs)} runs, {finals} of them finished"
     if target is not None:
         alt += f"; the target at {format_power(target.compute)} FLOPs is forecast at {format_loss(target.loss)}"
-    with open_canvas("compute", 4.5, alt) as canvas:
+    with open_canvas("compute", 4.3, alt) as canvas:
         for run in runs:
             if run.role == "held out":
                 canvas.line(run.compute, run.loss, pick_colour("held"), width=1.0, dash="dotted")
@@ -121,10 +121,11 @@ def draw_tokens(snapshot: Snapshot) -> Figure | None:
     if not any(len(run.tokens) for run in runs):
         return None
     alt = f"Loss against training tokens on logarithmic axes for {len(sizes)} model size(s)"
-    with open_canvas("tokens", 4.5, alt) as canvas:
+    with open_canvas("tokens", 4.3, alt) as canvas:
         for run in runs:
             canvas.line(run.tokens, run.loss, pick_size_colour(run.size, len(sizes)), width=0.7, alpha=0.5)
-        for law in laws:
+        named = _pick_legend_ranks(len(sizes))
+        for law in (law for law in laws if law.size < 0 or law.size in named):
             colour = pick_colour("target") if law.size < 0 else pick_size_colour(law.size, len(sizes))
             canvas.line(law.tokens, law.loss, colour, dash="dashed" if law.size < 0 else "solid")
         if target is not None:
@@ -136,7 +137,8 @@ def draw_tokens(snapshot: Snapshot) -> Figure | None:
         canvas.set_axis("x", "training tokens D", format_tick, log=True, limits=frame_counts(ends, last, 3.0))
         canvas.set_axis("y", "loss", format_tick, log=True, limits=frame_losses(runs, None, target))
         canvas.add_legend(4)
-    words = "Heavy lines are the fitted law, one for each size" if laws else "No law is fitted yet"
+    every = "each size" if len(sizes) <= LEGEND_SIZES else "each size in the legend"
+    words = f"Heavy lines are the fitted law, one for {every}" if laws else "No law is fitted yet"
     caption = (
         f"Thin lines are training curves, marks are finals, hollow where the fit does not use them. "
         f"{words}{', dashed for the target' if laws and target else ''}.{_explain_legend(sizes)}"
@@ -151,6 +153,7 @@ def draw_record(snapshot: Snapshot) -> Figure | None:
         return None
     places = place_rows(rows)
     height = len(set(places))
+    labelled = height <= LABELLED_ROWS
     looks = {
         "recomputed": ("o", "final", "recomputed from the runs before it"),
         "live": ("s", "guess", "issued while training"),
@@ -170,12 +173,12 @@ def draw_record(snapshot: Snapshot) -> Figure | None:
         label = "forecast above or below the measured loss"
         canvas.set_axis("x", label, format_tick_percent, limits=(-limit, limit))
         names = {place: _name_row(row) for row, place in zip(rows, places, strict=True)}
-        labelled = height <= LABELLED_ROWS
         canvas.set_rows(names if labelled else {}, height - 1, "" if labelled else "runs, by compute")
         canvas.add_legend(1)
+    level = format_level(snapshot.config.level)
     caption = (
-        f"One row a run (N on D tokens), the most compute on top. Bars are {format_level(snapshot.config.level)} "
-        "intervals, cut off at the edge: that share of them should cross zero."
+        f"One row a run{', N on D tokens' if labelled else ''}, the most compute on top. "
+        f"Bars are {level} intervals, cut off at the edge: that share of them should cross zero."
     )
     return Figure("record", "Forecasts against what was then measured", caption, alt, canvas.svg)
 
@@ -207,7 +210,8 @@ def draw_residuals(snapshot: Snapshot) -> Figure | None:
         canvas.add_legend(5)
     caption = (
         f"The band is the scatter of the evidence around the law, {format_percent(noise)} either way. Hollow marks are "
-        f"finals that the fit did not use. A trend means that the law does not bend as the losses do.{_explain_legend(sizes)}"
+        f"finals that the fit did not use. A trend means that the law does not bend as the losses do."
+        f"{_explain_legend(sizes)}"
     )
     return Figure("residuals", "What the law leaves over", caption, alt, canvas.svg)
 
@@ -217,12 +221,15 @@ def _mark_ends(canvas: Canvas, runs: Sequence[RunSeries]) -> None:
     looks = (
         ("used", "o", "final", "final, used in the fit"),
         ("left out", "o", "out", "final, left out"),
+        ("waiting", "s", "out", "final, nothing fitted yet"),
         ("held out", "D", "held", "final, held out"),
     )
     for role, marker, colour, label in looks:
         ends = [(6.0 * run.params * run.final[0], run.final[1]) for run in runs if run.role == role and run.final]
         x, y = [end[0] for end in ends], [end[1] for end in ends]
-        canvas.marks(x, y, marker, pick_colour(colour), hollow=role == "left out", label=label)
+        # small enough that a held-out final on top of the target leaves it visible
+        size = 4.0 if role == "held out" else 5.2
+        canvas.marks(x, y, marker, pick_colour(colour), hollow=role in ("left out", "waiting"), size=size, label=label)
     guesses = [(6.0 * run.params * run.guess[0], *run.guess[1:]) for run in runs if run.guess]
     for compute, _, lower, upper in guesses:
         canvas.bar((compute, compute), (lower, upper), pick_colour("guess"))
@@ -235,7 +242,7 @@ def _mark_target(canvas: Canvas, x: float, target: TargetMark, level: float) -> 
     label = "target"
     if math.isfinite(target.lower):
         label += f", {format_level(level)} interval"
-    canvas.marks([x], [target.loss], "*", pick_colour("target"), size=9, label=label)
+    canvas.marks([x], [target.loss], "*", pick_colour("target"), size=10, label=label)
 
 
 def _mark_size(canvas: Canvas, runs: Sequence[RunSeries], rank: int, sizes: Sequence[float]) -> None:

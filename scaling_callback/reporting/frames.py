@@ -56,4 +56,4 @@ def limit_errors(rows: Sequence[ErrorRow]) -> float:
     """Half the width of the axis of errors: every error, and most ends of intervals."""
     ends = sorted(max(abs(row.lower), abs(row.upper)) for row in rows if math.isfinite(row.lower))
     typical = ends[int(0.75 * (len(ends) - 1))] if ends else 0.0
-    return 1.12 * max(max(abs(row.error) for row in rows), typical, 0.1)
+    return 1.12 * max(*(abs(row.error) for row in rows), typical, 0.1)

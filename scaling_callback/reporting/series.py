@@ -177,8 +177,8 @@ def mark_target(snapshot: Snapshot) -> TargetMark | None:
 def trace_compute(snapshot: Snapshot) -> LawLine | None:
     """The fitted law against compute, from the smallest evidence to the target.
 
-    Along the compute-optimal split where the allocation is identified. Where it is not, along the ladder's own:
-    ln N as a line in ln C through the evidence.
+    Along the compute-optimal split where the allocation is identified. Where it is not, along the ladder's own
+    (ln N as a line in ln C through the evidence), and from the evidence's end straight to the target.
     """
     fit, target = snapshot.fit, mark_target(snapshot)
     if fit is None:
@@ -194,7 +194,12 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
     else:
         x = np.log(evidence)
         slope = float(np.polyfit(x, np.log(fit.points.params), 1)[0]) if np.ptp(x) > 0 else 0.0
-        params = np.exp(np.log(fit.points.params).mean() + slope * (np.log(compute) - x.mean()))
+        along = np.log(fit.points.params).mean() + slope * (np.log(compute) - x.mean())
+        if target is not None and target.compute > reach:
+            at_reach = np.log(fit.points.params).mean() + slope * (np.log(reach) - x.mean())
+            ends = np.log([reach, target.compute]), [at_reach, np.log(target.params)]
+            along = np.where(compute > reach, np.interp(np.log(compute), *ends), along)
+        params = np.exp(along)
         kind = "ladder"
     tokens = compute / (6.0 * params)
     return LawLine(params, tokens, fit.predict(params, tokens), reach, kind)

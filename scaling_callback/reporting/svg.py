@@ -12,8 +12,30 @@ from html import escape
 INK = "#010203"
 """Drawn in this colour, text and frames take the colour of the page's own text."""
 
-SIZES_LIGHT = "#63cb5f #3aba76 #22a785 #20938c #27808e #2f6c8e #39568c #423f85 #482576 #46085c".split()
-SIZES_DARK = "#32648e #2a768e #24878e #1f998a #24aa83 #3bbb75 #5ec962 #8bd646 #bade28 #ece51b".split()
+SIZES_LIGHT = (
+    "#63cb5f",
+    "#3aba76",
+    "#22a785",
+    "#20938c",
+    "#27808e",
+    "#2f6c8e",
+    "#39568c",
+    "#423f85",
+    "#482576",
+    "#46085c",
+)
+SIZES_DARK = (
+    "#26828e",
+    "#21918c",
+    "#1f9f88",
+    "#26ad81",
+    "#3bbb75",
+    "#58c765",
+    "#7ad151",
+    "#a2da37",
+    "#cae11f",
+    "#f1e51d",
+)
 
 PALETTE: dict[str, tuple[str, str]] = {
     "grid": ("#d8dde3", "#333b44"),

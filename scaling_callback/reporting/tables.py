@@ -16,7 +16,8 @@ from scaling_callback.forecasting import TrackRecord
 from scaling_callback.records import Run, same_horizon
 from scaling_callback.snapshot import Snapshot
 
-Role = Literal["used", "guessed", "held out", "left out"]
+Role = Literal["used", "guessed", "held out", "left out", "waiting"]
+"""What became of a run: `waiting` is evidence as long as there is too little for a fit."""
 
 BASELINES = {
     "best_loss": "best loss among finished runs",
@@ -210,9 +211,11 @@ def _role(snapshot: Snapshot, run: Run) -> tuple[Role, str]:
     evidence = snapshot.evidence
     if run.card.held_out:
         return "held out", "held out to be compared with the forecast"
+    if snapshot.fit is None and run.name in evidence.used:
+        return "waiting", "evidence, but nothing is fitted yet"
     if run.name in evidence.guessed:
         guess = evidence.guessed[run.name]
-        return "guessed", f"its forecast final, from the curves of {guess.templates} finished run(s), at a lower weight"
+        return "guessed", f"its forecast final, from {guess.templates} finished run(s), at a lower weight"
     if run.name in evidence.used:
         return "used", "its checkpoints" if snapshot.config.evidence == "intermediate" else "its final"
     reason = evidence.left_out.get(run.name, "the evidence policy made no point of it")

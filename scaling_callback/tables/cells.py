@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 from scaling_callback.errors import InputError, MissingDependency
 
+REQUIRED = ("run", "params", "tokens", "loss")
 TRUE = {"true", "1", "1.0", "yes"}
 FALSE = {"false", "0", "0.0", "no", ""}
 
@@ -120,7 +122,7 @@ def _csv(name: str, text: str) -> Table:
     for number, row in enumerate(rows):
         if len(row) != len(names):
             raise InputError(
-                f"{name} row {number + 2} has {len(row)} fields, the header has {len(names)}; give each row every column"
+                f"{name} row {number + 2} has {len(row)} fields, the header {len(names)}; give each row every column"
             )
     return Table(name, {n: [row[i] for row in rows] for i, n in enumerate(names)}, first_row=2)
 
@@ -143,13 +145,13 @@ def _json_lines(name: str, text: str) -> Table:
 
 def _parquet(path: Path) -> Table:
     try:
-        import pyarrow
-        from pyarrow import parquet
+        arrow = cast("Any", importlib.import_module("pyarrow"))
+        parquet = cast("Any", importlib.import_module("pyarrow.parquet"))
     except ImportError:
         raise MissingDependency(f"reading {path.name} needs pyarrow: pip install 'scaling-callback[parquet]'") from None
     try:
-        columns = cast("Any", parquet).read_table(path).to_pydict()
-    except (pyarrow.ArrowException, OSError) as error:
+        columns: dict[str, list[object]] = parquet.read_table(path).to_pydict()
+    except (cast("type[Exception]", arrow.ArrowException), OSError) as error:
         raise InputError(f"{path.name} is not a Parquet table ({str(error).splitlines()[0]}); write it again") from None
     return Table(path.name, columns, first_row=1)
 

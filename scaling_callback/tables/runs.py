@@ -6,13 +6,11 @@ import csv
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import cast
 
 from scaling_callback.errors import InputError
 from scaling_callback.records import Curve, Observation, Run, RunCard
-from scaling_callback.tables.cells import FALSE, TRUE, DataFrame, Table, read_cells
+from scaling_callback.tables.cells import FALSE, REQUIRED, TRUE, DataFrame, Table, read_cells
 
-REQUIRED = ("run", "params", "tokens", "loss")
 OPTIONAL_NUMBERS = ("total_tokens", "peak_lr", "batch_tokens", "flops")
 OPTIONAL = ("step", "lr", "schedule", "seed", "loss_kind", "is_final", "parent", "wall_time")
 KNOWN = {*REQUIRED, *OPTIONAL_NUMBERS, *OPTIONAL} - {"params"}
@@ -23,7 +21,7 @@ Selection = Sequence[tuple[str, str]]
 
 
 def read_table(source: str | Path | DataFrame, *, where: Selection = (), params: str = "params") -> tuple[Run, ...]:
-    """The runs in an observation table.
+    r"""The runs in an observation table.
 
     Args:
         source: A CSV, JSON-lines or Parquet file, or a data frame.
@@ -36,7 +34,7 @@ def read_table(source: str | Path | DataFrame, *, where: Selection = (), params:
     Example:
         >>> import tempfile, pathlib
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "ladder.csv"
-        >>> _ = path.write_text("run,params,tokens,loss\\na,1e6,1e8,4.0\\na,1e6,2e8,3.5\\n")
+        >>> _ = path.write_text("run,params,tokens,loss\na,1e6,1e8,4.0\na,1e6,2e8,3.5\n")
         >>> [(run.name, run.params, run.final.loss) for run in read_table(path)]
         [('a', 1000000.0, 3.5)]
     """

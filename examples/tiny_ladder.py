@@ -1,0 +1,348 @@
+"""A real ladder in minutes: byte-level GPTs on the text of Python's own standard library.
+
+Nine small runs share one ladder folder. After each, the callback refits and forecasts a model more than twice
+as large as any of them. Then that model is trained, without its points entering the fit, and the forecast is
+held against what it measured.
+
+    python examples/tiny_ladder.py            # or: make demo
+    python examples/tiny_ladder.py --online   # log to your W&B account instead of a folder
+
+Everything is written below `runs/demo/`: the ladder, the offline W&B folder, `report.html`, `result.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+import sysconfig
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import wandb
+from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, IterableDataset
+
+from scaling_callback import Ladder, ScalingCallback, Target
+from scaling_callback.pipeline import refresh
+from scaling_callback.reporting import render_html
+from scaling_callback.reporting.units import format_count, format_loss, format_percent, format_value
+from scaling_callback.snapshot import Config, Snapshot
+
+CONTEXT, BATCH = 128, 8
+VALIDATION_BATCHES = 64
+VALIDATIONS = 12
+LONG, SHORT = 1020, 516  # steps of 1024 tokens each; multiples of VALIDATIONS, so that the last step is validated
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One run: the shape of its model and how long it trains."""
+
+    width: int
+    depth: int
+    steps: int
+
+
+RUNGS = (
+    Rung(16, 1, SHORT),
+    Rung(16, 1, LONG),
+    Rung(24, 2, SHORT),
+    Rung(24, 2, LONG),
+    Rung(32, 2, SHORT),
+    Rung(32, 2, LONG),
+    Rung(48, 3, SHORT),
+    Rung(48, 3, LONG),
+    Rung(64, 4, LONG),
+)
+HELD_OUT = Rung(96, 4, LONG)
+
+
+class Text(IterableDataset[tuple[Tensor, Tensor]]):
+    """Batches of random windows of `text` (bytes), always the same for one seed."""
+
+    def __init__(self, text: Tensor, batches: int, seed: int) -> None:
+        self.text, self.batches, self.seed = text, batches, seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        generator = torch.Generator().manual_seed(self.seed)
+        offsets = torch.arange(CONTEXT + 1)
+        for _ in range(self.batches):
+            begin = torch.randint(len(self.text) - CONTEXT - 1, (BATCH, 1), generator=generator)
+            window = self.text[begin + offsets].long()
+            yield window[:, :-1], window[:, 1:]
+
+
+class Block(nn.Module):
+    """Pre-norm attention and feed-forward layer."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = max(width // 16, 1)
+        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (batch, context, width) in and out."""
+        batch, context, width = x.shape
+        mixed = self.mix(self.norm_1(x)).view(batch, context, 3, self.heads, width // self.heads)
+        query, key, value = mixed.permute(2, 0, 3, 1, 4)
+        attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.out(attended.transpose(1, 2).reshape(batch, context, width))
+        return x + self.down(functional.gelu(self.up(self.norm_2(x))))
+
+
+class GPT(pl.LightningModule):
+    """A byte-level GPT with tied embeddings; warmup 3%, constant, linear decay over the last 30%."""
+
+    def __init__(self, rung: Rung) -> None:
+        super().__init__()
+        self.rung = rung
+        self.embed, self.place = nn.Embedding(256, rung.width), nn.Embedding(CONTEXT, rung.width)
+        self.blocks = nn.Sequential(*(Block(rung.width) for _ in range(rung.depth)))
+        self.norm = nn.LayerNorm(rung.width)
+        for table in (self.embed, self.place):
+            nn.init.normal_(table.weight, std=0.02)
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Mean cross entropy in nats per byte."""
+        inputs, labels = batch
+        hidden = self.blocks(self.embed(inputs) + self.place.weight[: inputs.shape[1]])
+        logits = self.norm(hidden) @ self.embed.weight.T
+        return functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Log the training loss."""
+        loss = self.loss(batch)
+        self.log("train_loss", loss)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        """Log what the callback monitors."""
+        self.log("val_loss", self.loss(batch))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, its rate falling with width, on a schedule that ends with the run."""
+        optimizer = torch.optim.AdamW(self.parameters(), lr=4e-3 * (24 / self.rung.width) ** 0.7, betas=(0.9, 0.95))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def rate(self, step: int) -> float:
+        """Share of the peak rate at `step`."""
+        progress = step / self.rung.steps
+        return min(1.0, (progress + 1e-3) / 0.03, max(0.0, 1 - progress) / 0.3)
+
+
+class RungBar(TQDMProgressBar):
+    """A progress bar that shows the rung and what the ladder forecasts at the moment."""
+
+    def __init__(self, title: str, callback: ScalingCallback) -> None:
+        super().__init__(refresh_rate=32)
+        self.title, self.callback = title, callback
+
+    def init_train_tqdm(self) -> Any:
+        """Name the bar after the rung."""
+        bar = super().init_train_tqdm()
+        bar.set_description(self.title)  # pyright: ignore[reportUnknownMemberType] - tqdm has no types
+        return bar
+
+    def init_validation_tqdm(self) -> Any:
+        """Validations are short: no bar of their own."""
+        bar = super().init_validation_tqdm()
+        bar.disable = True
+        return bar
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Keep the title; the bar's own is the epoch."""
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description(self.title)  # pyright: ignore[reportUnknownMemberType]
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """The forecast, once there is one."""
+        snapshot = self.callback.snapshot
+        if snapshot is None or snapshot.forecast is None:
+            return {"forecast": "after 3 runs"}
+        made = snapshot.forecast
+        return {"forecast": f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"}
+
+
+def read_text() -> tuple[Tensor, Tensor]:
+    """The standard library's own source as bytes, for training and validation; files are split by their hash."""
+    root = Path(sysconfig.get_paths()["stdlib"])
+    parts: dict[bool, list[bytes]] = {True: [], False: []}
+    for path in sorted(root.rglob("*.py")):
+        inside = path.relative_to(root)
+        if not {"site-packages", "dist-packages", "test", "tests", "idle_test"} & set(inside.parts):
+            held = hashlib.sha256(inside.as_posix().encode()).digest()[0] < 9  # 9 of 256
+            parts[held].append(path.read_bytes())
+    train, held_out = (torch.frombuffer(bytearray(b"".join(parts[held])), dtype=torch.uint8) for held in (False, True))
+    return train, held_out
+
+
+def train(rung: Rung, title: str, callback: ScalingCallback, text: tuple[Tensor, Tensor], options: Options) -> None:
+    """Train one rung with its own Trainer and W&B run."""
+    model = GPT(rung)
+    logger = WandbLogger(
+        project="tiny-ladder",
+        group=f"seed-{options.seed}",
+        name=title,
+        offline=not options.online,
+        save_dir=str(options.output),
+    )
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_steps=rung.steps,
+        val_check_interval=rung.steps // VALIDATIONS,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=logger,
+        callbacks=[callback, RungBar(title, callback)],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    training = Text(text[0], rung.steps, options.seed)
+    validation = Text(text[1], VALIDATION_BATCHES, 0)  # the same windows for every run
+    trainer.fit(model, DataLoader(training, batch_size=None), DataLoader(validation, batch_size=None))
+    wandb.finish()
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    output: Path
+    seed: int
+    online: bool
+    scale: float
+
+
+def main() -> None:
+    """Climb the ladder, forecast, train the held-out rung, compare."""
+    options = parse()
+    began = time.monotonic()
+    prepare(options)
+    text = read_text()
+    held_out = scaled(HELD_OUT, options)
+    target = Target(params=size(held_out), tokens=held_out.steps * BATCH * CONTEXT)
+    ladder = options.output / "ladder"
+    print(f"text: {len(text[0]) / 1e6:.1f} MB to train on, {len(text[1]) / 1e6:.2f} MB held out")
+    print(f"target: {format_count(target.params)} parameters on {format_count(target.tokens)} tokens\n")
+
+    for number, rung in enumerate([*RUNGS, HELD_OUT], start=1):
+        run = scaled(rung, options)
+        last = rung is HELD_OUT
+        title = (
+            f"held out {format_count(size(run))}" if last else f"rung {number}/{len(RUNGS)} {format_count(size(run))}"
+        )
+        callback = ScalingCallback(
+            target=target,
+            ladder=ladder,
+            run=f"{format_count(size(run))}-{run.steps}",
+            schedule="warmup-stable-decay",
+            recipe={"data": "python standard library", "tokenizer": "bytes", "optimizer": "AdamW"},
+            held_out=last,
+            refit_budget=None,  # every observation, so that the same seed shows the same numbers
+        )
+        pl.seed_everything(options.seed, workers=True, verbose=False)
+        train(run, title, callback, text, options)
+
+    store = Ladder(ladder)
+    snapshot = refresh(store.runs(), store.issued(), Config(target=target))
+    conclude(snapshot, options, time.monotonic() - began)
+
+
+def conclude(snapshot: Snapshot, options: Options, seconds: float) -> None:
+    """Print forecast and truth side by side; write the report and the result."""
+    forecast, allocation = snapshot.forecast, snapshot.allocation
+    held_out = next(run for run in snapshot.runs if run.card.held_out)
+    if forecast is None or allocation is None or held_out.final is None:
+        raise SystemExit(f"no forecast: {snapshot.absent}")
+    measured = held_out.final.loss
+    error = forecast.median / measured - 1
+
+    print(f"\n{'':24}{'loss':>8}   {'off by':>7}")
+    print(f"{'forecast':24}{format_loss(forecast.median):>8}   {format_percent(error, signed=True):>7}", end="")
+    print(f"   90% interval {format_loss(forecast.lower)} to {format_loss(forecast.upper)}")
+    print(f"{'measured':24}{format_loss(measured):>8}")
+    for name, loss in forecast.baselines.items():
+        words = {"best_loss": "best loss of the ladder", "most_compute": "run with most compute"}[name]
+        print(f"{words:24}{format_loss(loss):>8}   {format_percent(loss / measured - 1, signed=True):>7}")
+    print(f"\noptimal split of the same budget ({allocation.flops:.2e} FLOPs):")
+    if allocation.identified:
+        ends = allocation.intervals["tokens_per_param"]
+        print(f"  {format_count(allocation.params)} parameters on {format_count(allocation.tokens)} tokens, ", end="")
+        print(f"{format_value(allocation.tokens_per_param)} tokens per parameter, ", end="")
+        print(f"90% interval {format_value(ends[0])} to {format_value(ends[1])}")
+    for reason in allocation.reasons.values():
+        print(f"  cannot be said: {reason}")
+
+    report = options.output / "report.html"
+    report.write_text(render_html(snapshot, title="A tiny ladder"), encoding="utf-8")
+    result = {
+        "forecast": forecast.median,
+        "lower": forecast.lower,
+        "upper": forecast.upper,
+        "measured": measured,
+        "relative_error": error,
+        "baselines": dict(forecast.baselines),
+        "rungs": [{"run": r.name, "params": r.params, "tokens": r.horizon} for r in snapshot.runs if r is not held_out],
+        "seconds": seconds,
+        "seed": options.seed,
+    }
+    (options.output / "result.json").write_text(json.dumps(result, indent=2), encoding="utf-8")
+    print(f"\n{seconds:.0f} seconds; open {report}")
+
+
+def scaled(rung: Rung, options: Options) -> Rung:
+    """The rung with its steps scaled as asked, validated at its last step."""
+    return Rung(rung.width, rung.depth, math.ceil(rung.steps * options.scale / VALIDATIONS) * VALIDATIONS)
+
+
+def size(rung: Rung) -> int:
+    """Parameters of the rung's model."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in GPT(rung).parameters())
+
+
+def prepare(options: Options) -> None:
+    """An empty place for the output, and quiet libraries."""
+    for left in ("ladder", "wandb", "report.html", "result.json"):
+        path = options.output / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    options.output.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("WANDB_SILENT", "true")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    # the loader reads from memory: worker processes would only cost
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # raised inside torch by Lightning's own use of it
+    warnings.filterwarnings("ignore", category=FutureWarning, module="lightning|torch")
+    torch.set_num_threads(min(os.cpu_count() or 1, 2))
+
+
+def parse() -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--online", action="store_true", help="log to W&B's servers instead of a folder")
+    parser.add_argument("--scale", type=float, default=1.0, help="train this share of the steps (for tests)")
+    arguments = parser.parse_args()
+    return Options(arguments.output, arguments.seed, arguments.online, arguments.scale)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What the cards of a ladder say about its recipe, as text: nothing is guessed from anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import metadata
+
+from scaling_callback.records import Run
+from scaling_callback.reporting.units import format_count
+from scaling_callback.snapshot import Snapshot
+
+SHOWN_VALUES = 4
+"""Different values that a sentence lists before it counts the others."""
+
+
+def find_fact(snapshot: Snapshot, *keys: str) -> str | None:
+    """What the runs' recipes, or else their other notes, say under any of `keys`; `None` if nothing.
+
+    Where only some runs say it, the text tells how many.
+    """
+    said: list[str] = []
+    for run in snapshot.runs:
+        known = {**run.card.extra, **run.card.recipe}
+        value = next((known[key] for key in keys if str(known.get(key, "")).strip()), None)
+        if value is not None:
+            said.append(str(value))
+    if not said:
+        return None
+    some = "" if len(said) == len(snapshot.runs) else f" (said of {len(said)} of {len(snapshot.runs)} runs)"
+    return list_values(said) + some
+
+
+def list_values(values: Iterable[str]) -> str:
+    """The different values in their order, the first few by name.
+
+    Example:
+        >>> list_values(["cosine", "wsd", "cosine"])
+        'cosine, wsd'
+    """
+    different = list(dict.fromkeys(values))
+    more = f" and {len(different) - SHOWN_VALUES} more" if len(different) > SHOWN_VALUES else ""
+    return ", ".join(different[:SHOWN_VALUES]) + more
+
+
+def list_counts(values: Iterable[float | None]) -> str:
+    """The different counts, or their number and range where there are many; empty if none is known.
+
+    Example:
+        >>> list_counts([1e7, 3e7, 1e7]), list_counts([1e6 * i for i in range(1, 9)])
+        ('10.0M, 30.0M', '8 values from 1.0M to 8.0M')
+    """
+    known = sorted({value for value in values if value is not None})
+    if len(known) <= SHOWN_VALUES:
+        return ", ".join(format_count(value) for value in known)
+    return f"{len(known)} values from {format_count(known[0])} to {format_count(known[-1])}"
+
+
+def name_loss(snapshot: Snapshot) -> str | None:
+    """What the loss is, as recorded; `None` where no run says it."""
+    kinds = [run.card.loss_kind for run in snapshot.runs if run.card.loss_kind]
+    return list_values(kinds) if kinds else find_fact(snapshot, "metric")
+
+
+def list_horizons(runs: Iterable[Run]) -> list[float]:
+    """The planned tokens of the runs that have a plan, increasing."""
+    return sorted(run.horizon for run in runs if run.horizon is not None)
+
+
+def list_versions(*packages: str) -> str:
+    """The installed versions of these packages; a package that is not installed is left out.
+
+    Example:
+        >>> list_versions("no-such-package")
+        ''
+    """
+    found: list[str] = []
+    for package in packages:
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)

@@ -1,0 +1,168 @@
+"""The answers to the checklist that lie in the fit: its form, its evidence, how it was found, how far it held."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from scaling_callback.fitting import MIN_RUNS, LogHuber, solver, starts
+from scaling_callback.laws import get_law
+from scaling_callback.records import FINAL_PROGRESS
+from scaling_callback.reporting.answers import Answer, ask, leave, no_fit, say
+from scaling_callback.reporting.facts import find_fact, list_versions, name_loss
+from scaling_callback.reporting.tables import held_out_measurement
+from scaling_callback.reporting.units import format_level, format_loss, format_percent, format_value
+from scaling_callback.snapshot import Snapshot
+
+SHOWN_REASONS = 3
+"""Reasons for leaving a run out that a sentence lists before it counts the others."""
+
+
+def say_form(snapshot: Snapshot) -> Answer:
+    """1: the law."""
+    law = get_law(snapshot.config.law)
+    version = list_versions("scaling-callback")
+    return say(f"{law.equation}, the law named {law.name}" + (f" of {version}." if version else "."))
+
+
+def say_variables(snapshot: Snapshot) -> Answer:
+    """2: variables and units."""
+    known = "N: parameters, D: training tokens, C = 6ND: FLOPs, all plain counts."
+    loss = name_loss(snapshot)
+    if loss is None:
+        return ask("Which loss is L, and in which unit (`loss_unit`)?", "metric", known)
+    unit = find_fact(snapshot, "loss_unit") or "nats per token, as no other unit is named"
+    return say(known, f"L: {loss}, in {unit}.")
+
+
+def say_parameters(snapshot: Snapshot) -> Answer:
+    """3: fitted, fixed and tied parameters."""
+    if snapshot.fit is None:
+        return no_fit(snapshot)
+    values = ", ".join(f"{name} = {format_value(value)}" for name, value in snapshot.fit.params.items())
+    prior = " A weak prior on the exponents weighs about one observation." if snapshot.fit.prior else ""
+    return say(f"Fitted: {values}. None is fixed and none is tied.{prior}")
+
+
+def say_source(snapshot: Snapshot) -> Answer:
+    """4: where the form comes from."""
+    return say(f"{get_law(snapshot.config.law).source}.")
+
+
+def say_assumptions(snapshot: Snapshot) -> Answer:
+    """5: assumptions and what the data say to them."""
+    fit = snapshot.fit
+    if fit is None:
+        return no_fit(snapshot)
+    exponents = [fit.law.names[i] for i in fit.law.exponents]
+    found = ", ".join(fit.diagnostics) or "none"
+    return say(
+        f"The terms add up; {' and '.join(exponents)} are free of each other; "
+        "N and D are all it knows: every token counts as new.",
+        f"The evidence scatters by {format_percent(fit.noise)} around the law. Diagnostics raised: {found}.",
+    )
+
+
+def say_checkpoints(snapshot: Snapshot) -> Answer:
+    """18: which checkpoints are evidence."""
+    evidence, policy = snapshot.evidence, snapshot.config.evidence
+    total = sum(len(run.curve) for run in snapshot.runs)
+    if evidence.points is None:
+        return leave(f"None of the {total} observations is evidence yet.")
+    rule = {
+        "intermediate": "every finite observation after the first tenth of its run",
+        "finals": "the final of each finished run",
+        "default": "the final of each finished run, and the forecast final of an unfinished one at a lower weight",
+    }.get(policy, f"as the policy {policy} selects them")
+    return say(
+        f"{rule[:1].upper()}{rule[1:]}: {len(evidence.points)} points of {total} observations.",
+        f"A final is the last flagged observation, else the last one at {format_level(FINAL_PROGRESS)} of the run "
+        "or more. Nothing is smoothed or binned.",
+    )
+
+
+def say_objective(snapshot: Snapshot) -> Answer:
+    """21: the objective."""
+    fit = snapshot.fit
+    if fit is None:
+        return no_fit(snapshot)
+    low, high = float(fit.points.weight.min()), float(fit.points.weight.max())
+    weights = "all weights 1" if low == high == 1.0 else f"weights from {format_value(low)} to {format_value(high)}"
+    prior = " The weak prior on the exponents is added to it." if fit.prior else ""
+    return say(
+        f"Huber loss of ln L with delta {LogHuber().delta:g}, summed over {len(fit.points)} points, {weights}; "
+        f"{fit.objective:.6g} at the optimum.{prior}"
+    )
+
+
+def say_algorithm(snapshot: Snapshot) -> Answer:
+    """22: algorithm and versions."""
+    if snapshot.fit is None:
+        return no_fit(snapshot)
+    annealing = ", ".join(f"{delta:g}" for delta in (*solver.ANNEALING, LogHuber().delta))
+    return say(
+        f"Levenberg-Marquardt with the analytic Jacobian, delta annealed through {annealing}.",
+        f"{list_versions('scaling-callback', 'numpy', 'scipy')}.",
+    )
+
+
+def say_tolerances(snapshot: Snapshot) -> Answer:
+    """23: tolerances and iterations."""
+    fit = snapshot.fit
+    if fit is None:
+        return no_fit(snapshot)
+    return say(
+        f"A search ends when a step lowers the objective by less than {solver.TOLERANCE:g} of it, at the latest after "
+        f"{solver.MAX_ITERATIONS} steps; the winner took {fit.certificate.iterations}. "
+        f"Largest gradient component there: {fit.certificate.gradient:.2g}."
+    )
+
+
+def say_starts(snapshot: Snapshot) -> Answer:
+    """24: starts, winner, basins."""
+    if snapshot.fit is None:
+        return no_fit(snapshot)
+    made = snapshot.fit.certificate
+    other = "" if made.runner_up is None else f" The next basin is {format_percent(made.runner_up)} above it."
+    return say(
+        f"{made.starts} searches from variable projection on a grid of {len(starts.GRID)} values for each exponent; "
+        f"{made.agreeing} ended at the winner.{other}"
+    )
+
+
+def say_left_out(snapshot: Snapshot) -> Answer:
+    """25: points left out."""
+    left = snapshot.evidence.left_out
+    if not snapshot.runs:
+        return leave("There is no run.")
+    counts = Counter(left.values())
+    parts = [f"{count} run(s): {reason}" for reason, count in counts.most_common(SHOWN_REASONS)]
+    if len(counts) > SHOWN_REASONS:
+        parts.append(f"{len(counts) - SHOWN_REASONS} more reasons, in the table of runs")
+    best = " Of runs that share size and horizon only the best was looked at." if snapshot.config.runs == "best" else ""
+    return say(
+        f"{'; '.join(parts)}." if left else "No run is left out.",
+        f"Runs that never reached the tool are not known to it.{best}",
+    )
+
+
+def say_correctness(snapshot: Snapshot) -> Answer:
+    """26: held-out extrapolation, interval, goodness of fit."""
+    fit, forecast, record = snapshot.fit, snapshot.forecast, snapshot.record
+    if fit is None:
+        return no_fit(snapshot)
+    if record.are is None or record.coverage is None:
+        return leave(f"No forecast has been checked: fewer than {MIN_RUNS + 1} finished runs.")
+    held_share = f"{format_level(record.coverage)} of their {format_level(snapshot.config.level)} intervals held it"
+    off = f"off by {format_percent(record.are)} of the loss on average"
+    sentences = [
+        f"{len(record.scores)} forecasts from smaller runs were {off}; {held_share}.",
+        f"Scatter around the law: {format_percent(fit.noise)}.",
+    ]
+    if forecast is not None:
+        sentences.append(f"Interval of the target: {format_loss(forecast.lower)} to {format_loss(forecast.upper)}.")
+    held = held_out_measurement(snapshot)
+    if held is not None:
+        sentences.append(
+            f"A held-out run measured it: the forecast is off by {format_percent(held.error, signed=True)}."
+        )
+    return say(*sentences)
