@@ -1,6 +1,6 @@
 """A real ladder in minutes: byte-level GPTs on the text of Python's own standard library.
 
-Nine small runs share one ladder folder. After each, the callback refits and forecasts a model more than twice
+Ten small runs share one ladder folder. After each, the callback refits and forecasts a model more than twice
 as large as any of them. Then that model is trained, without its points entering the fit, and the forecast is
 held against what it measured.
 
@@ -31,6 +31,7 @@ import lightning.pytorch as pl
 import torch
 import wandb
 from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor, nn
 from torch.nn import functional
@@ -43,7 +44,7 @@ from scaling_callback.reporting.units import format_count, format_loss, format_p
 from scaling_callback.snapshot import Config, Snapshot
 
 CONTEXT, BATCH = 128, 8
-VALIDATION_BATCHES = 64
+VALIDATION_BATCHES = 48
 VALIDATIONS = 12
 LONG, SHORT = 1020, 516  # steps of 1024 tokens each; multiples of VALIDATIONS, so that the last step is validated
 
@@ -66,6 +67,7 @@ RUNGS = (
     Rung(32, 2, LONG),
     Rung(48, 3, SHORT),
     Rung(48, 3, LONG),
+    Rung(64, 4, SHORT),
     Rung(64, 4, LONG),
 )
 HELD_OUT = Rung(96, 4, LONG)
@@ -140,7 +142,7 @@ class GPT(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, its rate falling with width, on a schedule that ends with the run."""
-        optimizer = torch.optim.AdamW(self.parameters(), lr=4e-3 * (24 / self.rung.width) ** 0.7, betas=(0.9, 0.95))
+        optimizer = torch.optim.AdamW(self.parameters(), lr=2.4e-3 * (24 / self.rung.width) ** 0.7, betas=(0.9, 0.95))
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -153,21 +155,15 @@ class GPT(pl.LightningModule):
 class RungBar(TQDMProgressBar):
     """A progress bar that shows the rung and what the ladder forecasts at the moment."""
 
+    latest = "after 3 runs"  # of all rungs: a new one has nothing to say before its first validation
+
     def __init__(self, title: str, callback: ScalingCallback) -> None:
         super().__init__(refresh_rate=32)
         self.title, self.callback = title, callback
 
-    def init_train_tqdm(self) -> Any:
-        """Name the bar after the rung."""
-        bar = super().init_train_tqdm()
-        bar.set_description(self.title)  # pyright: ignore[reportUnknownMemberType] - tqdm has no types
-        return bar
-
     def init_validation_tqdm(self) -> Any:
         """Validations are short: no bar of their own."""
-        bar = super().init_validation_tqdm()
-        bar.disable = True
-        return bar
+        return Tqdm(disable=True)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Keep the title; the bar's own is the epoch."""
@@ -177,10 +173,10 @@ class RungBar(TQDMProgressBar):
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """The forecast, once there is one."""
         snapshot = self.callback.snapshot
-        if snapshot is None or snapshot.forecast is None:
-            return {"forecast": "after 3 runs"}
-        made = snapshot.forecast
-        return {"forecast": f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"}
+        if snapshot is not None and snapshot.forecast is not None:
+            made = snapshot.forecast
+            RungBar.latest = f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"
+        return {"forecast": RungBar.latest}
 
 
 def read_text() -> tuple[Tensor, Tensor]:
@@ -218,7 +214,7 @@ def train(rung: Rung, title: str, callback: ScalingCallback, text: tuple[Tensor,
         enable_model_summary=False,
     )
     training = Text(text[0], rung.steps, options.seed)
-    validation = Text(text[1], VALIDATION_BATCHES, 0)  # the same windows for every run
+    validation = Text(text[1], math.ceil(VALIDATION_BATCHES * options.scale), 0)  # the same windows for every run
     trainer.fit(model, DataLoader(training, batch_size=None), DataLoader(validation, batch_size=None))
     wandb.finish()
 

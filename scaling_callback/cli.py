@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 import time
 import warnings
@@ -27,7 +29,7 @@ from scaling_callback.reporting import results, text
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import check_table, is_table, read_table
 
-SUFFIXES = {"k": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,17 +39,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ScalingWarning)
             output, words = options.command(options)
+        for warning in caught:
+            if issubclass(warning.category, ScalingWarning):
+                print(f"warning: {_one_line(warning.message)}", file=sys.stderr)
+        _show(json.dumps(results.to_json_values(output), allow_nan=False) if options.json else words)
+    except BrokenPipeError:  # whoever reads the output has seen enough; the interpreter must not flush again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ScalingError, OSError) as error:
         print(f"scaling-callback: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("scaling-callback: interrupted", file=sys.stderr)
         return 130
-    for warning in caught:
-        if issubclass(warning.category, ScalingWarning):
-            print(f"warning: {_one_line(warning.message)}", file=sys.stderr)
-    print(json.dumps(results.to_json_values(output), allow_nan=False) if options.json else words)
     return 0
+
+
+def _show(words: str) -> None:
+    """Print, with escapes for what the terminal's encoding lacks: names in a table may hold anything."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(words.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -56,8 +66,10 @@ def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     else:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ScalingWarning)
-            runs, _ = _read(options)
-        problems = [str(w.message) for w in caught]
+            runs, _ = _read(options, some=False)
+        problems = [str(w.message) for w in caught if issubclass(w.category, ScalingWarning)]
+        if not (runs or problems):
+            raise _no_runs(options.source)
     problems += [f"run {run.name}: {note}" for run in runs for note in run.notes]
     output = results.describe_source(runs, problems)
     return output, text.show_source(output)
@@ -109,17 +121,21 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, text.show_report(output)
 
 
-def _read(options: argparse.Namespace) -> tuple[tuple[Run, ...], tuple[IssuedForecast, ...]]:
-    """Runs and issued forecasts of a table or a ladder."""
+def _read(options: argparse.Namespace, *, some: bool = True) -> tuple[tuple[Run, ...], tuple[IssuedForecast, ...]]:
+    """Runs (at least one, if there must be `some`) and issued forecasts of a table or a ladder."""
     if is_table(options.source):
         return read_table(options.source, where=options.where, params=options.params), ()
     ladder = Ladder(options.source)
     if not ladder.exists():
         raise InputError(f"{options.source} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder")
     runs = ladder.runs(where=options.where, params=options.params)
-    if not runs:
-        raise InputError(f"{options.source} holds no readable run; is it the folder that the callback was given?")
+    if some and not runs:
+        raise _no_runs(options.source)
     return runs, ladder.issued()
+
+
+def _no_runs(source: str) -> InputError:
+    return InputError(f"{source} holds no run that can be read; give the folder that the callback was given")
 
 
 def _config(options: argparse.Namespace) -> Config:
@@ -148,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "allocate", _allocate, "Split a compute budget into parameters and tokens.")
     _example(command, "allocate ladder.csv --flops 5.88e23", "optimal N and D, or why they cannot be told")
-    command.add_argument("--flops", type=_number, required=True, metavar="C", help="budget, C = 6 N D")
+    command.add_argument("--flops", type=_budget, required=True, metavar="C", help="budget, C = 6 N D")
 
     command = _command(commands, "report", _report, "Write a report that a person can open.")
     _example(command, "report ladder/ --target params=7e9,tokens=4e12 --output report.html", "one HTML file")
@@ -177,7 +193,7 @@ def _command(
     command.add_argument("--params", default="params", metavar="COLUMN", help="which counting of N")
     command.add_argument("--runs", choices=("all", "best"), default="all", help="best: lowest final of each size")
     command.add_argument("--law", choices=tuple(LAWS), default="chinchilla", help="default: %(default)s")
-    command.add_argument("--level", type=float, default=0.9, metavar="L", help="of intervals (default: %(default)s)")
+    command.add_argument("--level", type=_level, default=0.9, metavar="L", help="of intervals (default: %(default)s)")
     command.add_argument("--seed", type=_count, default=0, metavar="N", help="of the bootstrap (default: 0)")
     return command
 
@@ -200,13 +216,13 @@ class _Parser(argparse.ArgumentParser):
     """One line on standard error, as for every other mistake."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        print(f"{self.prog}: {_one_line(message)}; see {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
 
 
 def _number(value: str) -> float:
     """A number as people write it: 7e9, 7B, 1.5T."""
-    scale = SUFFIXES.get(value[-1:], 1.0)
+    scale = SUFFIXES.get(value[-1:].upper(), 1.0)
     try:
         return float(value[:-1] if scale != 1.0 else value) * scale
     except ValueError:
@@ -223,6 +239,20 @@ def _count(value: str) -> int:
     return number
 
 
+def _level(value: str) -> float:
+    try:
+        return Config(level=float(value)).level
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a level between 0 and 1, such as 0.9") from None
+
+
+def _budget(value: str) -> float:
+    flops = _number(value)
+    if not 0 < flops < math.inf:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a positive, finite number of FLOPs")
+    return flops
+
+
 def _pair(value: str) -> tuple[str, str]:
     column, equals, wanted = value.partition("=")
     if not equals or not column:
@@ -233,9 +263,9 @@ def _pair(value: str) -> tuple[str, str]:
 def _target(value: str) -> Target:
     fields: dict[str, float] = {}
     for part in value.split(","):
-        name, wanted = _pair(part)
-        if name not in {"params", "tokens", "flops"}:
-            raise argparse.ArgumentTypeError(f"{name!r} is not params, tokens or flops")
+        name, _, wanted = (text.strip() for text in part.partition("="))
+        if name not in {"params", "tokens", "flops"} or name in fields:
+            raise argparse.ArgumentTypeError(f"{value!r} is not of the form params=7e9,tokens=4e12 or flops=5.9e23")
         fields[name] = _number(wanted)
     try:
         return Target(**fields)

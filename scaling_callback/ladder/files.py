@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -18,8 +19,8 @@ class Filesystem(Protocol):
 
     protocol: str | tuple[str, ...]
 
-    def find(self, path: str, *, detail: bool) -> dict[str, dict[str, Any]]:
-        """Every file below `path`, with its size."""
+    def find(self, path: str, maxdepth: int, *, detail: bool) -> dict[str, dict[str, Any]]:
+        """Every file at most `maxdepth` levels below `path`, with its size."""
         ...
 
     def cat_file(self, path: str) -> bytes:
@@ -75,13 +76,42 @@ def claim(fs: Filesystem, folder: str, card: str) -> bool:
     if not is_local(fs):
         fs.invalidate_cache()
         return not fs.exists(card)
+    path = Path(folder)
     try:
-        path = Path(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{path.parent} is a file, or lies below one; a ladder needs a folder") from None
+    try:
         path.mkdir()
     except FileExistsError:
         return False
     return True
+
+
+def list_sizes(fs: Filesystem, folder: str) -> dict[str, int]:
+    """Sizes, by path, of the files in a folder and in the folders directly below it; none if it is not there."""
+    if not is_local(fs):
+        fs.invalidate_cache()
+        return {path: int(info.get("size") or 0) for path, info in fs.find(folder, 2, detail=True).items()}
+    below, sizes = _scan(folder)
+    for path in below:
+        sizes |= _scan(path)[1]
+    return sizes
+
+
+def _scan(folder: str) -> tuple[list[str], dict[str, int]]:
+    """Folders and files of a folder. A file that its writer renames or deletes meanwhile is not there."""
+    below: list[str] = []
+    sizes: dict[str, int] = {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                path = f"{folder}/{entry.name}"
+                if entry.is_dir():
+                    below.append(path)
+                else:
+                    sizes[path] = entry.stat().st_size
+    return below, sizes
 
 
 def write(fs: Filesystem, path: str, content: Mapping[str, Any]) -> None:

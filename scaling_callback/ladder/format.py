@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, NamedTuple, cast
 
 from scaling_callback.records import SCHEMA_VERSION, Curve, IssuedForecast, Observation, Run, RunCard
 
 CARD = "card.json"
+KINDS = ("observations", "forecasts")
 COLUMNS = tuple(f.name for f in fields(Observation))
 
+_FORECAST_NAMES = {"by", "run", "forecaster"}
 _SEGMENT = re.compile(r"(observations|forecasts)-(\d{6,12})(?:-(\d{6,12}))?\.json")
 
 
@@ -35,13 +37,19 @@ class Segment(NamedTuple):
     def parse(cls, filename: str) -> Segment | None:
         """The segment of that file name, or `None` if it is none."""
         match = _SEGMENT.fullmatch(filename)
-        return cls(match[1], int(match[2]), int(match[3] or match[2])) if match else None
+        segment = cls(match[1], int(match[2]), int(match[3] or match[2])) if match else None
+        return segment if segment and 1 <= segment.first <= segment.last else None
 
     @property
     def filename(self) -> str:
         """The file name."""
         span = f"{self.first:06d}" if self.first == self.last else f"{self.first:06d}-{self.last:06d}"
         return f"{self.kind}-{span}.json"
+
+    @property
+    def span(self) -> int:
+        """How many segments are in the file."""
+        return self.last - self.first + 1
 
     def covers(self, other: Segment) -> bool:
         """Whether all segments of `other` are in this file."""
@@ -56,7 +64,7 @@ def safe_name(name: str) -> str:
         ('tiny-9k', 'etc_passwd-7fef78f5')
     """
     safe = re.sub(r"[^A-Za-z0-9._=-]+", "_", name).strip("._")[:80]
-    if safe == name:
+    if safe and safe == name:
         return name
     return f"{safe}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
 
@@ -72,11 +80,7 @@ def assemble(card: RunCard, parts: Sequence[Mapping[str, Any]]) -> Run:
             observations = [o for o in observations if not o.step > part["resumed_after"]]
             superseded += before - len(observations)
             completed = False
-        columns = part["columns"]
-        rows = zip(*(columns[name] for name in COLUMNS), strict=True)
-        observations += [
-            Observation(**{n: _read_value(n, v) for n, v in zip(COLUMNS, row, strict=True)}) for row in rows
-        ]
+        observations += _read_observations(part["columns"])
         completed = completed or bool(part["completed"])
     curve = Curve.of(observations)
     notes: list[str] = []
@@ -88,13 +92,34 @@ def assemble(card: RunCard, parts: Sequence[Mapping[str, Any]]) -> Run:
         )
     broken = sum(not math.isfinite(o.loss) for o in curve)
     if broken:
-        notes.append(f"{broken} loss(es) that are not a number are left out of every fit")
+        notes.append(f"{broken} loss(es) that are not a positive number are left out of every fit")
     return Run(card, curve, tuple(notes), completed=completed)
+
+
+def _read_observations(columns: Mapping[str, Any]) -> list[Observation]:
+    """The rows of a part. A loss of zero or less has no logarithm and counts as not a number."""
+    rows = zip(*(columns[name] for name in COLUMNS), strict=True)
+    found = [Observation(**{n: _read_value(n, v) for n, v in zip(COLUMNS, row, strict=True)}) for row in rows]
+    return [o if not o.loss <= 0 else replace(o, loss=math.nan) for o in found]
+
+
+def read_forecast(row: Mapping[str, Any]) -> IssuedForecast:
+    """The forecast of a row of a segment, whose NaN is text.
+
+    Raises:
+        ValueError: It is none.
+    """
+    values: dict[str, Any] = {n: v if n in _FORECAST_NAMES else _read_value(n, v) for n, v in row.items()}
+    if not all(isinstance(values[n], str) for n in _FORECAST_NAMES if values[n] is not None or n != "run"):
+        raise ValueError("a forecast holds a name that is not a text")
+    if not all(is_count(values[n]) for n in ("params", "tokens", "median")):
+        raise ValueError("a forecast holds a value that is not a positive number")
+    return IssuedForecast(**values)
 
 
 def read_card(content: Mapping[str, Any]) -> RunCard:
     """The card; fields that this version does not know are ignored, so that it reads newer ones too."""
-    return RunCard(**{f.name: content[f.name] for f in fields(RunCard) if f.name in content})
+    return RunCard(**{f.name: content[f.name] for f in fields(RunCard) if content.get(f.name) is not None})
 
 
 def check(name: str, content: Any) -> None:
@@ -109,24 +134,19 @@ def check(name: str, content: Any) -> None:
     schema = record.get("schema")
     if not isinstance(schema, int) or schema > SCHEMA_VERSION:
         raise ValueError(f"schema {schema!r} is not one up to {SCHEMA_VERSION}; update scaling-callback")
-    if name.endswith(CARD):
-        _check_card(record)
-        return
     try:
+        if name.endswith(CARD):
+            _check_card(record)
+            return
+        segment = Segment.parse(name.rpartition("/")[2])
         for part in record["parts"]:
-            if "rows" in part:
-                _check_forecasts(part["rows"])
+            if segment is not None and segment.kind == "forecasts":
+                for row in part["rows"]:
+                    read_forecast(row)
             else:
                 _check_observations(part)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"it is no segment: {type(error).__name__} {error}") from None
-
-
-def _check_forecasts(rows: Sequence[Mapping[str, Any]]) -> None:
-    for row in rows:
-        IssuedForecast(**row)
-        if not all(is_count(row[k]) for k in ("params", "tokens", "median")):
-            raise ValueError("a forecast holds a value that is not a positive number")
+        raise ValueError(f"it does not hold what it should: {type(error).__name__} {error}") from None
 
 
 def _check_observations(part: Mapping[str, Any]) -> None:
@@ -135,32 +155,39 @@ def _check_observations(part: Mapping[str, Any]) -> None:
         raise ValueError("its columns differ in length")
     if not all(is_count(tokens) for tokens in columns["tokens"]):
         raise ValueError("it holds tokens that are not a positive count")
-    for name in COLUMNS:
-        for value in columns[name]:
-            _read_value(name, value)
-    float(part["resumed_after"] or 0)
-    bool(part["completed"])
+    _read_observations(columns)
+    if not isinstance(part["completed"], bool) or not isinstance(part["resumed_after"], int | float | None):
+        raise ValueError("it does not say whether the run completed, or was resumed")
 
 
 def _check_card(record: Mapping[str, Any]) -> None:
     if not isinstance(record.get("name"), str) or not is_count(record.get("params")):
         raise ValueError("a card needs a name and a positive count `params`")
-    for key in ("horizon", "peak_lr", "batch_tokens", "flops_per_token"):
-        if record.get(key) is not None and not is_count(record[key]):
-            raise ValueError(f"{key} is {record[key]!r}; it must be a positive number")
-    for key in ("schedule", "seed", "parent", "loss_kind"):
-        if record.get(key) is not None and not isinstance(record[key], str):
-            raise ValueError(f"{key} is not a text")
-    for key in ("sizes", "recipe", "extra"):
-        if not isinstance(record.get(key, {}), dict):
-            raise ValueError(f"{key} is not a mapping")
-    if not all(is_count(size) for size in record.get("sizes", {}).values()):
-        raise ValueError("sizes hold a value that is not a positive number")
+    for key, (sound, wanted) in _CARD_FIELDS.items():
+        if record.get(key) is not None and not sound(record[key]):
+            raise ValueError(f"{key} is {str(record[key])[:40]!r}; it must be {wanted}")
 
 
 def is_count(value: Any) -> bool:
     """Whether a value from a file is a positive, finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_mapping_of(sound: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(sound, cast("dict[str, Any]", value).values()))
+
+
+_CARD_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("horizon", "peak_lr", "batch_tokens", "flops_per_token"), (is_count, "a positive number")),
+    **dict.fromkeys(("schedule", "seed", "parent", "loss_kind"), (_is_text, "a text")),
+    **dict.fromkeys(("recipe", "extra"), (_is_mapping_of(_is_text), "a mapping of texts")),
+    "sizes": (_is_mapping_of(is_count), "a mapping of positive numbers"),
+    "held_out": (lambda value: isinstance(value, bool), "true or false"),
+}
 
 
 def _read_value(column: str, value: Any) -> Any:

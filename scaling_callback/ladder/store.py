@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from scaling_callback.errors import InputError, LadderWarning
-from scaling_callback.ladder.files import claim, open_filesystem, write
-from scaling_callback.ladder.format import CARD, Segment, assemble, check, read_card, refuse_constant, safe_name
+from scaling_callback.ladder.files import claim, list_sizes, open_filesystem, write
+from scaling_callback.ladder.format import (
+    CARD,
+    Segment,
+    assemble,
+    check,
+    read_card,
+    read_forecast,
+    refuse_constant,
+    safe_name,
+)
 from scaling_callback.ladder.writer import RunWriter
 from scaling_callback.records import SCHEMA_VERSION, IssuedForecast, Run, RunCard
-from scaling_callback.tables import Selection
+from scaling_callback.tables import Selection, matches
 
 LARGEST_FILE = 64 * 2**20
 """Bytes beyond which a file is taken for damage: a million observations need less."""
+
+ATTEMPTS = 4
+"""Listings of a run's folder in which a missing segment must stay missing before it is taken for lost."""
+
+FIELDS = {"run": "name", "total_tokens": "horizon"}
+"""Columns of a table whose field of the card has another name."""
 
 
 class Ladder:
@@ -41,6 +57,7 @@ class Ladder:
         self._fs, self._root = open_filesystem(self.location)
         self._files: dict[str, dict[str, Any]] = {}
         self._runs: dict[str, tuple[tuple[str, ...], Run]] = {}
+        self._last: dict[tuple[str, str], int] = {}
         self._warned: set[str] = set()
 
     def __repr__(self) -> str:
@@ -61,17 +78,18 @@ class Ladder:
             chosen = f"{card.name}-{number}"
         folder = self._folder(chosen)
         named = replace(card, name=chosen, created=card.created if card.created is not None else time.time())
-        if not (resume and self._fs.exists(f"{folder}/{CARD}")):
+        known = self._listing().get(folder, {}) if resume else {}
+        if not known or self._card(folder, known) is None:
             self._fs.makedirs(folder, exist_ok=True)
             write(self._fs, f"{folder}/{CARD}", {"schema": SCHEMA_VERSION, **asdict(named)})
-        found = [Segment.parse(_filename(path)) for path in self._listing().get(folder, {})] if resume else []
+        found = [Segment.parse(_filename(path)) for path in known]
         return RunWriter(self._fs, folder, chosen, [segment for segment in found if segment])
 
     def runs(self, *, where: Selection = (), params: str = "params") -> tuple[Run, ...]:
         """Every readable run, by name of its folder.
 
         Args:
-            where: Runs to keep, as pairs of a field of the card and its value.
+            where: Runs to keep, as pairs of a field of the card (or a column of a table) and its value.
             params: Counting of N: `params` for the primary one, else a name among the card's sizes.
 
         Raises:
@@ -85,9 +103,9 @@ class Ladder:
     def issued(self) -> tuple[IssuedForecast, ...]:
         """Every forecast that was issued while training, by run and number."""
         found: list[IssuedForecast] = []
-        for _, files in sorted(self._listing().items()):
-            for part in self._parts(files, "forecasts"):
-                found += [IssuedForecast(**row) for row in part["rows"]]
+        for folder, files in sorted(self._listing().items()):
+            for part in self._parts(folder, files, "forecasts")[0]:
+                found += [read_forecast(row) for row in part["rows"]]
         return tuple(found)
 
     def _folder(self, name: str) -> str:
@@ -95,43 +113,82 @@ class Ladder:
 
     def _listing(self) -> dict[str, dict[str, int]]:
         """Sizes of files by path, by run folder."""
-        self._fs.invalidate_cache()
         folders: dict[str, dict[str, int]] = {}
-        for path, info in self._fs.find(self._root, detail=True).items():
+        for path, size in list_sizes(self._fs, self._root).items():
             folder, _, name = path.rpartition("/")
             if folder.rpartition("/")[0] == self._root and (name == CARD or Segment.parse(name)):
-                folders.setdefault(folder, {})[path] = int(info.get("size") or 0)
+                folders.setdefault(folder, {})[path] = size
         return folders
+
+    def _card(self, folder: str, files: Mapping[str, int]) -> RunCard | None:
+        path = f"{folder}/{CARD}"
+        try:
+            content = self._read(path, files.get(path, -1))
+        except FileNotFoundError:  # somebody has just deleted the run
+            content = None
+        return None if content is None else read_card(content)
 
     def _run(self, folder: str, files: Mapping[str, int]) -> Run | None:
         seen = tuple(sorted(path for path in files if not _filename(path).startswith("forecasts")))
         cached = self._runs.get(folder)
         if cached is not None and cached[0] == seen:
             return cached[1]
-        card_path = f"{folder}/{CARD}"
-        card = self._read(card_path, files.get(card_path, -1))
+        card = self._card(folder, files)
         if card is None:
             return None
-        run = assemble(read_card(card), self._parts(files, "observations"))
-        if all(path in self._files for path in seen):  # a damaged file may be whole the next time
+        parts, whole = self._parts(folder, files, "observations")
+        run = assemble(card, parts)
+        if whole:  # what is damaged or missing may be there the next time
             self._runs[folder] = (seen, run)
         return run
 
-    def _parts(self, files: Mapping[str, int], kind: str) -> list[dict[str, Any]]:
-        """The parts of a run's segments of one kind, in order; of a merged file and its sources the merged one."""
+    def _parts(self, folder: str, files: Mapping[str, int], kind: str) -> tuple[list[dict[str, Any]], bool]:
+        """The parts of a run's segments of one kind, in order, and whether all of them could be read.
+
+        A listing is not taken in one moment: while the writer merges, it may lack both the merged file and some
+        that went into it. Numbers have no gaps and never fall, so that shows, and the folder is listed again.
+        """
+        taken: dict[Segment, dict[str, Any]] = {}
+        damaged: set[Segment] = set()
+        missing: int | None = None
+        for _ in range(ATTEMPTS):
+            taken, damaged = self._take(files, kind)
+            last = max((segment.last for segment in (*taken, *damaged)), default=0)
+            missing = _first_gap((*taken, *damaged), max(last, self._last.get((folder, kind), 0)))
+            if missing is None:
+                self._last[folder, kind] = last
+                break
+            files = list_sizes(self._fs, folder)
+        else:
+            name = f"{folder[len(self._root) :].lstrip('/')}/{kind}-{missing:06d}.json"
+            self._warn(name, f"{self.location}: {name} is missing; what it held is lost")
+        return [part for segment in sorted(taken) for part in taken[segment]["parts"]], not (damaged or missing)
+
+    def _take(self, files: Mapping[str, int], kind: str) -> tuple[dict[Segment, dict[str, Any]], set[Segment]]:
+        """Segments that were read, and those that are damaged; of a merged file and its sources the merged one."""
         found = {
             segment: path for path in files if (segment := Segment.parse(_filename(path))) and segment.kind == kind
         }
         taken: dict[Segment, dict[str, Any]] = {}
-        for segment in sorted(found, key=lambda s: (s.first - s.last, s.first)):
-            if not any(other.covers(segment) for other in taken):
+        damaged: set[Segment] = set()
+        for segment in sorted(found, key=lambda s: (-s.span, s.first)):
+            if any(other.covers(segment) for other in taken):
+                continue
+            # one that its writer has merged and deleted since the folder was listed is neither
+            with contextlib.suppress(FileNotFoundError):
                 content = self._read(found[segment], files[found[segment]])
-                if content is not None:
+                if content is None:
+                    damaged.add(segment)
+                else:
                     taken[segment] = content
-        return [part for segment in sorted(taken) for part in taken[segment]["parts"]]
+        return taken, damaged
 
     def _read(self, path: str, size: int) -> dict[str, Any] | None:
-        """A whole, checked file, or `None` with a warning; files are written once, so a good one is kept."""
+        """A whole, checked file, or `None` with a warning; files are written once, so a good one is kept.
+
+        Raises:
+            FileNotFoundError: It has been deleted since it was listed.
+        """
         if path in self._files:
             return self._files[path]
         name = path[len(self._root) :].lstrip("/")
@@ -143,7 +200,7 @@ class Ladder:
             content = json.loads(self._fs.cat_file(path).decode("utf-8"), parse_constant=refuse_constant)
             check(name, content)
         except FileNotFoundError:
-            return None  # merged by its writer since the folder was listed; the next listing has the merged file
+            raise
         except (OSError, ValueError, RecursionError) as error:
             self._warn(path, f"{self.location}: {name} is damaged and was skipped ({_one_line(error)})")
             return None
@@ -168,6 +225,16 @@ class Ladder:
             warnings.warn(message, LadderWarning, stacklevel=2)
 
 
+def _first_gap(segments: Iterable[Segment], last: int) -> int | None:
+    """The first number up to `last` that is in no segment."""
+    reached = 0
+    for segment in sorted(segments):
+        if segment.first > reached + 1:
+            break
+        reached = max(reached, segment.last)
+    return reached + 1 if reached < last else None
+
+
 def _filename(path: str) -> str:
     return path.rpartition("/")[2]
 
@@ -177,28 +244,37 @@ def _one_line(error: BaseException) -> str:
 
 
 def _select(runs: Sequence[Run], where: Selection, params: str, location: str) -> tuple[Run, ...]:
-    wanted: dict[str, set[str]] = {}
+    wanted: dict[str, list[str]] = {}
     for column, value in where:
-        wanted.setdefault(column, set()).add(value)
-    kept = [run for run in runs if all(_has(run.card, column, values) for column, values in wanted.items())]
-    if wanted and runs and not kept:
-        asked = " and ".join(f"{c} = {' or '.join(sorted(v))}" for c, v in wanted.items())
-        raise InputError(f"{location}: none of {len(runs)} runs has {asked}; look at their cards for what they have")
+        wanted.setdefault(column, []).append(value)
+    held = {column: [_held(run.card, column) for run in runs] for column in wanted}
+    kept = [
+        run
+        for index, run in enumerate(runs)
+        if all(any(matches(held[column][index], value) for value in values) for column, values in wanted.items())
+    ]
+    if runs and not kept:
+        asked = " and ".join(f"{c} = {' or '.join(repr(v) for v in values)}" for c, values in wanted.items())
+        there = "; ".join(f"{column} holds {_distinct(found)}" for column, found in held.items())
+        raise InputError(f"{location} has no run with {asked}; {there}")
     if params != "params":
         without = next((run for run in kept if params not in run.card.sizes), None)
         if without is not None:
             known = ", ".join(without.card.sizes) or "none"
-            raise InputError(f"run {without.name!r} does not count N by {params!r}; its countings are: {known}")
+            raise InputError(f"run {without.name!r} has no count of N named {params!r}; its other counts are: {known}")
         kept = [replace(run, card=replace(run.card, params=run.card.sizes[params])) for run in kept]
     return tuple(kept)
 
 
-def _has(card: RunCard, column: str, values: set[str]) -> bool:
-    held = getattr(card, column, None)
-    held = card.extra.get(column, card.recipe.get(column)) if held is None else held
-    if held is None:
-        return False
-    try:
-        return any(float(held) == float(value) for value in values)
-    except (TypeError, ValueError):
-        return str(held) in values
+def _held(card: RunCard, column: str) -> str:
+    """What a card holds, as the text of a table's cell; empty where it holds nothing."""
+    field = FIELDS.get(column, column)
+    for place in (vars(card), card.sizes, card.extra, card.recipe):
+        if (value := place.get(field)) is not None:
+            return str(value)
+    return ""
+
+
+def _distinct(found: Sequence[str]) -> str:
+    values = sorted({repr(value[:40]) for value in found})
+    return ", ".join(values[:8]) + (", ..." if len(values) > 8 else "")

@@ -9,11 +9,14 @@ from dataclasses import asdict
 from typing import Any
 
 from scaling_callback.ladder.files import Filesystem, write
-from scaling_callback.ladder.format import COLUMNS, Segment, plain
+from scaling_callback.ladder.format import COLUMNS, KINDS, Segment, check, plain
 from scaling_callback.records import SCHEMA_VERSION, IssuedForecast, Observation
 
 MERGE_AFTER = 32
-"""Segment files of one kind after which a writer merges them: reading stays fast, writing stays linear."""
+"""Segment files of equal length that a writer merges into one, which merges with its equals in turn.
+
+n segments lie in O(log n) files, and each is written O(log n) times.
+"""
 
 
 class RunWriter:
@@ -31,7 +34,8 @@ class RunWriter:
         self._fs = filesystem
         self._folder = folder
         # files that a crash left behind after they were merged are covered by the merged one
-        self._segments = [s for s in existing if not any(o.covers(s) for o in existing if o != s)]
+        self._segments = sorted(s for s in existing if not any(o.covers(s) for o in existing if o != s))
+        self._numbers = {kind: max((s.last for s in existing if s.kind == kind), default=0) for kind in KINDS}
 
     def observe(self, observations: Sequence[Observation], *, resumed_after: float | None = None) -> None:
         """Write observations as one segment.
@@ -53,28 +57,36 @@ class RunWriter:
         self._add("forecasts", {"rows": [{k: plain(v) for k, v in asdict(f).items()} for f in forecasts]})
 
     def _add(self, kind: str, part: dict[str, Any]) -> None:
-        own = [segment for segment in self._segments if segment.kind == kind]
-        number = max((segment.last for segment in own), default=0) + 1
+        number = self._numbers[kind] + 1
         added = Segment(kind, number, number)
         self._write(added, [part])
+        self._numbers[kind] = number
         self._segments.append(added)
-        if len(own) >= MERGE_AFTER:
-            # a file that cannot be read now stays as it is; readers take the segments one by one
-            with contextlib.suppress(OSError, ValueError):
-                self._merge([*own, added])
+        while due := self._due(kind):
+            self._segments = [segment for segment in self._segments if segment not in due]
+            # of files that cannot be read now none is merged; readers take them one by one
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                self._segments.append(self._merge(due))
 
-    def _merge(self, segments: Sequence[Segment]) -> None:
+    def _due(self, kind: str) -> list[Segment]:
+        """The last segments of a kind, if they are as many and as equal as it takes to merge them."""
+        last = [segment for segment in self._segments if segment.kind == kind][-MERGE_AFTER:]
+        return last if len(last) == MERGE_AFTER and len({segment.span for segment in last}) == 1 else []
+
+    def _merge(self, segments: Sequence[Segment]) -> Segment:
         """Write all parts as one file, then delete the files they came from; a crash in between loses nothing."""
-        ordered = sorted(segments)
         parts: list[Any] = []
-        for segment in ordered:
-            parts += json.loads(self._fs.cat_file(f"{self._folder}/{segment.filename}"))["parts"]
-        merged = Segment(ordered[0].kind, ordered[0].first, ordered[-1].last)
+        for segment in segments:
+            content = json.loads(self._fs.cat_file(f"{self._folder}/{segment.filename}"))
+            check(segment.filename, content)
+            parts += content["parts"]
+        merged = Segment(segments[0].kind, segments[0].first, segments[-1].last)
         self._write(merged, parts)
-        self._segments = [segment for segment in self._segments if segment not in ordered] + [merged]
-        for segment in ordered:
+        # in this order: a reader whose listing lacks some of them misses one that it has listed, and lists again
+        for segment in segments:
             with contextlib.suppress(OSError):  # what stays is covered by the merged file
                 self._fs.rm_file(f"{self._folder}/{segment.filename}")
+        return merged
 
     def _write(self, segment: Segment, parts: Sequence[Any]) -> None:
         write(self._fs, f"{self._folder}/{segment.filename}", {"schema": SCHEMA_VERSION, "parts": parts})

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import importlib
+import io
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from scaling_callback.errors import InputError, MissingDependency
 
 REQUIRED = ("run", "params", "tokens", "loss")
+MOST_NAMES = 24
+LONGEST = 40
 TRUE = {"true", "1", "1.0", "yes"}
 FALSE = {"false", "0", "0.0", "no", ""}
+UNKNOWN = {"<NA>", "NaT"}
+"""What pandas shows for a value that is missing."""
 
 
 @runtime_checkable
@@ -29,48 +35,81 @@ class DataFrame(Protocol):
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they were found, with the name of their file and the number of the first row."""
+    """Cells as they were found.
+
+    Attributes:
+        name: What messages call it.
+        columns: Cells by column, all of one length.
+        lines: The number of each row, as an editor shows it.
+        ragged: What is wrong with each row that has more or fewer fields than there are columns.
+    """
 
     name: str
     columns: Mapping[str, Sequence[object]]
-    first_row: int
+    lines: Sequence[int]
+    ragged: Mapping[int, str] = field(default_factory=dict[int, str])
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), ()))
+        return len(self.lines)
 
     def place(self, row: int) -> str:
         """File and row, as an editor numbers it."""
-        return f"{self.name} row {row + self.first_row}"
+        return f"{self.name} row {self.lines[row]}"
 
     def text(self, column: str, row: int) -> str:
         """The cell as text; empty where there is none."""
         cell = self.columns[column][row] if column in self.columns else None
-        if cell is None or (isinstance(cell, float) and math.isnan(cell) and column != "loss"):
+        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
             return ""
         return str(cell).strip()
 
     def number(self, column: str, row: int) -> float | None:
-        """The cell as a number, or `None` where it is empty.
+        """The cell as a number, or `None` where it is empty or NaN.
 
         Raises:
             InputError: It is something else.
         """
         text = self.text(column, row)
-        if not text:
-            return None
         try:
-            return float(text)
+            value = float(text or "nan")
         except ValueError:
-            shown = text if len(text) <= 40 else f"{text[:40]}..."
-            raise InputError(f"{self.place(row)}: {column} is {shown!r}; it must be a number") from None
+            raise InputError(f"{self.place(row)}: {column} is {shorten(text)!r}; it must be a number") from None
+        return None if math.isnan(value) else value
 
     def positive(self, column: str, row: int) -> float | None:
-        """The cell as a positive, finite number, or `None` where it is empty."""
+        """The cell as a positive, finite number, or `None` where it is empty or NaN.
+
+        Raises:
+            InputError: It is something else.
+        """
         value = self.number(column, row)
         if value is not None and not (math.isfinite(value) and value > 0):
-            shown = int(value) if math.isfinite(value) and value == int(value) else value
-            raise InputError(f"{self.place(row)}: {column} is {shown}; it must be a positive, finite count")
+            raise InputError(f"{self.place(row)}: {column} is {value:g}; it must be a positive, finite number")
         return value
+
+    def count(self, column: str, row: int) -> float:
+        """The cell as a positive, finite number.
+
+        Raises:
+            InputError: It is something else, or empty.
+        """
+        value = self.positive(column, row)
+        if value is None:
+            found = self.text(column, row) or "empty"
+            raise InputError(f"{self.place(row)}: {column} is {found}; it must be a positive, finite number")
+        return value
+
+
+def list_names(names: Iterable[str]) -> str:
+    """Names for a message: on one line, and no more than a person reads."""
+    shown = [shorten(name) or "''" for name in names]
+    return ", ".join(shown[:MOST_NAMES]) + (", ..." if len(shown) > MOST_NAMES else "")
+
+
+def shorten(text: str) -> str:
+    """A cell for a message: on one line, and no longer than a person reads."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
 
 
 def read_cells(source: str | Path | DataFrame) -> Table:
@@ -84,52 +123,77 @@ def read_cells(source: str | Path | DataFrame) -> Table:
 
 
 def _file(path: Path) -> Table:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; a table is a .csv, .jsonl or .parquet file")
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder")
-    if path.suffix == ".parquet":
-        return _parquet(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise InputError(
-            f"{path.name} is not UTF-8 text (byte 0x{byte:02x} at position {error.start}); save it as UTF-8"
-        ) from None
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; a table is a .csv, .jsonl or .parquet file")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}); check the file's permissions") from None
-    if not text.strip():
-        raise InputError(f"{path.name} is empty; it needs a header with the columns {', '.join(REQUIRED)}")
-    if path.suffix in (".jsonl", ".ndjson", ".json"):
+        raise InputError(f"{path} cannot be read ({error.strerror or error}); check its name and permissions") from None
+    if path.suffix.lower() == ".parquet":
+        return _parquet(path.name, data)
+    text = _decode(path.name, data)
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return _json_lines(path.name, text)
     return _csv(path.name, text)
 
 
-def _csv(name: str, text: str) -> Table:
-    header = text.splitlines()[0]
-    delimiter = max((",", ";", "\t"), key=header.count)
-    # the limit on a field guards against a binary file that happens to decode
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+def _empty(name: str) -> InputError:
+    return InputError(f"{name} is empty; a table needs the columns {', '.join(REQUIRED)}")
+
+
+def _decode(name: str, data: bytes) -> str:
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        raise InputError(f"{name} is UTF-16 text; save it as UTF-8")
     try:
-        names = [cell.strip() for cell in next(reader)]
-        if len(set(names)) != len(names):
-            twice = next(n for n in names if names.count(n) > 1)
-            raise InputError(f"{name}: column {twice!r} stands twice in the header; rename one of them")
-        rows = [row for row in reader if row]
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
+        raise InputError(f"{name} row {row} is not UTF-8 text (byte 0x{byte:02x}); save the file as UTF-8") from None
+    if "\0" in text:
+        row = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{name} row {row} holds a NUL byte: no text, or UTF-16; save the file as UTF-8") from None
+    return text
+
+
+def _csv(name: str, text: str) -> Table:
+    header = text.lstrip().partition("\n")[0]
+    delimiter = max((",", ";", "\t"), key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    line = 1
+    try:
+        for row in reader:
+            if len(row) > 1 or "".join(row).strip():  # else it is blank
+                rows.append(row)
+                lines.append(line)
+            line = reader.line_num + 1  # a quoted cell may run over several lines
     except csv.Error as error:
-        raise InputError(f"{name} is not a CSV table ({error}); save it as comma-separated text") from None
-    for number, row in enumerate(rows):
-        if len(row) != len(names):
-            raise InputError(
-                f"{name} row {number + 2} has {len(row)} fields, the header {len(names)}; give each row every column"
-            )
-    return Table(name, {n: [row[i] for row in rows] for i, n in enumerate(names)}, first_row=2)
+        raise InputError(f"{name} row {line} is not CSV ({error}); save it as comma-separated text") from None
+    if not rows:
+        raise _empty(name)
+    names = [cell.strip() for cell in rows.pop(0)]
+    del lines[0]
+    _refuse_twice(name, names)
+    ragged = {
+        number: f"{name} row {lines[number]} has {len(row)} field(s), the header has {len(names)}; "
+        "give each row one for each column"
+        for number, row in enumerate(rows)
+        if len(row) != len(names)
+    }
+    return Table(
+        name, {n: [row[i] if i < len(row) else "" for row in rows] for i, n in enumerate(names)}, lines, ragged
+    )
 
 
 def _json_lines(name: str, text: str) -> Table:
+    if not text.strip():
+        raise _empty(name)
     records: list[dict[str, object]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    lines: list[int] = []
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -139,22 +203,43 @@ def _json_lines(name: str, text: str) -> Table:
         if not isinstance(record, dict):
             raise InputError(f"{name} row {number} is a JSON {type(record).__name__}; write one object a line")
         records.append(cast("dict[str, object]", record))
+        lines.append(number)
     columns = dict.fromkeys(key for record in records for key in record)
-    return Table(name, {key: [record.get(key) for record in records] for key in columns}, first_row=1)
+    return Table(name, {key: [record.get(key) for record in records] for key in columns}, lines)
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(name: str, data: bytes) -> Table:
     try:
         arrow = cast("Any", importlib.import_module("pyarrow"))
         parquet = cast("Any", importlib.import_module("pyarrow.parquet"))
     except ImportError:
-        raise MissingDependency(f"reading {path.name} needs pyarrow: pip install 'scaling-callback[parquet]'") from None
+        raise MissingDependency(f"reading {name} needs pyarrow: pip install 'scaling-callback[parquet]'") from None
     try:
-        columns: dict[str, list[object]] = parquet.read_table(path).to_pydict()
-    except (cast("type[Exception]", arrow.ArrowException), OSError) as error:
-        raise InputError(f"{path.name} is not a Parquet table ({str(error).splitlines()[0]}); write it again") from None
-    return Table(path.name, columns, first_row=1)
+        table = parquet.read_table(io.BytesIO(data))
+        names: list[str] = table.column_names
+        _refuse_twice(name, names)
+        columns: dict[str, list[object]] = table.to_pydict()
+    except InputError:
+        raise
+    except (cast("type[Exception]", arrow.ArrowException), OSError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} is not a Parquet table ({shorten(str(error))}); write it again") from None
+    return _whole(name, columns, first=1)
 
 
 def _frame(frame: DataFrame) -> Table:
-    return Table("data frame", frame.to_dict("list"), first_row=0)
+    name = "data frame"
+    _refuse_twice(name, [str(column) for column in cast("Iterable[object]", getattr(frame, "columns", ()))])
+    found: dict[object, list[object]] = frame.to_dict("list")
+    columns = {str(c): [None if str(v) in UNKNOWN else v for v in values] for c, values in found.items()}
+    return _whole(name, columns, first=0)
+
+
+def _whole(name: str, columns: Mapping[str, Sequence[object]], *, first: int) -> Table:
+    length = len(next(iter(columns.values()), ()))
+    return Table(name, columns, range(first, first + length))
+
+
+def _refuse_twice(name: str, columns: Sequence[str]) -> None:
+    if len(set(columns)) != len(columns):
+        twice = next(c for c in columns if columns.count(c) > 1)
+        raise InputError(f"{name}: column {shorten(twice)!r} stands twice in the header; rename or remove one")

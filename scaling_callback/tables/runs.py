@@ -9,10 +9,14 @@ from pathlib import Path
 
 from scaling_callback.errors import InputError
 from scaling_callback.records import Curve, Observation, Run, RunCard
-from scaling_callback.tables.cells import FALSE, REQUIRED, TRUE, DataFrame, Table, read_cells
+from scaling_callback.tables.cells import FALSE, REQUIRED, TRUE, DataFrame, Table, list_names, read_cells, shorten
 
 OPTIONAL_NUMBERS = ("total_tokens", "peak_lr", "batch_tokens", "flops")
 OPTIONAL = ("step", "lr", "schedule", "seed", "loss_kind", "is_final", "parent", "wall_time")
+COLUMNS = (
+    *("run", "params", "tokens", "loss", "step", "total_tokens", "lr", "peak_lr", "schedule", "flops"),
+    *("seed", "loss_kind", "is_final", "parent", "batch_tokens", "wall_time"),
+)
 KNOWN = {*REQUIRED, *OPTIONAL_NUMBERS, *OPTIONAL} - {"params"}
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
@@ -57,7 +61,7 @@ def check_table(
         try:
             _name(table, row)
             _observation(table, row)
-            _count(table, row, params)
+            table.count(params, row)
             for column in OPTIONAL_NUMBERS:
                 table.positive(column, row)
             sound.append(row)
@@ -67,21 +71,36 @@ def check_table(
 
 
 def is_table(source: str | Path) -> bool:
-    """Whether a source is a table rather than a ladder: a file, or a name that ends like one."""
+    """Whether a source is a table rather than a ladder: a file or pipe, or a name that ends like one."""
     path = Path(source)
-    return path.is_file() or (path.suffix in SUFFIXES and not path.is_dir())
+    return not path.is_dir() and (path.exists() or path.suffix.lower() in SUFFIXES)
+
+
+def matches(cell: str, value: str) -> bool:
+    """Whether a cell holds a value: as numbers when both parse, else as text.
+
+    Example:
+        >>> matches("1000000", "1e6"), matches("1B", "1b"), matches("nan", "nan")
+        (True, False, True)
+    """
+    try:
+        return cell == value or float(cell) == float(value)
+    except ValueError:
+        return False
 
 
 def write_table(runs: Iterable[Run], path: str | Path) -> None:
-    """Write runs as a CSV table that `read_table` reads back."""
-    columns = ("run", "params", "tokens", "loss", "step", "total_tokens", "lr", "peak_lr", "schedule", "flops")
-    more = ("seed", "loss_kind", "is_final", "parent", "batch_tokens", "wall_time")
+    """Write runs as a CSV table that `read_table` reads back, other countings of N and other columns included."""
+    runs = tuple(runs)
+    others = dict.fromkeys(name for run in runs for name in (*run.card.sizes, *run.card.extra))
     with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*columns, *more])
+        writer = csv.DictWriter(file, [*COLUMNS, *(name for name in others if name not in COLUMNS)])
         writer.writeheader()
         for run in runs:
             card = run.card
             shared = {
+                **card.extra,
+                **card.sizes,
                 "run": card.name,
                 "params": card.params,
                 "total_tokens": run.horizon,
@@ -96,55 +115,58 @@ def write_table(runs: Iterable[Run], path: str | Path) -> None:
                 own = {name: getattr(seen, name) for name in ("tokens", "loss", "step", "lr", "wall_time")}
                 flops = card.flops_per_token * seen.tokens if card.flops_per_token else None
                 row = shared | own | {"flops": flops, "is_final": seen.is_final}
-                # a loss that is not a number is a measurement; other columns are simply unknown then
-                writer.writerow({k: _written(k, v) for k, v in row.items()})
+                writer.writerow({name: _written(name, value) for name, value in row.items()})
 
 
 def _require(table: Table, params: str) -> None:
-    present = ", ".join(table.columns)
+    present = list_names(table.columns)
     if params not in table.columns and params != "params":
-        raise InputError(f"{table.name} has no column {params!r} to count N by; it has: {present}")
-    missing = [name for name in REQUIRED if name not in table.columns and not (name == "params" and params != name)]
+        raise InputError(f"{table.name} has no column {params!r} to count N by; its columns are: {present}")
+    needed = [params if name == "params" else name for name in REQUIRED]
+    missing = [name for name in needed if name not in table.columns]
     if missing:
         raise InputError(
-            f"{table.name} has no column {missing[0]!r}; a table needs {', '.join(REQUIRED)}, this one has: {present}"
+            f"{table.name} has no column {' and no column '.join(repr(name) for name in missing)}; "
+            f"a table needs {', '.join(needed)}, this one has: {present}"
         )
     if not len(table):
-        raise InputError(f"{table.name} has a header but no row; add one row an observation")
+        raise InputError(f"{table.name} has a header but no rows; give it one row for each observation")
 
 
 def _select(table: Table, where: Selection) -> list[int]:
     wanted: dict[str, list[str]] = {}
     for column, value in where:
         if column not in table.columns:
-            raise InputError(f"{table.name} has no column {column!r} to select by; it has: {', '.join(table.columns)}")
+            raise InputError(
+                f"{table.name} has no column {column!r} to select by; its columns are: {list_names(table.columns)}"
+            )
         wanted.setdefault(column, []).append(value)
     rows = [
         row
         for row in range(len(table))
-        if all(any(_matches(table.text(c, row), v) for v in values) for c, values in wanted.items())
+        # of a row without all its cells nobody knows whether it was meant
+        if row in table.ragged
+        or all(any(matches(table.text(c, row), v) for v in values) for c, values in wanted.items())
     ]
     if not rows:
-        column, values = next(iter(wanted.items()))
-        found = sorted({table.text(column, row) for row in range(len(table))})
-        shown = ", ".join(repr(v) for v in found[:8]) + (", ..." if len(found) > 8 else "")
-        raise InputError(f"{table.name}: no row has {column} = {' or '.join(values)} as asked; {column} holds {shown}")
+        asked = " and ".join(f"{c} = {' or '.join(repr(v) for v in values)}" for c, values in wanted.items())
+        held = "; ".join(f"{c} holds {_distinct(table, c)}" for c in wanted)
+        raise InputError(f"{table.name} has no row with {asked}; {held}")
     return rows
 
 
-def _matches(cell: str, value: str) -> bool:
-    try:
-        return float(cell) == float(value)
-    except ValueError:
-        return cell == value.strip()
+def _distinct(table: Table, column: str) -> str:
+    found = sorted({repr(shorten(table.text(column, row))) for row in range(len(table))})
+    return ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
 
 
 def _one_loss_kind(table: Table, rows: Sequence[int]) -> None:
-    kinds = sorted({table.text("loss_kind", row) for row in rows}) if "loss_kind" in table.columns else []
+    whole = [row for row in rows if row not in table.ragged]
+    kinds = sorted({table.text("loss_kind", row) for row in whole})
     if len(kinds) > 1:
+        shown = list_names(repr(kind) for kind in kinds)
         raise InputError(
-            f"{table.name} holds {len(kinds)} kinds of loss ({', '.join(repr(k) for k in kinds)}); "
-            "choose one with --where loss_kind=NAME"
+            f"{table.name} holds {len(kinds)} kinds of loss ({shown}); choose one with --where loss_kind=NAME"
         )
 
 
@@ -167,7 +189,7 @@ def _runs(table: Table, rows: Sequence[int], params: str) -> tuple[Run, ...]:
 def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
     seen = [_observation(table, row) for row in rows]
     curve = Curve.of(seen)
-    counts = [_count(table, row, params) for row in rows]
+    counts = [table.count(params, row) for row in rows]
     horizons = [h for row in rows if (h := table.positive("total_tokens", row)) is not None]
     horizon = horizons[-1] if horizons else float(curve.tokens[-1])
     notes = {
@@ -199,17 +221,12 @@ def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
 
 
 def _name(table: Table, row: int) -> str:
+    if row in table.ragged:
+        raise InputError(table.ragged[row])
     name = table.text("run", row)
     if not name:
         raise InputError(f"{table.place(row)}: run is empty; give every observation the name of its run")
     return name
-
-
-def _count(table: Table, row: int, params: str) -> float:
-    count = table.positive(params, row)
-    if count is None:
-        raise InputError(f"{table.place(row)}: {params} is empty; it must be a positive count")
-    return count
 
 
 def _other_columns(table: Table, row: int) -> tuple[dict[str, float], dict[str, str]]:
@@ -238,16 +255,14 @@ def _flops_per_token(table: Table, rows: Sequence[int]) -> float | None:
 
 
 def _observation(table: Table, row: int) -> Observation:
-    tokens = table.positive("tokens", row)
-    if tokens is None:
-        raise InputError(f"{table.place(row)}: tokens is empty; it must be a positive count")
     loss = table.number("loss", row)
     loss = math.nan if loss is None else loss
     if math.isinf(loss) or loss <= 0:
-        raise InputError(f"{table.place(row)}: loss is {loss:g}; it must be a positive, finite number")
+        raise InputError(f"{table.place(row)}: loss is {loss:g}; it must be a positive, finite number, or nan")
+    tokens = table.count("tokens", row)
     flag = table.text("is_final", row).lower()
     if flag not in TRUE | FALSE:
-        raise InputError(f"{table.place(row)}: is_final is {flag!r}; it must be true or false")
+        raise InputError(f"{table.place(row)}: is_final is {shorten(flag)!r}; it must be true or false")
     step, lr, wall_time = (table.number(column, row) for column in ("step", "lr", "wall_time"))
     return Observation(
         tokens=tokens,
@@ -273,5 +288,7 @@ def _as_size(text: str) -> float | None:
 
 
 def _written(column: str, value: object) -> object:
-    unknown = isinstance(value, float) and math.isnan(value)
-    return "" if value is None or (unknown and column != "loss") else value
+    """A cell: a loss that is not a number is a measurement, other columns are simply unknown then."""
+    if column == "loss" and isinstance(value, float) and not math.isfinite(value):
+        return "nan"
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value

@@ -1,0 +1,418 @@
+"""The callback in real Trainers: it counts right, records once, and never ends a training."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from scaling_callback import Ladder, Run, ScalingCallback, Target
+from scaling_callback.errors import ScalingWarning
+from scaling_callback.records import Observation, RunCard
+from scaling_callback.reporting.scalars import METRICS, TOKENS
+
+TARGET = Target(params=1e6, tokens=1e7)
+CONTEXT = 8
+
+
+class Bytes(Dataset[tuple[Tensor, Tensor]]):
+    """`n` windows of ids, and labels of which the first `padding` are padding."""
+
+    def __init__(self, n: int, padding: int = 0) -> None:
+        self.n, self.padding = n, padding
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        ids = torch.arange(index, index + CONTEXT) % 16
+        labels = ids.clone()
+        labels[: self.padding] = -100
+        return ids, labels
+
+
+class Stream(IterableDataset[tuple[Tensor, Tensor]]):
+    """The same without a length."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return (Bytes(1)[index] for index in range(1000))
+
+
+class Tiny(pl.LightningModule):
+    """A bigram model."""
+
+    def __init__(self, width: int = 4, loss: float | None = None) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(16, width), nn.Linear(width, 16)
+        self.fixed = loss
+
+    def step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        ids, labels = batch
+        return nn.functional.cross_entropy(self.head(self.embed(ids)).flatten(0, 1), labels.flatten())
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        loss = self.step(batch)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        loss = self.step(batch)
+        self.log("val_loss", loss if self.fixed is None else torch.tensor(self.fixed))
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=1e-2)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / 12))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+@pytest.fixture
+def ladder(tmp_path: Path) -> Path:
+    return tmp_path / "ladder"
+
+
+def train(
+    callback: ScalingCallback | None,
+    *,
+    model: Tiny | None = None,
+    data: Any = None,
+    batch: int = 4,
+    ckpt_path: Any = None,
+    **options: Any,
+) -> pl.Trainer:
+    settings: dict[str, Any] = {
+        "accelerator": "cpu",
+        "max_steps": 12,
+        "val_check_interval": 4,
+        "check_val_every_n_epoch": None,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    callbacks = [callback, *options.pop("callbacks", [])] if callback is not None else []
+    trainer = pl.Trainer(**settings | options, callbacks=callbacks)
+    pl.seed_everything(0, verbose=False)
+    loader = DataLoader(Bytes(64) if data is None else data, batch_size=batch)
+    trainer.fit(model or Tiny(), loader, DataLoader(Bytes(8), batch_size=8), ckpt_path=ckpt_path)
+    return trainer
+
+
+def only_run(ladder: Path) -> Run:
+    (run,) = Ladder(ladder).runs()
+    return run
+
+
+def climb(ladder: Path, runs: int = 4, **options: Any) -> ScalingCallback:
+    """Train several runs of different sizes and horizons into one ladder."""
+    callback = None
+    for index in range(runs):
+        callback = ScalingCallback(TARGET, ladder, refit_budget=None, replicates=20)
+        train(callback, model=Tiny(4 * 2 ** (index // 2)), max_steps=12 if index % 2 else 24, **options)
+    assert callback is not None
+    return callback
+
+
+# counting, against a count by hand -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, [4 * 32, 8 * 32, 12 * 32]),
+        ({"batch": 2}, [4 * 16, 8 * 16, 12 * 16]),
+        ({"data": Bytes(64, padding=3)}, [4 * 20, 8 * 20, 12 * 20]),
+        ({"data": Stream()}, [4 * 32, 8 * 32, 12 * 32]),
+        # validation every 4 micro-batches, two of which make a step
+        ({"accumulate_grad_batches": 2, "max_steps": 4}, [4 * 32, 8 * 32]),
+        # 10 windows in batches of 4: the last one of an epoch holds 2; 3 batches an epoch
+        ({"data": Bytes(10), "max_steps": -1, "max_epochs": 2, "val_check_interval": 3}, [80, 160]),
+        # the end of an epoch forces a step: 3 micro-batches are 2 steps of 2
+        ({"data": Bytes(12), "accumulate_grad_batches": 2, "max_steps": 4, "val_check_interval": 3}, [96, 192]),
+        ({"limit_train_batches": 5, "max_steps": -1, "max_epochs": 2, "val_check_interval": 5}, [160, 320]),
+        ({"max_steps": -1, "max_epochs": 2, "check_val_every_n_epoch": 1, "val_check_interval": None}, [512, 1024]),
+    ],
+    ids=["plain", "batch size", "padding", "iterable", "accumulation", "ragged", "forced step", "limit", "epochs"],
+)
+def test_tokens_are_those_counted_by_hand(ladder: Path, options: dict[str, Any], expected: list[int]) -> None:
+    train(ScalingCallback(TARGET, ladder), **options)
+    run = only_run(ladder)
+    assert run.curve.tokens.tolist() == expected
+    if "data" not in options or not isinstance(options["data"], Stream):
+        assert run.horizon == pytest.approx(expected[-1], rel=0.02)
+    assert run.final is not None
+
+
+def test_a_counter_of_the_users_own_is_used(ladder: Path) -> None:
+    train(ScalingCallback(TARGET, ladder, tokens_per_batch=lambda _: 7))
+    assert only_run(ladder).curve.tokens.tolist() == [28, 56, 84]
+
+
+def test_the_losses_recorded_are_those_that_were_logged(ladder: Path) -> None:
+    seen: list[float] = []
+
+    class Spy(pl.Callback):
+        def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            if not trainer.sanity_checking:
+                seen.append(float(trainer.callback_metrics["val_loss"]))
+
+    train(ScalingCallback(TARGET, ladder), callbacks=[Spy()])
+    run = only_run(ladder)
+    assert run.curve.loss.tolist() == seen
+    assert run.curve.step.tolist() == [4, 8, 12]
+    assert run.curve.lr.tolist() == pytest.approx([1e-2 * (1 - s / 12) for s in (4, 8, 12)])
+    assert run.phase == "annealed"
+
+
+def test_a_metric_that_only_the_training_logs_is_observed_at_the_end_of_each_epoch(ladder: Path) -> None:
+    train(ScalingCallback(TARGET, ladder, monitor="train_loss"), max_steps=-1, max_epochs=2, val_check_interval=5)
+    assert only_run(ladder).curve.tokens.tolist() == [512, 1024]
+
+
+def test_neither_the_sanity_check_nor_a_fast_run_is_recorded(ladder: Path) -> None:
+    train(ScalingCallback(TARGET, ladder), num_sanity_val_steps=2)
+    assert len(only_run(ladder).curve) == 3
+    train(ScalingCallback(TARGET, ladder / "fast"), fast_dev_run=True, val_check_interval=None)
+    assert Ladder(ladder / "fast").runs() == ()
+
+
+def test_the_card_says_who_the_run_is(ladder: Path) -> None:
+    train(ScalingCallback(TARGET, ladder, recipe={"data": "bytes"}, params="non_embedding"))
+    card = only_run(ladder).card
+    assert card.name == "Tiny-80"
+    assert card.params == 80
+    assert card.sizes == {"total": 144.0, "trainable": 144.0, "non_embedding": 80.0}
+    assert (card.schedule, card.peak_lr, card.batch_tokens, card.seed) == ("LambdaLR", 1e-2, 32.0, "0")
+    assert (card.loss_kind, card.recipe) == ("val_loss", {"data": "bytes"})
+
+
+# the ladder, and what is said of it ------------------------------------------------------------------------------
+
+
+def test_from_three_finished_runs_on_the_target_loss_is_logged(ladder: Path, tmp_path: Path) -> None:
+    climb(ladder, logger=CSVLogger(tmp_path))
+    logged = [
+        (tmp_path / "lightning_logs" / f"version_{index}" / "metrics.csv").read_text(encoding="utf-8")
+        for index in range(4)
+    ]
+    assert ["scaling/target_loss_lower" in text for text in logged] == [False, False, True, True]
+    assert TOKENS in logged[0]
+
+
+def test_a_held_out_run_is_recorded_and_changes_no_forecast(ladder: Path) -> None:
+    before = climb(ladder).snapshot
+    held = ScalingCallback(TARGET, ladder, held_out=True, refit_budget=None, replicates=20)
+    train(held, model=Tiny(64, loss=9.0))
+    assert before is not None
+    assert held.snapshot is not None
+    assert before.forecast is not None
+    assert held.snapshot.forecast is not None
+    assert held.snapshot.forecast.median == before.forecast.median
+    assert any(run.card.held_out for run in Ladder(ladder).runs())
+
+
+def test_forecasts_are_kept_to_be_scored(ladder: Path) -> None:
+    climb(ladder, runs=5)
+    issued = Ladder(ladder).issued()
+    assert {forecast.run is None for forecast in issued} == {True}
+    assert all(forecast.lower <= forecast.median <= forecast.upper for forecast in issued)
+
+
+def test_two_trainings_of_one_callback_are_two_runs(ladder: Path) -> None:
+    callback = ScalingCallback(TARGET, ladder)
+    train(callback)
+    train(callback)
+    assert [run.name for run in Ladder(ladder).runs()] == ["Tiny-144", "Tiny-144-2"]
+    assert all(run.curve.tokens.tolist() == [128, 256, 384] for run in Ladder(ladder).runs())
+
+
+def test_both_namespaces_can_use_it(ladder: Path) -> None:
+    code = f"""
+import pytorch_lightning as pl, torch, sys
+from torch.utils.data import DataLoader
+from scaling_callback import ScalingCallback, Target, Ladder
+class Tiny(pl.LightningModule):
+    def __init__(self):
+        super().__init__(); self.layer = torch.nn.Linear(4, 1)
+    def training_step(self, batch): return self.layer(batch).mean()
+    def validation_step(self, batch): self.log("val_loss", torch.tensor(2.0))
+    def configure_optimizers(self): return torch.optim.SGD(self.parameters(), 0.1)
+callback = ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r})
+assert isinstance(callback, pl.Callback)
+data = DataLoader(torch.zeros(8, 4), batch_size=4)
+pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, callbacks=callback).fit(Tiny(), data, data)
+assert Ladder({str(ladder)!r}).runs()[0].curve.tokens.tolist() == [8.0]
+"""
+    subprocess.run(["python", "-c", code], check=True, capture_output=True, env=_environment())
+
+
+# life cycle ------------------------------------------------------------------------------------------------------
+
+
+def test_a_resumed_training_goes_on_where_its_checkpoint_was(ladder: Path, tmp_path: Path) -> None:
+    class Halt(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step == 6:
+                trainer.save_checkpoint(tmp_path / "six.ckpt")
+
+    train(ScalingCallback(TARGET, ladder), callbacks=[Halt()])
+    # the first training went on to step 12; what it recorded after step 6 is superseded
+    train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt")
+    run = only_run(ladder)
+    assert run.curve.step.tolist() == [4, 8, 12]
+    assert run.curve.tokens.tolist() == [128, 256, 384]
+    assert any("2 observation(s) superseded" in note for note in run.notes)
+
+
+def test_a_resume_with_another_horizon_is_a_branch(ladder: Path, tmp_path: Path) -> None:
+    class Halt(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step == 6:
+                trainer.save_checkpoint(tmp_path / "six.ckpt")
+
+    train(ScalingCallback(TARGET, ladder), callbacks=[Halt()])
+    train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt", max_steps=24)
+    trunk, branch = Ladder(ladder).runs()
+    assert (branch.card.parent, branch.card.parent_step) == (trunk.name, 6)
+    assert trunk.curve.step.tolist() == [4, 8, 12]
+    assert branch.curve.tokens.tolist() == [256, 384, 512, 640, 768]
+
+
+def test_an_early_stop_leaves_an_unfinished_run(ladder: Path) -> None:
+    class Stop(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            trainer.should_stop = trainer.global_step >= 6
+
+    train(ScalingCallback(TARGET, ladder), callbacks=[Stop()])
+    run = only_run(ladder)
+    assert run.final is None
+    assert not run.completed
+
+
+# faults ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_unknown_monitor_is_answered_with_the_metrics_that_exist(ladder: Path) -> None:
+    with pytest.warns(ScalingWarning, match=r"'loss/val' was not logged.*: train_loss, val_loss") as caught:
+        trainer = train(ScalingCallback(TARGET, ladder, monitor="loss/val"), max_steps=-1, max_epochs=2)
+    assert len(caught) == 1
+    assert trainer.global_step == 32
+
+
+def test_a_loss_that_is_not_a_number_is_recorded_and_left_out(ladder: Path) -> None:
+    climb(ladder, runs=3)
+    callback = ScalingCallback(TARGET, ladder, refit_budget=None, replicates=20)
+    train(callback, model=Tiny(32, loss=float("nan")))
+    assert callback.snapshot is not None
+    run = next(run for run in callback.snapshot.runs if run.name == callback.run)
+    assert len(run.curve) == 3
+    assert any("3 loss(es) that are not a number" in note for note in run.notes)
+    assert "diverged" in callback.snapshot.evidence.left_out[run.name]
+    assert callback.snapshot.forecast is not None
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ("scaling_callback.recorder.refresh", "RuntimeError: planted"),
+        ("scaling_callback.callback.count_params", "RuntimeError: planted"),
+        ("scaling_callback.ladder.writer.write", "RuntimeError: planted"),
+    ],
+)
+def test_a_fault_inside_becomes_one_warning_and_the_training_goes_on(
+    ladder: Path, monkeypatch: pytest.MonkeyPatch, fault: str, cause: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(fault, fail)
+    with pytest.warns(ScalingWarning, match=cause):
+        trainer = train(ScalingCallback(TARGET, ladder, refit_budget=None))
+    assert trainer.global_step == 12
+
+
+def test_a_batch_that_cannot_be_counted_is_warned_of_once(ladder: Path) -> None:
+    def fail(_: Any) -> int:
+        raise KeyError("labels")
+
+    with pytest.warns(ScalingWarning, match="KeyError: 'labels'") as caught:
+        train(ScalingCallback(TARGET, ladder, tokens_per_batch=fail))
+    assert sum("KeyError" in str(w.message) for w in caught) == 1
+
+
+def test_a_ladder_that_cannot_be_written_does_not_end_the_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.warns(ScalingWarning, match="NotADirectoryError|FileExistsError"):
+        trainer = train(ScalingCallback(TARGET, tmp_path / "file" / "ladder"))
+    assert trainer.global_step == 12
+
+
+def test_warnings_as_errors_do_not_end_the_training(ladder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ScalingWarning)
+        assert train(ScalingCallback(TARGET, ladder, monitor="nothing")).global_step == 12
+
+
+def test_the_callback_does_not_change_the_trained_weights(ladder: Path) -> None:
+    with_it, without = Tiny(), Tiny()
+    without.load_state_dict(with_it.state_dict())
+    train(ScalingCallback(TARGET, ladder, refit_budget=None), model=with_it)
+    train(None, model=without)
+    for one, other in zip(with_it.parameters(), without.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+# loggers ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_offline_wandb_file_holds_every_metric_with_its_step(
+    ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    climb(ladder, runs=5)
+    callback = ScalingCallback(TARGET, ladder, refit_budget=None, replicates=20)
+    train(callback, logger=WandbLogger(project="test", offline=True, save_dir=tmp_path), max_steps=48)
+    wandb.finish()
+    wandb.teardown()
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    command = ["wandb", "leet", "inspect", "--json", str(file)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment()).stdout
+    assert callback.snapshot is not None
+    for name in METRICS:
+        assert json.dumps(name)[1:-1] in text, name
+    assert TOKENS in text
+    assert "scaling/absent" in text or "absent" in text
+
+
+def test_tensorboard_gets_scalars_and_reasons(ladder: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    logger = TensorBoardLogger(tmp_path, name="board")
+    climb(ladder, runs=1, logger=logger)
+    events = EventAccumulator(logger.log_dir).Reload()
+    assert "scaling/runs" in events.Tags()["scalars"]
+    assert "scaling/target_loss/text_summary" in events.Tags()["tensors"]
+
+
+def _environment() -> dict[str, str]:
+    import os
+    import sys
+
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_a_card_is_written_before_the_first_observation(ladder: Path) -> None:
+    # the store's contract, seen from a writer: a run that dies early is still known
+    Ladder(ladder).start(RunCard(name="early", params=1.0)).observe([Observation(1.0, 2.0)])
+    assert only_run(ladder).name == "early"
