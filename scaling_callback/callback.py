@@ -229,7 +229,9 @@ class ScalingCallback(Callback):
         if value is None:
             if complain:
                 known = ", ".join(sorted(trainer.callback_metrics)) or "none at all"
-                self.warn_once(f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}")
+                self.warn_once(
+                    f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}", about="monitor"
+                )
             return
         if step == self._seen_at or _same_value(value, self._seen):
             return
@@ -238,7 +240,8 @@ class ScalingCallback(Callback):
         counted = cast("Any", trainer.strategy).reduce(pending.to(trainer.strategy.root_device), reduce_op="sum")
         self._tokens += float(counted)
         self._pending = 0
-        if trainer.is_global_zero:
+        # without a count there is nothing to record against; why there is none was warned of when it failed
+        if trainer.is_global_zero and self._tokens > 0:
             self._record(trainer, pl_module, float(value))
 
     @_guarded
@@ -291,11 +294,11 @@ class ScalingCallback(Callback):
             resumed_after=resumed_after,
         )
 
-    def warn_once(self, message: str) -> None:
-        """Say it once, also where warnings are errors."""
-        if message in self._warned:
+    def warn_once(self, message: str, about: str | None = None) -> None:
+        """Say it once (or one thing once of what it is about), also where warnings are errors."""
+        if (about or message) in self._warned:
             return
-        self._warned.add(message)
+        self._warned.add(about or message)
         text = f"ScalingCallback: {message}. The training goes on."
         try:
             warnings.warn(text, ScalingWarning, stacklevel=3)
@@ -327,10 +330,15 @@ def _schedule(trainer: Trainer) -> str:
 def _planned_tokens(trainer: Trainer, per_batch: float) -> float | None:
     """Tokens of all ranks in the training that the Trainer plans; `per_batch` is the mean over ranks so far."""
     limits: list[float] = []
-    if trainer.max_steps > 0:
-        limits.append(trainer.max_steps * trainer.accumulate_grad_batches)
+    epoch, accumulated = float(trainer.num_training_batches), trainer.accumulate_grad_batches
+    if trainer.max_steps > 0 and math.isfinite(epoch):
+        # the end of an epoch forces a step
+        epochs, rest = divmod(trainer.max_steps, math.ceil(epoch / accumulated))
+        limits.append(epochs * epoch + rest * accumulated)
+    elif trainer.max_steps > 0:
+        limits.append(trainer.max_steps * accumulated)
     if trainer.max_epochs is not None and trainer.max_epochs > 0:
-        limits.append(trainer.max_epochs * float(trainer.num_training_batches))
+        limits.append(trainer.max_epochs * epoch)
     batches = min(limits, default=math.inf)
     return batches * per_batch if math.isfinite(batches) and per_batch > 0 else None
 

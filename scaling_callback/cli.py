@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from scaling_callback import pipeline
-from scaling_callback.errors import InputError, ScalingError, ScalingWarning
+from scaling_callback.errors import InputError, NotEnoughData, ScalingError, ScalingWarning
 from scaling_callback.forecasting import POLICIES
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws import LAWS
@@ -45,13 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(json.dumps(results.to_json_values(output), allow_nan=False) if options.json else words)
     except BrokenPipeError:  # whoever reads the output has seen enough; the interpreter must not flush again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except NotEnoughData as error:
+        return _refuse(f"{options.source}: {error}")
     except (ScalingError, OSError) as error:
-        print(f"scaling-callback: {_one_line(error)}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except KeyboardInterrupt:
         print("scaling-callback: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _refuse(words: str) -> int:
+    print(f"scaling-callback: {_one_line(words)}", file=sys.stderr)
+    return 2
 
 
 def _show(words: str) -> None:
@@ -94,7 +100,7 @@ def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     with _Progress("bootstrap") as progress:
         snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
     if snapshot.forecast is None:
-        raise InputError(f"{options.source}: {snapshot.absent['fit']}")
+        raise NotEnoughData(snapshot.absent["fit"])
     output = results.describe_forecast(snapshot)
     return output, text.show_forecast(output)
 
@@ -153,10 +159,14 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "fit", _fit, "Fit a scaling law and say how far it can be trusted.")
     _example(command, "fit ladder.csv --bootstrap 1000", "E, A, B, alpha, beta with 90% intervals")
-    command.add_argument("--bootstrap", type=_count, default=0, metavar="N", help="replicates (default: none)")
-    command.add_argument("--evidence", choices=tuple(POLICIES), default="finals", help="default: %(default)s")
+    command.add_argument(
+        "--bootstrap", type=_count, default=0, metavar="N", help="bootstrap replicates (default: none)"
+    )
+    command.add_argument(
+        "--evidence", choices=tuple(POLICIES), default="finals", help="points to fit (default: %(default)s)"
+    )
     command.add_argument("--prior", action="store_true", help="steady the exponents with the weak prior")
-    command.add_argument("--cluster", metavar="COLUMN", help="resample by this column (default: by run)")
+    command.add_argument("--cluster", metavar="COLUMN", help="bootstrap by this column (default: by run)")
 
     command = _command(commands, "forecast", _forecast, "Forecast the loss of a target.")
     _example(command, "forecast ladder/ --target params=7e9,tokens=4e12", "the loss of 7B parameters on 4T tokens")
@@ -190,11 +200,19 @@ def _command(
         metavar="COLUMN=VALUE",
         help="keep these rows; several columns are AND, one column repeated is OR",
     )
-    command.add_argument("--params", default="params", metavar="COLUMN", help="which counting of N")
-    command.add_argument("--runs", choices=("all", "best"), default="all", help="best: lowest final of each size")
-    command.add_argument("--law", choices=tuple(LAWS), default="chinchilla", help="default: %(default)s")
-    command.add_argument("--level", type=_level, default=0.9, metavar="L", help="of intervals (default: %(default)s)")
-    command.add_argument("--seed", type=_count, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    command.add_argument("--params", default="params", metavar="COLUMN", help="the count of N (default: %(default)s)")
+    command.add_argument(
+        "--runs", choices=("all", "best"), default="all", help="best: per size and horizon the lowest loss"
+    )
+    command.add_argument(
+        "--law", choices=tuple(LAWS), default="chinchilla", help="the law to fit (default: %(default)s)"
+    )
+    command.add_argument(
+        "--level", type=_level, default=0.9, metavar="L", help="coverage of intervals (default: %(default)s)"
+    )
+    command.add_argument(
+        "--seed", type=_count, default=0, metavar="N", help="seed of the bootstrap (default: %(default)s)"
+    )
     return command
 
 

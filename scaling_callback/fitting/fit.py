@@ -144,13 +144,16 @@ def _typical_cost(problem: Problem, minima: Minima, points: Points) -> float:
 
 
 def _noise(residual: Array, weight: Array, parameters: int) -> float:
-    """Robust standard deviation of the residuals, corrected for the parameters fitted, at least the seed noise."""
+    """Robust standard deviation of the residuals, at least the seed noise.
+
+    An objective that is nearly an L1 norm passes through about as many points as there are parameters, whose
+    residuals say nothing of the noise: the median is taken over the others (as in Holland and Welsch 1977).
+    """
     order = np.argsort(np.abs(residual))
+    spent = min(parameters / len(residual), 0.8)  # with hardly more points than parameters a fifth still speaks
     share = np.cumsum(weight[order]) / weight.sum()
-    median = float(np.abs(residual)[order][np.searchsorted(share, 0.5)])
-    count = len(residual)
-    freedom = count / max(count - parameters, 1)
-    return max(1.4826 * median * math.sqrt(freedom), SEED_NOISE)
+    place = min(int(np.searchsorted(share, spent + (1 - spent) / 2)), len(order) - 1)
+    return max(1.4826 * float(np.abs(residual)[order][place]), SEED_NOISE)
 
 
 def _covariance(jacobian: Array, weight: Array, noise: float, problem: Problem, theta: Array) -> Array:

@@ -61,7 +61,9 @@ def open_filesystem(location: str) -> tuple[Filesystem, str]:
     try:
         found = cast("Any", fsspec).core.url_to_fs(location)
     except (ValueError, ImportError) as error:
-        raise InputError(f"ladder {location!r} cannot be opened ({error}); give a folder or a URL") from None
+        raise InputError(
+            f"ladder {location!r} cannot be opened ({error}); give a folder, or a URL that fsspec can open"
+        ) from None
     filesystem, root = cast("tuple[Filesystem, str]", found)
     return filesystem, root.rstrip("/")
 

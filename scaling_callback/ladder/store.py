@@ -152,8 +152,9 @@ class Ladder:
         damaged: set[Segment] = set()
         missing: int | None = None
         for _ in range(ATTEMPTS):
-            taken, damaged = self._take(files, kind)
-            last = max((segment.last for segment in (*taken, *damaged)), default=0)
+            found = {s: path for path in files if (s := Segment.parse(_filename(path))) and s.kind == kind}
+            taken, damaged = self._take(found, files)
+            last = max((segment.last for segment in found), default=0)
             missing = _first_gap((*taken, *damaged), max(last, self._last.get((folder, kind), 0)))
             if missing is None:
                 self._last[folder, kind] = last
@@ -164,11 +165,10 @@ class Ladder:
             self._warn(name, f"{self.location}: {name} is missing; what it held is lost")
         return [part for segment in sorted(taken) for part in taken[segment]["parts"]], not (damaged or missing)
 
-    def _take(self, files: Mapping[str, int], kind: str) -> tuple[dict[Segment, dict[str, Any]], set[Segment]]:
+    def _take(
+        self, found: Mapping[Segment, str], files: Mapping[str, int]
+    ) -> tuple[dict[Segment, dict[str, Any]], set[Segment]]:
         """Segments that were read, and those that are damaged; of a merged file and its sources the merged one."""
-        found = {
-            segment: path for path in files if (segment := Segment.parse(_filename(path))) and segment.kind == kind
-        }
         taken: dict[Segment, dict[str, Any]] = {}
         damaged: set[Segment] = set()
         for segment in sorted(found, key=lambda s: (-s.span, s.first)):

@@ -1,0 +1,265 @@
+"""Claims about the store: nothing that was written is lost, and damage costs no more than what is damaged."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scaling_callback.errors import InputError, LadderWarning
+from scaling_callback.ladder import Ladder
+from scaling_callback.ladder.writer import MERGE_AFTER
+from scaling_callback.records import IssuedForecast, Observation, Run, RunCard
+from scaling_callback.testing import planted_ladder
+
+CARD = RunCard(name="a", params=1e6, horizon=1e9)
+MADE = IssuedForecast(
+    by="a", at_tokens=1.0, run=None, params=1e9, tokens=2e10, median=2.5, lower=2.4, upper=2.6, level=0.9,
+    forecaster="default", wall_time=0.0,
+)  # fmt: skip
+
+
+def points(*steps: int, loss: float = 3.0) -> list[Observation]:
+    return [Observation(tokens=1e3 * step, loss=loss, step=step) for step in steps]
+
+
+def steps(run: Run) -> list[int]:
+    return [int(step) for step in run.curve.step]
+
+
+def only(ladder: Ladder | Path) -> Run:
+    (run,) = (Ladder(ladder) if isinstance(ladder, Path) else ladder).runs()
+    return run
+
+
+@pytest.fixture(params=["folder", "memory"])
+def ladder(request: pytest.FixtureRequest, tmp_path: Path) -> Ladder:
+    """An empty ladder on each kind of filesystem."""
+    return Ladder(tmp_path / "ladder" if request.param == "folder" else f"memory://{tmp_path}")
+
+
+def test_what_is_written_is_read_back(ladder: Ladder) -> None:
+    seen = [
+        Observation(1e6, 4.0, step=1.0, lr=1e-3, wall_time=12.5),
+        Observation(2e6, math.nan, step=2.0),
+        Observation(3e6, math.inf),
+        Observation(4e6, 3.5, step=4.0, is_final=True),
+    ]
+    card = replace(
+        CARD, name="a/b", sizes={"total": 2e6}, schedule="cosine", seed="3", created=1.0, held_out=True,
+        recipe={"data": "c4"}, extra={"gpu": "none"}, parent="trunk", parent_step=7,
+    )  # fmt: skip
+    writer = ladder.start(card)
+    writer.observe(seen[:3])
+    writer.observe(seen[3:])
+    writer.issue([MADE, replace(MADE, lower=math.nan)])
+    writer.finish()
+
+    run = only(Ladder(ladder.location))
+
+    assert run.card == card
+    assert [str(o) for o in run.curve] == [str(o) for o in seen]
+    assert run.completed
+    assert run.notes == ("2 loss(es) that are not a positive number are left out of every fit",)
+    assert [str(f) for f in Ladder(ladder.location).issued()] == [str(MADE), str(replace(MADE, lower=math.nan))]
+
+
+def test_many_segments_merge_and_nothing_is_lost(ladder: Ladder) -> None:
+    writer = ladder.start(CARD)
+    reader = Ladder(ladder.location)
+    count = MERGE_AFTER * 2 + 5
+    for step in range(1, count + 1):
+        writer.observe(points(step))
+        writer.issue([replace(MADE, at_tokens=float(step))])
+        assert steps(only(reader)) == list(range(1, step + 1))
+
+    assert [made.at_tokens for made in Ladder(ladder.location).issued()] == list(range(1, count + 1))
+    assert len(ladder._fs.find(ladder._root, 2, detail=True)) == 1 + 2 * (2 + 5)
+
+
+def test_segments_merge_with_their_equals_so_that_few_files_remain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaling_callback.ladder.writer.MERGE_AFTER", 3)
+    writer = Ladder(tmp_path).start(CARD)
+    for step in range(1, 35):
+        writer.observe(points(step))
+
+    assert sorted(path.name for path in (tmp_path / "a").glob("observations*")) == [
+        "observations-000001-000027.json",
+        "observations-000028-000030.json",
+        "observations-000031-000033.json",
+        "observations-000034.json",
+    ]
+    assert steps(only(tmp_path)) == list(range(1, 35))
+
+
+def test_a_reader_sees_the_same_at_every_moment_of_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Ladder(tmp_path).start(CARD)
+    for step in range(1, MERGE_AFTER):
+        writer.observe(points(step))
+    old, seen = Ladder(tmp_path), []
+    only(old)
+    remove = writer._fs.rm_file
+
+    def look_and_remove(path: str) -> None:
+        seen.append((steps(only(tmp_path)), steps(only(old))))
+        remove(path)
+
+    monkeypatch.setattr(writer._fs, "rm_file", look_and_remove)
+    writer.observe(points(MERGE_AFTER))
+
+    everything = list(range(1, MERGE_AFTER + 1))
+    assert seen == [(everything, everything)] * MERGE_AFTER
+
+
+def test_a_reader_whose_listing_is_overtaken_by_a_merge_lists_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Ladder(tmp_path).start(CARD)
+    for step in range(1, MERGE_AFTER):
+        writer.observe(points(step))
+    fresh, knowing = Ladder(tmp_path), Ladder(tmp_path)
+    only(knowing)
+    stale = [fresh._listing(), {path: dict(files) for path, files in knowing._listing().items()}]
+    stale[1][f"{tmp_path}/a"].pop(f"{tmp_path}/a/observations-000031.json")
+    writer.observe(points(MERGE_AFTER))
+
+    for reader, listing in zip((fresh, knowing), stale, strict=True):
+        monkeypatch.setattr(reader, "_listing", lambda listing=listing: listing)
+        assert steps(only(reader)) == list(range(1, MERGE_AFTER + 1))
+
+
+def test_leftovers_of_an_interrupted_merge_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Ladder(tmp_path).start(CARD)
+    monkeypatch.setattr(writer._fs, "rm_file", lambda _path: (_ for _ in ()).throw(OSError("lost the connection")))
+    for step in range(1, MERGE_AFTER + 1):
+        writer.observe(points(step))
+    assert len(list((tmp_path / "a").glob("observations*"))) == MERGE_AFTER + 1
+
+    assert steps(only(tmp_path)) == list(range(1, MERGE_AFTER + 1))
+    Ladder(tmp_path).start(CARD, resume=True).observe(points(99))
+    assert steps(only(tmp_path)) == [*range(1, MERGE_AFTER + 1), 99]
+
+
+def write_run(folder: Path, name: str, count: int) -> None:
+    writer = Ladder(folder).start(replace(CARD, name=name))
+    for step in range(1, count + 1):
+        writer.observe(points(step))
+    writer.finish()
+
+
+def test_several_processes_write_while_a_reader_polls_and_nothing_is_lost(tmp_path: Path) -> None:
+    names = ["a", "a", "b"]  # two of them want the same name
+    count = 3 * MERGE_AFTER
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=write_run, args=(tmp_path, name, count)) for name in names]
+    for writer in writers:
+        writer.start()
+    reader, before = Ladder(tmp_path), dict.fromkeys(["a", "a-2", "b"], 0)
+    while any(writer.is_alive() for writer in writers):
+        for run in reader.runs():
+            assert steps(run) == list(range(1, len(run.curve) + 1))
+            assert len(run.curve) >= before[run.name], "what was once seen stays"
+            before[run.name] = len(run.curve)
+    for writer in writers:
+        writer.join()
+
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert {run.name: len(run.curve) for run in reader.runs()} == dict.fromkeys(["a", "a-2", "b"], count)
+
+
+def test_runs_of_one_name_get_folders_of_their_own(ladder: Ladder) -> None:
+    names = [ladder.start(replace(CARD, name=name)).name for name in ("a", "a", "a", "a-2")]
+
+    assert names == ["a", "a-2", "a-3", "a-2-2"]
+    assert [run.name for run in ladder.runs()] == sorted(names)
+
+
+def test_a_resumed_run_goes_on_and_supersedes_what_came_after_its_checkpoint(ladder: Ladder) -> None:
+    writer = ladder.start(CARD)
+    for step in (1, 2, 3, 4):
+        writer.observe(points(step))
+    writer.finish()
+
+    again = Ladder(ladder.location).start(CARD, resume=True)
+    again.observe(points(3, loss=2.5), resumed_after=2)
+    again.observe(points(4, loss=2.4))
+
+    run = only(ladder)
+    assert again.name == "a"
+    assert run.curve.loss.tolist() == [3.0, 3.0, 2.5, 2.4]
+    assert run.notes == ("2 observation(s) superseded by a resume",)
+    assert not run.completed
+    assert len([path for path in ladder._listing()[ladder._folder("a")] if "observations" in path]) == 7
+
+
+def test_mixed_recipes_are_warned_about_by_name_of_what_differs(ladder: Ladder) -> None:
+    for name, data in (("a", "c4"), ("b", "c4"), ("c", "pile")):
+        ladder.start(replace(CARD, name=name, recipe={"data": data, "tokenizer": "bytes"}))
+
+    with pytest.warns(LadderWarning, match="data is 'c4' in a, b; 'pile' in c") as caught:
+        assert len(ladder.runs()) == 3
+    assert len(caught) == 1
+    ladder.runs()  # and warns no second time
+
+
+def test_a_reader_reads_each_file_once(ladder: Ladder, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = ladder.start(CARD)
+    for step in (1, 2, 3):
+        writer.observe(points(step))
+    reader, reads = Ladder(ladder.location), []
+    cat_file = reader._fs.cat_file
+    monkeypatch.setattr(reader._fs, "cat_file", lambda path: (reads.append(path), cat_file(path))[1])
+
+    first, second = only(reader), only(reader)
+    assert first is second
+    assert len(reads) == 4
+    writer.observe(points(4))
+    assert steps(only(reader)) == [1, 2, 3, 4]
+    assert len(reads) == 5
+
+
+def test_where_and_params_select_as_in_a_table(ladder: Ladder) -> None:
+    for index, run in enumerate(planted_ladder(points=1)[:4]):
+        ladder.start(replace(run.card, sizes={"total": 10 * run.params}, seed=str(index), extra={"width": "64"}))
+    runs = ladder.runs()
+
+    assert ladder.runs(where=[("run", runs[0].name)]) == runs[:1]
+    assert len(ladder.runs(where=[("params", "1e7"), ("width", "64.0")])) == 3
+    assert [run.card.seed for run in ladder.runs(where=[("seed", "x"), ("seed", "3"), ("params", "30000000")])] == ["3"]
+    assert [run.params for run in ladder.runs(params="total")] == [10 * run.params for run in runs]
+    with pytest.raises(InputError, match="no run with seed = '9'; seed holds '0', '1', '2', '3'"):
+        ladder.runs(where=[("seed", "9")])
+    with pytest.raises(InputError, match="no count of N named 'embedding'; its other counts are: total"):
+        ladder.runs(params="embedding")
+
+
+def test_a_folder_that_is_missing_or_no_ladder_holds_no_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.json").write_text("{}")
+
+    assert not Ladder(tmp_path / "absent").exists()
+    for name in ("absent", "file", "other", "."):
+        assert Ladder(tmp_path / name).runs() == ()
+        assert Ladder(tmp_path / name).issued() == ()
+    with pytest.raises(InputError, match="file is a file"):
+        Ladder(tmp_path / "file").start(CARD)
+    with pytest.raises(InputError, match="foo://x"):
+        Ladder("foo://x")
+
+
+def test_what_lies_on_disk_is_strict_json_and_no_unfinished_file_remains(tmp_path: Path) -> None:
+    writer = Ladder(tmp_path).start(CARD)
+    writer.observe([Observation(1.0, math.nan), Observation(2.0, math.inf), Observation(3.0, -math.inf)])
+    writer.issue([replace(MADE, lower=math.nan)])
+
+    paths = sorted((tmp_path / "a").iterdir())
+    assert [path.name for path in paths] == ["card.json", "forecasts-000001.json", "observations-000001.json"]
+    for path in paths:
+        json.loads(path.read_text(), parse_constant=pytest.fail)
