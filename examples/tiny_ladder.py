@@ -1,6 +1,6 @@
 """A real ladder in minutes: byte-level GPTs on the text of Python's own standard library.
 
-Ten small runs share one ladder folder. After each, the callback refits and forecasts a model more than twice
+Twelve small runs share one ladder folder. After each, the callback refits and forecasts a model more than twice
 as large as any of them. Then that model is trained, without its points entering the fit, and the forecast is
 held against what it measured.
 
@@ -44,9 +44,9 @@ from scaling_callback.reporting.units import format_count, format_loss, format_p
 from scaling_callback.snapshot import Config, Snapshot
 
 CONTEXT, BATCH, HEAD = 128, 8, 16
-VALIDATION_BATCHES = 48
-VALIDATIONS = 12
-LONG, SHORT = 1020, 516  # steps of 1024 tokens each; multiples of VALIDATIONS, so that the last step is validated
+VALIDATION_BATCHES = 32
+VALIDATIONS = 8
+LONG, SHORT = 1024, 512  # steps of 1024 tokens each; multiples of VALIDATIONS, so that the last step is validated
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,8 @@ class Rung:
     steps: int
 
 
-RUNGS = (
-    *(Rung(width, steps) for width in (32, 48, 64, 80) for steps in (SHORT, LONG)),
-    *(Rung(width, LONG) for width in (96, 128)),
-)
-HELD_OUT = Rung(192, LONG)
+RUNGS = tuple(Rung(width, steps) for width in (16, 32, 48, 64, 80, 96) for steps in (SHORT, LONG))
+HELD_OUT = Rung(144, LONG)
 
 
 class Text(IterableDataset[tuple[Tensor, Tensor]]):

@@ -119,7 +119,7 @@ class ScalingCallback(Callback):
         flops: float | None = None,
         law: str = "chinchilla",
         level: float = 0.9,
-        replicates: int = 300,
+        replicates: int = 200,
         seed: int = 0,
         refit_budget: float | None = 0.01,
     ) -> None:

@@ -164,10 +164,12 @@ def _fit(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:
 def _cluster(run: Run, column: str | None) -> str:
     if column is None:
         return run.cluster
+    if column == "run":
+        return run.name
     value = getattr(run.card, column, None)
     value = run.card.extra.get(column) if value is None else value
     if value is None:
-        known = sorted({"name", "parent", "seed", "params", "horizon", "schedule", *run.card.extra})
+        known = sorted({"run", "parent", "seed", "params", "horizon", "schedule", *run.card.extra})
         raise InputError(f"run {run.name!r} has no {column!r} to cluster by; choose one of: {', '.join(known)}")
     return str(value)
 

@@ -40,16 +40,16 @@ class Recorder:
         >>> from scaling_callback import Ladder, Target
         >>> from scaling_callback.testing import RecordingSink, planted_ladder
         >>> sink = RecordingSink()
-        >>> for run in planted_ladder(points=6):
-        ...     config = Config(target=Target(params=1e9, tokens=2e10))
-        ...     recorder = Recorder(Ladder("memory://recorder"), run.card, config, [sink], refit_budget=None)
+        >>> config = Config(target=Target(params=1e9, tokens=2e10), replicates=20)
+        >>> for run in planted_ladder(ratios=(20,), points=4, noise=0.0):
+        ...     recorder = Recorder(Ladder("memory://recorder"), run.card, config, [sink])
         ...     for seen in run.curve:
         ...         recorder.observe(seen)
         ...     recorder.finish(completed=True)
         >>> sink.scalars[-1][1]["scaling/runs"]
-        12.0
+        4.0
         >>> round(sink.scalars[-1][1]["scaling/target_loss"], 1)
-        2.4
+        2.5
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class Config:
     law: str = "chinchilla"
     evidence: str = "default"
     prior: bool = True
-    replicates: int = 300
+    replicates: int = 200
     runs: Literal["all", "best"] = "all"
     cluster: str | None = None
     level: float = 0.9

@@ -39,8 +39,8 @@ def design_diagnostics(points: Points) -> dict[str, str]:
             "all runs have one number of tokens: the data term and the floor E cannot be told apart; "
             "train some sizes on more or fewer tokens"
         )
-    ratio = points.tokens / points.params
-    spread = float(ratio.max() / ratio.min())
+    log_ratio = np.log(points.tokens) - np.log(points.params)
+    spread = float(np.exp(min(np.ptp(log_ratio), 700.0)))  # beyond that a double overflows
     if spread < NARROW_RATIO:
         found["narrow_ratio"] = (
             f"D/N varies only by a factor of {spread:.2g}: N and D rise together and cannot be told apart; "

@@ -72,8 +72,9 @@ def fit(
     if replicates < 0:
         raise InputError(f"replicates is {replicates}; it must be 0 (no bootstrap) or a positive count")
     if points.n_clusters < MIN_RUNS:
+        what = "finished" if points.n_clusters == len(points) else "independent"
         raise NotEnoughData(
-            f"{points.n_clusters} finished run(s); a fit needs at least {MIN_RUNS}: train more runs, or let them finish"
+            f"{points.n_clusters} {what} run(s); a fit needs at least {MIN_RUNS}: train more runs, or let them finish"
         )
     chosen = get_law(law)
     variables = points.log_variables(chosen.variables)

@@ -29,11 +29,10 @@ def variable_projection(law: Law, x: Array, y: Array, weight: Array) -> Array:
     count = len(law.exponents)
     places = np.array(list(product(range(len(GRID)), repeat=count)))
     exponents = GRID[places]
-    # least squares on relative residuals: the linear stand-in for residuals of the logarithm
-    design = law.basis(exponents, x) / np.exp(y)[None, :, None] * np.sqrt(weight)[None, :, None]
-    goal = np.sqrt(weight)
     with np.errstate(all="ignore"):  # far from its centre a steep term may overflow: that place is then no start
-        coefficients, cost = _nonnegative_least_squares(design, goal)
+        # least squares on relative residuals: the linear stand-in for residuals of the logarithm
+        design = law.basis(exponents, x) / np.exp(y)[None, :, None] * np.sqrt(weight)[None, :, None]
+        coefficients, cost = _nonnegative_least_squares(design, np.sqrt(weight))
     floor = ABSENT * np.exp(y.mean())
     theta = np.concatenate([np.log(np.maximum(coefficients, floor)), exponents], axis=1)
 
@@ -65,7 +64,7 @@ def _nonnegative_least_squares(design: Array, goal: Array) -> tuple[Array, Array
         # a ridge far below the data picks the even split among coinciding columns
         ridge: Array = 1e-12 * np.einsum("gii->g", part)[:, None, None] + 1e-280
         solution: Array = np.linalg.solve(part + ridge * np.eye(len(pick)), moment[:, pick, None])[..., 0]
-        value: Array = scale - 2 * np.einsum("gi,gi->g", solution, moment[:, pick])
+        value = np.asarray(scale - 2 * np.einsum("gi,gi->g", solution, moment[:, pick]), dtype=np.float64)
         value += np.einsum("gi,gij,gj->g", solution, part, solution)
         improves = (solution > 0).all(1) & (value < cost - 1e-9 * scale)
         cost[improves] = value[improves]
