@@ -93,7 +93,9 @@ def show(name: str, run: Callable[[], Any], repeat: int) -> float:
 
 def show_published(points: Points) -> float:
     """Time a sample of the 4500 starts and print the row of all of them."""
-    grid = list(product((0, 5, 10, 15, 20, 25), (0, 5, 10, 15, 20, 25), (-1, -0.5, 0, 0.5, 1), *[(0, 0.5, 1, 1.5, 2)] * 2))
+    grid = list(
+        product((0, 5, 10, 15, 20, 25), (0, 5, 10, 15, 20, 25), (-1, -0.5, 0, 0.5, 1), *[(0, 0.5, 1, 1.5, 2)] * 2)
+    )
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(grid), int(SAMPLE * STARTS), replace=False)
     found, seconds = clock(lambda: [lbfgs(points, np.array(grid[i], float)) for i in chosen], repeat=1)

@@ -135,8 +135,12 @@ class GPT(pl.LightningModule):
         self.log("val_loss", self.loss(batch))
 
     def configure_optimizers(self) -> Any:
-        """AdamW, its rate falling with width, on a schedule that ends with the run."""
-        optimizer = torch.optim.AdamW(self.parameters(), lr=2.4e-3 * (24 / self.rung.width) ** 0.7, betas=(0.9, 0.95))
+        """AdamW, its rate falling with width, on a schedule that ends with the run.
+
+        The rate is half of what gives the lowest loss: runs that differ in their seed alone then differ by 0.2%
+        rather than by 1%, which is what a ladder is for.
+        """
+        optimizer = torch.optim.AdamW(self.parameters(), lr=1.2e-3 * (24 / self.rung.width) ** 0.7, betas=(0.9, 0.95))
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -230,7 +230,8 @@ class ScalingCallback(Callback):
             if complain:
                 known = ", ".join(sorted(trainer.callback_metrics)) or "none at all"
                 self.warn_once(
-                    f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}", about="monitor"
+                    f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}",
+                    about="monitor",
                 )
             return
         if step == self._seen_at or _same_value(value, self._seen):

@@ -92,10 +92,13 @@ class Recorder:
             self.refresh()
 
     def finish(self, *, completed: bool) -> None:
-        """The training has ended; `completed` if it reached the end of its plan. Always refits."""
+        """The training has ended; `completed` if it reached the end of its plan.
+
+        Refits if the last refit did not know all that is known now.
+        """
         if completed:
             self._writer.finish()
-        if self._stale is not None or completed:
+        if self._stale is not None or (completed and self._card.horizon is None):
             self.refresh()
 
     def refresh(self) -> Snapshot:

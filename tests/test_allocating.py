@@ -63,5 +63,5 @@ def test_without_a_bootstrap_there_is_no_recommendation() -> None:
 
 @pytest.mark.parametrize("flops", [0.0, -1e20, np.inf, np.nan])
 def test_a_budget_is_a_positive_number(flops: float) -> None:
-    with pytest.raises(InputError, match="flops is .*; a budget must be"):
+    with pytest.raises(InputError, match=r"flops is .*; a budget must be"):
         allocate(planted_ladder(), flops)

@@ -14,7 +14,7 @@ from scaling_callback import read_table
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import LogHuber, Points, fit
 from scaling_callback.snapshot import Config
-from scaling_callback.testing import TRUTH, planted_loss
+from scaling_callback.testing import planted_loss
 
 
 def grid(sizes: int = 4, ratios: int = 3, noise: float = 0.0, seed: int = 0) -> Points:
