@@ -64,8 +64,8 @@ def _nonnegative_least_squares(design: Array, goal: Array) -> tuple[Array, Array
         # a ridge far below the data picks the even split among coinciding columns
         ridge: Array = 1e-12 * np.einsum("gii->g", part)[:, None, None] + 1e-280
         solution: Array = np.linalg.solve(part + ridge * np.eye(len(pick)), moment[:, pick, None])[..., 0]
-        value = np.asarray(scale - 2 * np.einsum("gi,gi->g", solution, moment[:, pick]), dtype=np.float64)
-        value += np.einsum("gi,gij,gj->g", solution, part, solution)
+        gain = np.einsum("gi,gi->g", solution, 2 * moment[:, pick])
+        value = np.asarray(scale - gain + np.einsum("gi,gij,gj->g", solution, part, solution), dtype=np.float64)
         improves = (solution > 0).all(1) & (value < cost - 1e-9 * scale)
         cost[improves] = value[improves]
         best[improves] = 0.0
