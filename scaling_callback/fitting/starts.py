@@ -62,7 +62,7 @@ def _nonnegative_least_squares(design: Array, goal: Array) -> tuple[Array, Array
         pick = np.array(subset, dtype=np.intp)
         part: Array = gram[:, pick[:, None], pick]
         # a ridge far below the data picks the even split among coinciding columns
-        ridge: Array = 1e-12 * np.einsum("gii->g", part)[:, None, None] + 1e-280
+        ridge = np.asarray(1e-12 * np.einsum("gii->g", part) + 1e-280, dtype=np.float64)[:, None, None]
         solution: Array = np.linalg.solve(part + ridge * np.eye(len(pick)), moment[:, pick, None])[..., 0]
         gain = np.einsum("gi,gi->g", solution, 2 * moment[:, pick])
         value = np.asarray(scale - gain + np.einsum("gi,gij,gj->g", solution, part, solution), dtype=np.float64)
