@@ -63,7 +63,8 @@ def _nonnegative_least_squares(design: Array, goal: Array) -> tuple[Array, Array
         part: Array = gram[:, pick[:, None], pick]
         # a ridge far below the data picks the even split among coinciding columns
         ridge = np.asarray(1e-12 * np.einsum("gii->g", part) + 1e-280, dtype=np.float64)[:, None, None]
-        solution: Array = np.linalg.solve(part + ridge * np.eye(len(pick)), moment[:, pick, None])[..., 0]
+        solved = np.linalg.solve(part + ridge * np.eye(len(pick)), moment[:, pick, None])
+        solution = np.asarray(solved[..., 0], dtype=np.float64)
         gain = np.einsum("gi,gi->g", solution, 2 * moment[:, pick])
         value = np.asarray(scale - gain + np.einsum("gi,gij,gj->g", solution, part, solution), dtype=np.float64)
         improves = (solution > 0).all(1) & (value < cost - 1e-9 * scale)
