@@ -139,13 +139,13 @@ class ScalingCallback(Callback):
         self._recorder: Recorder | None = None
         self._tokens = 0.0  # of all ranks, up to the last observation
         self._pending: int | Tensor = 0  # of this rank, since then; a tensor stays on its device
-        self._batches = 0
+        self._batches: int = 0
         self._world = 1
         self._continues = False  # whether the counters come from a checkpoint
         self._resumed: str | None = None  # the run that the checkpoint belongs to
         self._resumed_after = 0  # the step that it was written at
         self._seen: Any = None
-        self._seen_at: int = -1
+        self._seen_at = -1  # micro-batches of this rank at the last observation
         self._warned: set[str] = set()
 
     @property
@@ -208,23 +208,25 @@ class ScalingCallback(Callback):
     @_guarded
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refit with this run's last observation."""
+        completed = _completed(trainer)
+        if self._seen_at < 0 and not _is_fast(trainer):
+            message = f"{self.monitor!r} was never observed, so nothing was recorded; log it in validation_step"
+            self.warn_once(message, about="monitor")
+        elif completed and self._seen_at < FINAL_PROGRESS * self._batches:
+            self.warn_once(
+                f"the last validation was after {self._seen_at / self._batches:.0%} of the training, so this run has "
+                "no final loss; validate at its last step, with a val_check_interval that divides max_steps"
+            )
         if self._recorder is not None:
-            completed = _completed(trainer)
-            if completed and self._seen_at < FINAL_PROGRESS * trainer.global_step:
-                self.warn_once(
-                    f"the last validation was at step {self._seen_at} of {trainer.global_step}, so this run has no "
-                    "final loss; validate at its last step, with a val_check_interval that divides max_steps"
-                )
             self._recorder.finish(completed=completed)
 
     def _observe(self, trainer: Trainer, pl_module: LightningModule, *, complain: bool) -> None:
-        """One observation for a value that is fresh and was not yet observed at this step.
+        """One observation for a value that is fresh and was not yet observed after this batch.
 
         All ranks come here together and agree on the token count; then the first one records.
         """
-        if cast("Any", trainer).fast_dev_run:  # set by the Trainer's constructor, out of sight of type checkers
+        if _is_fast(trainer):
             return
-        step: int = trainer.global_step
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
             if complain:
@@ -234,9 +236,10 @@ class ScalingCallback(Callback):
                     about="monitor",
                 )
             return
-        if step == self._seen_at or _same_value(value, self._seen):
+        # a stop in mid-epoch validates once more; steps are no clock where optimisation is manual
+        if self._batches == self._seen_at or _same_value(value, self._seen):
             return
-        self._seen, self._seen_at = value, step
+        self._seen, self._seen_at = value, self._batches
         pending = torch.as_tensor(self._pending, dtype=torch.float64 if value.device.type != "mps" else torch.float32)
         counted = cast("Any", trainer.strategy).reduce(pending.to(trainer.strategy.root_device), reduce_op="sum")
         self._tokens += float(counted)
@@ -305,6 +308,11 @@ class ScalingCallback(Callback):
             warnings.warn(text, ScalingWarning, stacklevel=3)
         except ScalingWarning:
             _log.warning(text)
+
+
+def _is_fast(trainer: Trainer) -> bool:
+    """Whether this is a trial run; the attribute is set by the Trainer's constructor, out of sight of checkers."""
+    return bool(cast("Any", trainer).fast_dev_run)
 
 
 def _same_value(value: Any, other: Any) -> bool:

@@ -196,6 +196,30 @@ def test_the_card_says_who_the_run_is(ladder: Path) -> None:
     assert (card.loss_kind, card.recipe) == ("val_loss", {"data": "bytes"})
 
 
+def test_manual_optimisation_is_counted_by_batches(ladder: Path) -> None:
+    class Manual(Tiny):
+        def __init__(self) -> None:
+            super().__init__()
+            self.automatic_optimization = False
+
+        def training_step(self, batch: tuple[Tensor, Tensor]) -> None:
+            self.step(batch).backward()  # no optimiser of Lightning's ever steps: global_step stays 0
+
+    train(ScalingCallback(TARGET, ladder), model=Manual(), max_steps=-1, max_epochs=1)
+    assert only_run(ladder).curve.tokens.tolist() == [128, 256, 384, 512]
+
+
+def test_a_training_that_never_validates_says_that_nothing_was_recorded(ladder: Path) -> None:
+    with pytest.warns(ScalingWarning, match=r"'val_loss' was never observed, so nothing was recorded"):
+        train(ScalingCallback(TARGET, ladder), limit_val_batches=0)
+
+
+def test_a_training_that_ends_without_a_validation_says_that_it_has_no_final(ladder: Path) -> None:
+    with pytest.warns(ScalingWarning, match=r"after 62% of the training, so this run has no final loss"):
+        train(ScalingCallback(TARGET, ladder), max_steps=13, val_check_interval=8)
+    assert only_run(ladder).final is None
+
+
 # the ladder, and what is said of it ------------------------------------------------------------------------------
 
 
