@@ -145,7 +145,7 @@ class ScalingCallback(Callback):
         self._resumed: str | None = None  # the run that the checkpoint belongs to
         self._resumed_after = 0  # the step that it was written at
         self._seen: Any = None
-        self._seen_at = -1  # micro-batches of this rank at the last observation
+        self._seen_at: int = -1  # micro-batches of this rank at the last observation
         self._warned: set[str] = set()
 
     @property
