@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -124,7 +125,7 @@ class Recorder:
         reasons = explain_absences(snapshot, self.run, values)
         for sink in self._sinks:
             sink.log(values, step=step)
-            if reasons != self._explained:
+            if _without_figures(reasons) != _without_figures(self._explained):
                 sink.explain(reasons)
         for name, reason in reasons.items():
             if name not in self._explained:
@@ -173,3 +174,8 @@ class Recorder:
     def _describe(self) -> dict[str, Any]:
         """What a reader of the logs needs to know to repeat this, as plain data."""
         return {"ladder": self._ladder.location, "run": self.run, "card": asdict(self._card), **asdict(self._config)}
+
+
+def _without_figures(reasons: Mapping[str, str]) -> dict[str, str]:
+    """The reasons themselves: how far a run has come changes at every refit, and is no new reason."""
+    return {name: re.sub(r"[\d.]+", "", reason) for name, reason in reasons.items()}
