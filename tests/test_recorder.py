@@ -71,8 +71,8 @@ def test_reasons_are_sent_when_they_change_and_not_at_every_refit(tmp_path: Path
     recorder = Recorder(Ladder(tmp_path), run.card, CONFIG, [Sink()], refit_budget=None)
     for seen in run.curve:
         recorder.observe(seen)
-    # at the start, and when the run ended and its final loss was known
-    assert sent == [1, 12]
+    # at the start; when "too early" became "no template"; when the run ended and its final loss was known
+    assert sent == [1, 3, 12]
 
 
 def test_a_running_run_logs_where_it_will_end(tmp_path: Path) -> None:
