@@ -10,10 +10,14 @@ import numpy as np
 
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, Status
+from scaling_callback.forecasting import spread_around, take_interval
 from scaling_callback.records import Array
 
 WIDE = 10.0
 """An interval of D/N whose ends differ by more than this factor is no recommendation."""
+
+LOST = 0.01
+"""Share of replicates without an optimum above which there is none to speak of."""
 
 FAR = 1000.0
 """A budget more than this many times that of the largest run is beyond what the law can carry."""
@@ -60,8 +64,8 @@ class Allocation:
         return not self.reasons
 
 
-def allocate(fit: Fit, flops: float, *, level: float = 0.9) -> Allocation:
-    """The optimum of the fitted law on C = 6 N D, with intervals from the draws of `fit`.
+def allocate(fit: Fit, flops: float, *, level: float = 0.9, seed: int = 0) -> Allocation:
+    """The optimum of the fitted law on C = 6 N D, with intervals made as those of a forecast are.
 
     Raises:
         InputError: The budget is not a positive, finite number.
@@ -70,12 +74,13 @@ def allocate(fit: Fit, flops: float, *, level: float = 0.9) -> Allocation:
         raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
     params, tokens = (float(v[0]) for v in fit.law.optimum(fit.law.natural(fit.theta[None], fit.centre), flops))
     draws = _draws(fit, flops)
-    intervals = {
-        name: (float(lower), float(upper))
-        for name, values in draws.items()
-        if len(values)
-        for lower, upper in [np.quantile(values, [(1 - level) / 2, (1 + level) / 2])]
-    }
+    intervals: dict[str, tuple[float, float]] = {}
+    if math.isfinite(params) and len(draws["params"]):
+        loss = float(fit.predict(params, tokens)[0])
+        centres = {"params": params, "tokens": tokens, "tokens_per_param": tokens / params, "loss": loss}
+        for name, centre in centres.items():
+            noise_seed = seed if name == "loss" else None
+            intervals[name] = take_interval(spread_around(fit, centre, draws[name], noise_seed=noise_seed), level)
     reasons = _reasons(fit, flops, params, tokens, intervals, len(fit.draws) - len(draws["params"]))
     if reasons:
         return Allocation(flops, None, None, None, None, level, {}, reasons)
@@ -121,7 +126,7 @@ def _reasons(
         )
     if not len(fit.draws):
         reasons["no_interval"] = "without a bootstrap nothing is known of the uncertainty; ask for replicates"
-    elif lost > 0.01 * len(fit.draws):
+    elif lost > LOST * len(fit.draws):
         reasons["no_optimum"] = f"{lost} of {len(fit.draws)} replicates have no optimum at this budget"
     elif intervals["tokens_per_param"][1] > WIDE * intervals["tokens_per_param"][0]:
         lower, upper = intervals["tokens_per_param"]

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
 import torch
 from torch import Tensor
 
-from scaling_callback.errors import MissingDependency, ScalingWarning
+from scaling_callback.errors import InputError, MissingDependency, ScalingWarning
 from scaling_callback.ladder import Ladder
-from scaling_callback.measuring import count_params, count_tokens
+from scaling_callback.measuring import COUNTINGS, count_params, count_tokens
 from scaling_callback.recorder import Recorder
-from scaling_callback.records import FINAL_PROGRESS, Observation, RunCard, Target, same_horizon
+from scaling_callback.records import FINAL_PROGRESS, Observation, RunCard, Target, same_count
 from scaling_callback.reporting.units import format_count
 from scaling_callback.sinks import get_sink
 from scaling_callback.snapshot import Config, Snapshot
@@ -73,8 +73,8 @@ class ScalingCallback(Callback):
     Args:
         target: What the forecast is for.
         ladder: The folder or URL that all runs of the recipe share.
-        monitor: The logged metric that is the loss. A metric of the validation is observed after each
-            validation; one that only the training logs, at the end of each epoch.
+        monitor: The logged metric that is the loss. It is observed after each validation, and at the end of each
+            epoch where only the training logs it.
         run: Name of this run in the ladder; by default the model's class and size.
         horizon: Tokens that this run is planned to train on; by default worked out from the Trainer, which
             cannot be done for iterable data or a time limit alone.
@@ -100,7 +100,7 @@ class ScalingCallback(Callback):
         >>> from scaling_callback import ScalingCallback, Target
         >>> callback = ScalingCallback(target=Target(params=7e9, tokens=4e12), ladder="memory://callback")
         >>> callback.state_key
-        "ScalingCallback{'monitor': 'val_loss'}"
+        "ScalingCallback{'monitor': 'val_loss', 'ladder': 'memory://callback'}"
     """
 
     def __init__(
@@ -124,6 +124,17 @@ class ScalingCallback(Callback):
         refit_budget: float | None = 0.01,
     ) -> None:
         super().__init__()
+        if not isinstance(cast("Any", target), Target):
+            raise InputError(f"target is a {type(target).__name__}; give Target(params=..., tokens=...)")
+        if isinstance(params, str) and params not in COUNTINGS:
+            raise InputError(f"params is {params!r}, no counting of N; use {', '.join(COUNTINGS)}, or a number")
+        for name, number in {"horizon": horizon, "params": params}.items():
+            if isinstance(number, int | float) and not (math.isfinite(number) and number > 0):
+                raise InputError(f"{name} is {number}; it must be a positive, finite count")
+        if refit_budget is not None and not 0 <= refit_budget <= 1:
+            raise InputError(f"refit_budget is {refit_budget}; it is a share of wall time from 0 to 1, or None")
+        if not os.fspath(ladder):
+            raise InputError("ladder is empty; give a folder or a URL")
         self.monitor = monitor
         self.config = Config(target=target, flops=flops, law=law, level=level, replicates=replicates, seed=seed)
         self._ladder = os.fspath(ladder)
@@ -139,13 +150,15 @@ class ScalingCallback(Callback):
         self._recorder: Recorder | None = None
         self._tokens = 0.0  # of all ranks, up to the last observation
         self._pending: int | Tensor = 0  # of this rank, since then; a tensor stays on its device
-        self._batches: int = 0
+        self._batches: int = 0  # micro-batches of this rank
+        self._step: int = 0  # the trainer's global step
         self._world = 1
-        self._continues = False  # whether the counters come from a checkpoint
-        self._resumed: str | None = None  # the run that the checkpoint belongs to
-        self._resumed_after = 0  # the step that it was written at
+        self._loaded: dict[str, Any] | None = None  # counters of a checkpoint, until a training takes them up
+        self._resumed: str | None = None  # the run that this training continues
+        self._resumed_after = 0  # the step that it continues from
+        self._unknown_past = False  # whether tokens were trained on that nobody counted
         self._seen: Any = None
-        self._seen_at: int = -1  # micro-batches of this rank at the last observation
+        self._seen_at: int = -1  # micro-batches at the last observation
         self._warned: set[str] = set()
 
     @property
@@ -160,56 +173,72 @@ class ScalingCallback(Callback):
 
     @property
     def state_key(self) -> str:
-        """Distinct for callbacks that monitor different metrics."""
-        return self._generate_state_key(monitor=self.monitor)
+        """Distinct for callbacks that monitor different metrics or keep different ladders."""
+        return self._generate_state_key(monitor=self.monitor, ladder=self._ladder)
 
     def state_dict(self) -> dict[str, Any]:
         """Counters as plain numbers and text."""
         pending = float(self._pending) * self._world
-        return {"run": self.run, "tokens": self._tokens + pending, "batches": self._batches}
+        return {
+            "run": self.run,
+            "tokens": self._tokens + pending,
+            "batches": self._batches,
+            "step": self._step,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting where the checkpoint was written."""
-        self._resumed = state_dict["run"]
-        self._tokens = float(state_dict["tokens"])
-        self._batches = int(state_dict["batches"])
-        self._continues = True
+        """Keep the counters of a checkpoint for the training that may continue it."""
+        self._loaded = dict(state_dict)
 
     @_guarded
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the last training; a resumed one keeps what its checkpoint said."""
-        self._world = trainer.world_size
-        self._recorder = None
-        self._seen, self._seen_at, self._pending = None, -1, 0
-        if not self._continues:
-            self._tokens, self._batches, self._resumed = 0.0, 0, None
-        self._continues = False
-        self._resumed_after = trainer.global_step
+        """Begin at zero, or continue what a checkpoint or this callback's last training counted."""
+        previous, loaded = self.run, self._loaded or {}
+        self._world, self._recorder, self._loaded = trainer.world_size, None, None
+        self._resumed, self._resumed_after, self._unknown_past = None, trainer.global_step, False
+        self._step = trainer.global_step
+        self._seen, self._seen_at = None, -1
+        # a checkpoint may also have been loaded to be validated: its counters belong to no training then
+        if trainer.ckpt_path is not None and loaded.get("step") == trainer.global_step:
+            self._tokens, self._pending = float(loaded.get("tokens", 0.0)), 0
+            self._batches, self._resumed = int(loaded.get("batches", 0)), loaded.get("run")
+        elif trainer.global_step == 0:
+            self._tokens, self._pending, self._batches = 0.0, 0, 0
+        elif previous is not None:
+            self._resumed = previous
+        else:
+            self._unknown_past = True
+            self.warn_once(
+                f"training starts at step {trainer.global_step} and the tokens before it were not counted, so this run "
+                "is not recorded; resume from a checkpoint that was written with this callback"
+            )
 
     @_guarded
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the batch's tokens: a number, or on its device a tensor that is read at the next observation."""
-        self._pending = self._pending + self._count(batch)
         self._batches += 1
+        self._step = trainer.global_step
+        count = self._count(batch)
+        self._pending = self._pending + (count if isinstance(count, int) else torch.as_tensor(count).sum())
 
-    @_guarded
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe, unless this is the sanity check."""
         if not trainer.sanity_checking and trainer.state.fn == "fit":
             self._observe(trainer, pl_module, complain=True)
 
-    @_guarded
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe a metric that only the training logs."""
         self._observe(trainer, pl_module, complain=False)
 
     @_guarded
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refit with this run's last observation."""
+        """Refit with this run's last observation; say what is missing from its record."""
         completed = _completed(trainer)
-        if self._seen_at < 0 and not _is_fast(trainer):
+        if not trainer.is_global_zero or self._unknown_past or _is_fast(trainer):
+            return
+        if self._seen_at < 0:
             message = f"{self.monitor!r} was never observed, so nothing was recorded; log it in validation_step"
             self.warn_once(message, about="monitor")
         elif completed and self._seen_at < FINAL_PROGRESS * self._batches:
@@ -218,15 +247,35 @@ class ScalingCallback(Callback):
                 "no final loss; validate at its last step, with a val_check_interval that divides max_steps"
             )
         if self._recorder is not None:
-            self._recorder.finish(completed=completed)
+            self._recorder.finish(completed=completed, final=self._seen_at == self._batches)
 
     def _observe(self, trainer: Trainer, pl_module: LightningModule, *, complain: bool) -> None:
         """One observation for a value that is fresh and was not yet observed after this batch.
 
-        All ranks come here together and agree on the token count; then the first one records.
+        Every rank comes here at the same places, and the first one decides for all: a metric may be logged on it
+        alone. Nothing between the two collective calls can fail on one rank only.
         """
-        if _is_fast(trainer):
+        if _is_fast(trainer) or self._unknown_past:
             return
+        strategy = cast("Any", trainer.strategy)
+        value: Any = None
+        if trainer.is_global_zero:
+            try:
+                value = self._fresh_value(trainer, complain=complain)
+            except Exception as error:  # noqa: BLE001 - the other ranks wait for this one's decision
+                self.warn_once(f"{type(error).__name__}: {error}")
+        if not strategy.broadcast(value is not None):
+            return
+        self._seen_at = self._batches
+        pending = torch.as_tensor(self._pending).to(strategy.root_device, torch.int64)
+        self._tokens += float(strategy.reduce(pending, reduce_op="sum"))
+        self._pending = 0
+        # without a count there is nothing to record against; why there is none was warned of when it failed
+        if value is not None and self._tokens > 0:
+            self._record(trainer, pl_module, value)
+
+    def _fresh_value(self, trainer: Trainer, *, complain: bool) -> Any:
+        """The monitored metric, or `None` where it is absent, stale, or observed already."""
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
             if complain:
@@ -235,21 +284,16 @@ class ScalingCallback(Callback):
                     f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}",
                     about="monitor",
                 )
-            return
+            return None
         # a stop in mid-epoch validates once more; steps are no clock where optimisation is manual
         if self._batches == self._seen_at or _same_value(value, self._seen):
-            return
-        self._seen, self._seen_at = value, self._batches
-        pending = torch.as_tensor(self._pending, dtype=torch.float64 if value.device.type != "mps" else torch.float32)
-        counted = cast("Any", trainer.strategy).reduce(pending.to(trainer.strategy.root_device), reduce_op="sum")
-        self._tokens += float(counted)
-        self._pending = 0
-        # without a count there is nothing to record against; why there is none was warned of when it failed
-        if trainer.is_global_zero and self._tokens > 0:
-            self._record(trainer, pl_module, float(value))
+            return None
+        self._seen = value
+        return value
 
     @_guarded
-    def _record(self, trainer: Trainer, pl_module: LightningModule, loss: float) -> None:
+    def _record(self, trainer: Trainer, pl_module: LightningModule, value: Any) -> None:
+        loss = float(value)
         if self._recorder is None:
             self._recorder = self._start(trainer, pl_module)
         rate, _ = _learning_rate(trainer)
@@ -261,8 +305,6 @@ class ScalingCallback(Callback):
         """Begin the run's record: its size and its tokens per batch are known by now."""
         ladder = Ladder(self._ladder)
         sizes = count_params(pl_module)
-        if isinstance(self._params, str) and self._params not in sizes:
-            raise ValueError(f"params={self._params!r} is no counting of N; use one of {', '.join(sizes)}, or a number")
         _, peak = _learning_rate(trainer)
         params = sizes[self._params] if isinstance(self._params, str) else float(self._params)
         horizon = self._horizon or _planned_tokens(trainer, self._tokens / max(self._batches, 1))
@@ -327,7 +369,7 @@ def _learning_rate(trainer: Trainer) -> tuple[float, float | None]:
     for optimizer in trainer.optimizers:
         for group in optimizer.param_groups:
             rate = float(group["lr"])
-            return rate, float(group.get("initial_lr", rate)) or None
+            return rate, float(group.get("max_lr", group.get("initial_lr", rate))) or None
     return math.nan, None
 
 
@@ -360,14 +402,17 @@ def _completed(trainer: Trainer) -> bool:
 
 
 def _branch_if_changed(ladder: Ladder, card: RunCard, step: int) -> tuple[RunCard, int | None]:
-    """The card to go on with: the run's own, or where horizon or schedule changed that of a branch of it."""
-    trunk = next((run.card for run in ladder.runs() if run.name == card.name), None)
-    if trunk is None:
+    """The card to go on with: the run's own, or that of a branch of it.
+
+    It is a branch where horizon or schedule changed, or where the run went on to its end without this training.
+    """
+    try:
+        (run,) = ladder.runs(where=[("name", card.name)])
+    except InputError:  # the ladder no longer holds it
         return card, None
-    same = trunk.schedule == card.schedule and (
-        trunk.horizon == card.horizon
-        or (trunk.horizon is not None and card.horizon is not None and same_horizon(trunk.horizon, card.horizon))
-    )
+    trunk = run.card
+    planned_alike = trunk.horizon == card.horizon or same_count(trunk.horizon, card.horizon)
+    same = not run.completed and trunk.schedule == card.schedule and planned_alike
     if same:
         return card, step
     return replace(card, name=f"{card.name}-from-{step}", parent=card.name, parent_step=step), None

@@ -100,7 +100,7 @@ def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     with _Progress("bootstrap") as progress:
         snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
     if snapshot.forecast is None:
-        raise NotEnoughData(snapshot.absent["fit"])
+        raise NotEnoughData(snapshot.absent["forecast"])
     output = results.describe_forecast(snapshot)
     return output, text.show_forecast(output)
 

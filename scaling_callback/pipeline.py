@@ -59,19 +59,29 @@ def refresh(
         found = _fit(evidence, config, progress)
     except NotEnoughData as reason:
         absent["fit"] = str(reason)
-    if found is not None and config.target is not None:
-        forecast = forecast_target(
-            found, config.target, level=config.level, seed=config.seed, known_losses=baselines(kept)
-        )
-    elif config.target is None:
-        absent["forecast"] = "no target was given"
+    finished = [run for run in kept if run.name in evidence.used and run.final is not None]
     budget = config.flops or (config.target.compute if config.target else None)
     if found is not None and budget is not None:
-        allocation = allocating.allocate(found, budget, level=config.level)
-    record = backtest(kept, law=config.law, level=config.level, seed=config.seed)
+        allocation = allocating.allocate(found, budget, level=config.level, seed=config.seed)
+    record = backtest(finished, law=config.law, level=config.level, seed=config.seed)
     if not record.scores:
-        absent["track_record"] = (
-            f"fewer than {fitting.MIN_RUNS + 1} finished runs: no forecast can have been checked yet"
+        absent["track_record"] = "no run finished after three others: no forecast can have been checked yet"
+    if config.target is None:
+        absent["forecast"] = "no target was given"
+    elif found is None:
+        absent["forecast"] = absent["fit"]
+    elif config.target.flops is not None and allocation is not None and not allocation.identified:
+        reasons = "; ".join(allocation.reasons.values())
+        absent["forecast"] = f"the target is a budget, and its optimal split cannot be told: {reasons}"
+    else:
+        forecast = forecast_target(
+            found,
+            config.target,
+            level=config.level,
+            seed=config.seed,
+            forecaster=config.forecaster,
+            known_losses=baselines(finished),
+            record=record,
         )
     return Snapshot(
         config=config,
@@ -109,7 +119,8 @@ def forecast(
     """The loss expected of `target`, with its interval.
 
     Raises:
-        NotEnoughData: There are fewer than 3 independent runs to fit.
+        NotEnoughData: There are fewer than 3 independent runs to fit, or the target is a budget whose split they
+            do not determine.
 
     Example:
         >>> from scaling_callback.testing import planted_ladder
@@ -120,7 +131,7 @@ def forecast(
     """
     made = refresh(runs, (), replace(config, target=target), progress)
     if made.forecast is None:
-        raise NotEnoughData(made.absent["fit"])
+        raise NotEnoughData(made.absent["forecast"])
     return made.forecast
 
 
@@ -134,7 +145,9 @@ def allocate(
         InputError: The budget is not a positive, finite number.
     """
     kept = _select(runs, config)
-    return allocating.allocate(_fit(_evidence(kept, config), config, progress), flops, level=config.level)
+    return allocating.allocate(
+        _fit(_evidence(kept, config), config, progress), flops, level=config.level, seed=config.seed
+    )
 
 
 def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:

@@ -10,11 +10,13 @@ import logging
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from scaling_callback.curves import FinalForecast
+from scaling_callback.errors import ScalingWarning
 from scaling_callback.ladder import Ladder
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import IssuedForecast, Observation, RunCard
@@ -75,8 +77,9 @@ class Recorder:
         self._spent = 0.0
         self._stale: Observation | None = None
         self._explained: dict[str, str] = {}
+        self._failed: set[str] = set()
         for sink in sinks:
-            sink.describe(self._describe())
+            self._deliver(sink.describe, self._describe())
 
     @property
     def run(self) -> str:
@@ -92,28 +95,36 @@ class Recorder:
         if self._budget is None or self._spent <= self._budget * elapsed:
             self.refresh()
 
-    def finish(self, *, completed: bool) -> None:
-        """The training has ended; `completed` if it reached the end of its plan.
+    def finish(self, *, completed: bool, final: bool = True) -> None:
+        """The training has ended; refits if the last refit did not know all that is known now.
 
-        Refits if the last refit did not know all that is known now.
+        Args:
+            completed: Whether it reached the end of its plan.
+            final: Whether the last observation was made there, and not some time before.
         """
         if completed:
-            self._writer.finish()
-        if self._stale is not None or (completed and self._card.horizon is None):
+            self._writer.finish(final=final)
+        seen = self.snapshot.runs if self.snapshot is not None else ()
+        known = any(run.name == self.run and run.final is not None for run in seen)
+        if self._stale is not None or (completed and not known):
             self.refresh()
 
     def refresh(self) -> Snapshot:
         """Refit on everything in the ladder, issue the forecasts, and send what can be said to the sinks."""
         began = time.monotonic()
-        runs = self._ladder.runs(where=[("loss_kind", self._card.loss_kind)] if self._card.loss_kind else ())
-        snapshot = refresh(runs, self._ladder.issued(), self._config)
+        try:
+            kind = self._card.loss_kind
+            runs = self._ladder.runs(where=[("loss_kind", kind)] if kind else ())
+            issued = [forecast for forecast in self._ladder.issued() if forecast.loss_kind == kind]
+            snapshot = refresh(runs, issued, self._config)
+        finally:  # a refit that fails costs its time as well
+            self._spent += time.monotonic() - began
         self.snapshot = snapshot
         own = next((run.curve for run in runs if run.name == self.run and len(run.curve)), None)
         last = own[len(own) - 1] if own is not None else None
         if self._stale is not None and last is not None:
             self._issue(snapshot, last)
         seconds = time.monotonic() - began
-        self._spent += seconds
         values = make_scalars(snapshot, self.run) | {"scaling/refit_seconds": seconds}
         if last is not None:
             values[TOKENS] = last.tokens
@@ -123,19 +134,31 @@ class Recorder:
 
     def _send(self, snapshot: Snapshot, values: Mapping[str, float], step: int) -> None:
         reasons = explain_absences(snapshot, self.run, values)
+        doubts = dict(snapshot.forecast.warnings) if snapshot.forecast is not None else {}
         for sink in self._sinks:
-            sink.log(values, step=step)
-            if _without_figures(reasons) != _without_figures(self._explained):
-                sink.explain(reasons)
+            self._deliver(sink.log, values, step=step)
+            if _without_figures(reasons | doubts) != self._explained:
+                self._deliver(sink.explain, reasons, doubts)
         for name, reason in reasons.items():
             if name not in self._explained:
                 _log.info("%s is absent: %s", name, reason)
-        self._explained = reasons
+        self._explained = _without_figures(reasons | doubts)
+
+    def _deliver(self, send: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+        """Send to one sink; one that fails is warned of once and keeps nothing from the others."""
+        try:
+            send(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a logger's trouble must not cost the record
+            message = f"a logger did not take what was sent to it ({type(error).__name__}: {error})"
+            if message not in self._failed:
+                self._failed.add(message)
+                warnings.warn(message, ScalingWarning, stacklevel=2)
 
     def _issue(self, snapshot: Snapshot, at: Observation) -> None:
         """Keep the forecasts of this refit beside the run, so that they are scored when the truth is known."""
         made: list[IssuedForecast] = []
         shared: dict[str, Any] = {"by": self.run, "at_tokens": at.tokens, "wall_time": time.time()}
+        shared["loss_kind"] = self._card.loss_kind
         forecast = snapshot.forecast
         if forecast is not None and math.isfinite(forecast.lower):
             made.append(

@@ -28,8 +28,8 @@ SCHEMA_VERSION = 1
 FINAL_PROGRESS = 0.97
 """From this share of its horizon on, the last observation of a run counts as its final (DESIGN 4.1)."""
 
-SAME_HORIZON = 0.02
-"""Two horizons that differ by less than this fraction are the same."""
+SAME_COUNT = 0.02
+"""Two sizes or horizons that differ by no more than this fraction are the same."""
 
 ANNEALED_BELOW = 0.5
 """A run whose last learning rate is below this share of its peak has been annealed."""
@@ -240,14 +240,14 @@ class Run:
         return self.card.parent or self.name
 
 
-def same_horizon(one: float, other: float) -> bool:
-    """Whether two horizons differ by at most 2%.
+def same_count(one: float | None, other: float | None) -> bool:
+    """Whether two counts (sizes, horizons) are known and differ by at most 2%.
 
     Example:
-        >>> same_horizon(1.00e9, 1.01e9), same_horizon(1.0e9, 1.1e9)
+        >>> same_count(1.00e9, 1.01e9), same_count(1.0e9, 1.1e9)
         (True, False)
     """
-    return abs(one - other) <= SAME_HORIZON * max(one, other)
+    return one is not None and other is not None and abs(one - other) <= SAME_COUNT * max(one, other)
 
 
 @dataclass(frozen=True)
@@ -301,6 +301,7 @@ class IssuedForecast:
         level: Nominal coverage of the interval.
         forecaster: Who made it.
         wall_time: When, in seconds since the epoch.
+        loss_kind: What loss it is of.
     """
 
     by: str
@@ -314,3 +315,4 @@ class IssuedForecast:
     level: float
     forecaster: str
     wall_time: float
+    loss_kind: str | None = None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit
-from scaling_callback.forecasting import Evidence, Forecast, TrackRecord
+from scaling_callback.forecasting import Evidence, Forecast, TrackRecord, get_policy
+from scaling_callback.laws import get_law
 from scaling_callback.records import Run, Target
+
+ASKED = ("target", "flops", "replicates", "runs", "cluster", "level", "seed")
+"""Fields of `Config` that say what is asked, and not how it is answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +49,16 @@ class Config:
     level: float = 0.9
     seed: int = 0
 
+    @property
+    def forecaster(self) -> str:
+        """Name of the forecaster that evidence, law and prior make up."""
+        if self == replace(Config(), **{name: getattr(self, name) for name in ASKED}):
+            return "default"
+        return " ".join([self.evidence, self.law, "with the weak prior" if self.prior else "without prior"])
+
     def __post_init__(self) -> None:
+        get_law(self.law)
+        get_policy(self.evidence)
         if not 0.0 < self.level < 1.0:
             raise InputError(f"level is {self.level}; it must lie between 0 and 1, such as 0.9")
         if self.replicates < 0:
@@ -70,7 +83,7 @@ class Snapshot:
         finals: For each unfinished run its forecast final, or why there is none.
         record: The record recomputed from the finals that are visible.
         live_record: Forecasts issued while training, scored.
-        absent: What could not be said (`fit`, `forecast`, `allocation`, `track_record`), each with its reason.
+        absent: What could not be said (`fit`, `forecast`, `track_record`), each with its reason.
     """
 
     config: Config

@@ -74,6 +74,7 @@ class RecordingSink:
 
     scalars: list[tuple[int, dict[str, float]]] = field(default_factory=list[tuple[int, dict[str, float]]])
     reasons: dict[str, str] = field(default_factory=dict[str, str])
+    doubts: dict[str, str] = field(default_factory=dict[str, str])
     record: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def describe(self, record: Mapping[str, Any]) -> None:
@@ -84,6 +85,6 @@ class RecordingSink:
         """Keep scalars."""
         self.scalars.append((step, dict(values)))
 
-    def explain(self, reasons: Mapping[str, str]) -> None:
-        """Keep reasons for what is absent."""
-        self.reasons.update(reasons)
+    def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
+        """Keep the reasons for what is absent now, and the doubts."""
+        self.reasons, self.doubts = dict(absent), dict(doubts)

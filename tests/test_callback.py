@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from scaling_callback import Ladder, Run, ScalingCallback, Target
-from scaling_callback.errors import ScalingWarning
+from scaling_callback.errors import InputError, ScalingWarning
 from scaling_callback.records import Observation, RunCard
 from scaling_callback.reporting.scalars import METRICS, TOKENS
 
@@ -285,33 +285,88 @@ assert Ladder({str(ladder)!r}).runs()[0].curve.tokens.tolist() == [8.0]
 # life cycle ------------------------------------------------------------------------------------------------------
 
 
-def test_a_resumed_training_goes_on_where_its_checkpoint_was(ladder: Path, tmp_path: Path) -> None:
-    class Halt(pl.Callback):
-        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-            if trainer.global_step == 6:
-                trainer.save_checkpoint(tmp_path / "six.ckpt")
+class SaveAt(pl.Callback):
+    """Writes a checkpoint at step 6, and at `dies_at` ends the training as a fault would."""
 
-    train(ScalingCallback(TARGET, ladder), callbacks=[Halt()])
-    # the first training went on to step 12; what it recorded after step 6 is superseded
-    train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt")
+    def __init__(self, path: Path, dies_at: int | None = None) -> None:
+        self.path, self.dies_at = path, dies_at
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == 6:
+            trainer.save_checkpoint(self.path)
+        if trainer.global_step == self.dies_at:
+            raise RuntimeError("the machine died")
+
+
+def test_a_resumed_training_goes_on_where_its_checkpoint_was(ladder: Path, tmp_path: Path) -> None:
+    six = tmp_path / "six.ckpt"
+    with pytest.raises(RuntimeError, match="died"):
+        train(ScalingCallback(TARGET, ladder), callbacks=[SaveAt(six, dies_at=10)])
+    # it had gone on to step 10; what it recorded after step 6 is superseded
+    train(ScalingCallback(TARGET, ladder), ckpt_path=six)
     run = only_run(ladder)
     assert run.curve.step.tolist() == [4, 8, 12]
     assert run.curve.tokens.tolist() == [128, 256, 384]
-    assert any("2 observation(s) superseded" in note for note in run.notes)
+    assert any("1 observation(s) superseded" in note for note in run.notes)
 
 
-def test_a_resume_with_another_horizon_is_a_branch(ladder: Path, tmp_path: Path) -> None:
-    class Halt(pl.Callback):
-        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-            if trainer.global_step == 6:
-                trainer.save_checkpoint(tmp_path / "six.ckpt")
-
-    train(ScalingCallback(TARGET, ladder), callbacks=[Halt()])
-    train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt", max_steps=24)
+@pytest.mark.parametrize("steps", [24, 12], ids=["another horizon", "a trunk that went on to its end"])
+def test_a_resume_that_does_not_continue_the_run_is_a_branch(ladder: Path, tmp_path: Path, steps: int) -> None:
+    train(ScalingCallback(TARGET, ladder), callbacks=[SaveAt(tmp_path / "six.ckpt")])
+    train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt", max_steps=steps)
     trunk, branch = Ladder(ladder).runs()
     assert (branch.card.parent, branch.card.parent_step) == (trunk.name, 6)
     assert trunk.curve.step.tolist() == [4, 8, 12]
-    assert branch.curve.tokens.tolist() == [256, 384, 512, 640, 768]
+    assert branch.curve.tokens.tolist() == [32 * step for step in range(8, steps + 1, 4)]
+
+
+def test_validating_a_checkpoint_is_no_resume(ladder: Path, tmp_path: Path) -> None:
+    callback = ScalingCallback(TARGET, ladder)
+    trainer = train(callback, callbacks=[SaveAt(tmp_path / "six.ckpt")])
+    trainer.validate(Tiny(), DataLoader(Bytes(8), batch_size=8), ckpt_path=tmp_path / "six.ckpt", verbose=False)
+    train(callback)
+    one, other = Ladder(ladder).runs()
+    assert one.curve.tokens.tolist() == other.curve.tokens.tolist() == [128, 256, 384]
+    assert other.card.parent is None
+
+
+def test_a_checkpoint_without_counters_is_not_recorded(ladder: Path, tmp_path: Path) -> None:
+    train(ScalingCallback(TARGET, tmp_path / "other"), callbacks=[SaveAt(tmp_path / "six.ckpt")])
+    checkpoint = torch.load(tmp_path / "six.ckpt", weights_only=False)
+    checkpoint["callbacks"] = {}
+    torch.save(checkpoint, tmp_path / "six.ckpt")
+    with pytest.warns(ScalingWarning, match=r"training starts at step 6 .* is not recorded"):
+        train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt")
+    assert Ladder(ladder).runs() == ()
+
+
+def test_a_monitor_that_one_rank_alone_logs_does_not_desynchronise_the_others(ladder: Path) -> None:
+    code = f"""
+import torch, lightning.pytorch as pl
+from datetime import timedelta
+from lightning.pytorch.strategies import DDPStrategy
+from torch.utils.data import DataLoader
+from scaling_callback import ScalingCallback, Target
+class Tiny(pl.LightningModule):
+    def __init__(self):
+        super().__init__(); self.layer = torch.nn.Linear(4, 1)
+    def training_step(self, batch): return self.layer(batch).mean()
+    def validation_step(self, batch):
+        if self.global_rank == 0: self.log("val_loss", torch.tensor(2.0), rank_zero_only=True)
+    def configure_optimizers(self): return torch.optim.SGD(self.parameters(), 0.1)
+strategy = DDPStrategy(start_method="fork", process_group_backend="gloo", timeout=timedelta(seconds=20))
+data = DataLoader(torch.zeros(16, 4), batch_size=2)
+quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, num_sanity_val_steps=0)
+callback = ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r})
+trainer = pl.Trainer(max_epochs=2, accelerator="cpu", devices=2, strategy=strategy, callbacks=[callback], **quiet)
+trainer.fit(Tiny(), data, data)
+"""
+    done = subprocess.run(
+        ["python", "-c", code], check=False, capture_output=True, text=True, timeout=100, env=_environment()
+    )
+    assert done.returncode == 0, done.stderr[-1500:]
+    # 16 samples an epoch, over both ranks
+    assert only_run(ladder).curve.tokens.tolist() == [16, 32]
 
 
 def test_an_early_stop_leaves_an_unfinished_run(ladder: Path) -> None:
@@ -323,6 +378,23 @@ def test_an_early_stop_leaves_an_unfinished_run(ladder: Path) -> None:
     run = only_run(ladder)
     assert run.final is None
     assert not run.completed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": 7e9}, "target is a float; give Target"),
+        ({"horizon": -5}, "horizon is -5"),
+        ({"params": "nonsense"}, "params is 'nonsense', no counting of N; use total"),
+        ({"law": "kepler"}, "no law named 'kepler'"),
+        ({"level": 2}, "level is 2"),
+        ({"refit_budget": -1}, "refit_budget is -1"),
+        ({"ladder": ""}, "ladder is empty"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_once(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ScalingCallback(**{"target": TARGET, "ladder": "ladder", **arguments})
 
 
 # faults ----------------------------------------------------------------------------------------------------------
@@ -374,6 +446,20 @@ def test_a_batch_that_cannot_be_counted_is_warned_of_once(ladder: Path) -> None:
     with pytest.warns(ScalingWarning, match="KeyError: 'labels'") as caught:
         train(ScalingCallback(TARGET, ladder, tokens_per_batch=fail))
     assert sum("KeyError" in str(w.message) for w in caught) == 1
+
+
+def test_a_logger_that_fails_costs_no_observation_and_no_other_logger(ladder: Path, tmp_path: Path) -> None:
+    class Broken(CSVLogger):
+        def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+            if "scaling/runs" in metrics:
+                raise ConnectionError("planted")
+            super().log_metrics(metrics, step)
+
+    with pytest.warns(ScalingWarning, match=r"a logger did not take .*ConnectionError: planted"):
+        train(ScalingCallback(TARGET, ladder), logger=[Broken(tmp_path / "a"), CSVLogger(tmp_path / "b")])
+    assert len(only_run(ladder).curve) == 3
+    (metrics,) = (tmp_path / "b").rglob("metrics.csv")
+    assert "scaling/runs" in metrics.read_text(encoding="utf-8")
 
 
 def test_a_ladder_that_cannot_be_written_does_not_end_the_training(tmp_path: Path) -> None:

@@ -125,7 +125,9 @@ def test_fit_does_what_was_published_unless_it_is_asked_for_more(ask: Asked) -> 
     assert plain["intervals"] == {}
     assert every["n_observations"] == 48
     assert every["n_runs"] == 12
-    assert ask("fit", "ladder.csv", "--prior", "--cluster", "params")["n_runs"] == 4
+    clustered = ask("fit", "ladder.csv", "--prior", "--cluster", "params")
+    assert clustered["n_runs"] == 12
+    assert "4 independent runs" in clustered["diagnostics"]["too_few_runs"]
 
 
 def test_a_seed_repeats_an_answer_to_the_last_digit(ask: Asked) -> None:

@@ -64,7 +64,7 @@ def test_reasons_are_sent_when_they_change_and_not_at_every_refit(tmp_path: Path
     sent: list[int] = []
 
     class Sink(RecordingSink):
-        def explain(self, reasons: object) -> None:
+        def explain(self, absent: object, doubts: object) -> None:
             sent.append(len(self.scalars))
 
     run = planted_ladder()[0]

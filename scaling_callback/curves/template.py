@@ -43,6 +43,8 @@ def forecast_final(run: Run, finished: Sequence[Run]) -> FinalForecast | Abstent
     """
     if run.horizon is None:
         return Abstention("horizon_unknown", "its planned tokens are unknown: pass `horizon=`")
+    if len(run.curve) and not np.isfinite(run.curve.loss[-1]):
+        return Abstention("diverged", f"its last loss is {run.curve.loss[-1]}")
     seen = np.isfinite(run.curve.loss) & (run.progress >= EARLIEST)
     if seen.sum() < MIN_OBSERVATIONS:
         return Abstention(

@@ -45,7 +45,7 @@ def bootstrap(
     anew: the prior steadies the centre and must not narrow the interval (DESIGN 5.3).
     """
     rng = np.random.default_rng(seed)
-    clusters = points.n_clusters
+    clusters = int(points.cluster.max()) + 1
     spreads, directions = np.linalg.eigh(covariance)
     reach = np.minimum(np.sqrt(np.maximum(spreads, 0.0)), FARTHEST)
     draws: list[Array] = []
@@ -53,14 +53,21 @@ def bootstrap(
         size = min(CHUNK, replicates - begin)
         counts = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
         weight = counts[:, points.cluster] * points.weight
-        shifted = problem.prior_log + problem.prior_sd * rng.standard_normal((size, len(problem.prior_sd)))
-        part = replace(problem, prior_log=shifted)
+        # an exponent without a prior has an infinite deviation, and nothing to draw
+        deviation = np.where(np.isfinite(problem.prior_sd), problem.prior_sd, 0.0)
+        shifted = problem.prior_log + deviation * rng.standard_normal((size, len(deviation)))
+        # forecast losses share the finished runs that they were made from: half of their variance is common
+        common, own = rng.standard_normal((size, 1)), rng.standard_normal((size, len(points)))
+        drawn = problem.y + points.spread * (common + own) / np.sqrt(2.0)
+        part = replace(problem, prior_log=shifted, y=drawn)
         start = optima[rng.integers(len(optima), size=size)]
         start = start + (rng.standard_normal((size, len(reach))) * reach) @ directions.T
         found = minimise(part, start, weight, tolerance=TOLERANCE)
         lost = ~found.converged
         if lost.any():
-            again = anneal(replace(part, prior_log=shifted[lost]), optima[np.zeros(lost.sum(), int)], weight[lost])
+            again = anneal(
+                replace(part, prior_log=shifted[lost], y=drawn[lost]), optima[np.zeros(lost.sum(), int)], weight[lost]
+            )
             found.theta[lost] = again.theta
         draws.append(found.theta)
         if progress is not None:

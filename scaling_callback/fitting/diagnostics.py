@@ -27,7 +27,7 @@ SAME = 1.02
 def design_diagnostics(points: Points) -> dict[str, str]:
     """What the placement of the runs alone rules out."""
     found: dict[str, str] = {}
-    clusters = points.n_clusters
+    clusters = points.n_independent
     if clusters < FEW_RUNS:
         found["too_few_runs"] = (
             f"{clusters} independent runs: intervals from so few are rough; {FEW_RUNS} or more make them reliable"
@@ -62,7 +62,8 @@ def law_diagnostics(law: Law, theta: Array, bounds: tuple[Array, Array], errors:
         found["exponent_at_bound"] = f"{' and '.join(stuck)} ended at a bound of the search: the data do not hold it"
     relative = errors.copy()
     relative[list(law.exponents)] /= theta[list(law.exponents)]
-    if at_bound[0] or relative[0] > LARGE_ERROR:
+    floor = law.names.index("E") if "E" in law.names else None
+    if floor is not None and (at_bound[floor] or relative[floor] > LARGE_ERROR):
         found["floor_unidentified"] = (
             "the floor E cannot be told from the data: the runs are too far above it or span too little; "
             "far extrapolation rests on it"

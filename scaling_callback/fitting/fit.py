@@ -71,10 +71,11 @@ def fit(
     began = time.perf_counter()
     if replicates < 0:
         raise InputError(f"replicates is {replicates}; it must be 0 (no bootstrap) or a positive count")
-    if points.n_clusters < MIN_RUNS:
-        what = "finished" if points.n_clusters == len(points) else "independent"
+    if points.n_independent < MIN_RUNS:
+        what = "finished" if len(np.unique(points.cluster)) == len(points) else "independent"
         raise NotEnoughData(
-            f"{points.n_clusters} {what} run(s); a fit needs at least {MIN_RUNS}: train more runs, or let them finish"
+            f"{points.n_independent} {what} run(s); a fit needs at least {MIN_RUNS}: train more runs, or let them "
+            "finish"
         )
     chosen = get_law(law)
     variables = points.log_variables(chosen.variables)
@@ -83,7 +84,7 @@ def fit(
     weight = points.weight[None]
 
     starts = variable_projection(chosen, x, y, points.weight)
-    problem = _problem(chosen, x, y, objective)
+    problem = _problem(chosen, x, y[None], objective)
     minima = anneal(problem, starts, weight)
     if prior:
         problem = _with_prior(problem, minima, points)
@@ -116,7 +117,7 @@ def fit(
         objective=float(objective.cost(residual, weight)[0]),
         noise=noise,
         status=status,
-        certificate=_certificate(minima, best),
+        certificate=_certificate(minima, best, fresh=len(starts)),
         diagnostics=diagnostics,
         seconds=time.perf_counter() - began,
         prior=prior,
@@ -169,12 +170,14 @@ def _covariance(jacobian: Array, weight: Array, noise: float, problem: Problem, 
     return np.clip(np.linalg.inv(scaled) / np.outer(scale, scale), -1e12, 1e12)
 
 
-def _certificate(minima: Minima, best: int) -> Certificate:
+def _certificate(minima: Minima, best: int, fresh: int) -> Certificate:
+    """Counted over the `fresh` searches at the end of the batch; those before them began at an optimum."""
     cost = minima.cost[best]
-    same = minima.cost <= cost * (1 + AGREEMENT) + 1e-18
-    others = minima.cost[~same]
+    found = minima.cost[-fresh:]
+    same = found <= cost * (1 + AGREEMENT) + 1e-18
+    others = found[~same]
     return Certificate(
-        starts=len(minima.cost),
+        starts=fresh,
         agreeing=int(same.sum()),
         gradient=float(minima.gradient[best]),
         iterations=int(minima.iterations[best]),

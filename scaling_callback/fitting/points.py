@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from scaling_callback.errors import InputError
 from scaling_callback.records import Array
+
+Codes: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +23,8 @@ class Points:
         tokens: D, shape (n,).
         loss: L, shape (n,).
         weight: Weight of each point in the objective, shape (n,); 1 is one measured final.
+        spread: Standard deviation of ln L where a loss is itself a forecast, shape (n,); 0 where it is measured.
+        run: Code of the run that it comes from, shape (n,).
         cluster: Code of the cluster that a bootstrap resamples as one, shape (n,).
     """
 
@@ -27,7 +32,9 @@ class Points:
     tokens: Array
     loss: Array
     weight: Array
-    cluster: np.ndarray[tuple[int], np.dtype[np.int64]]
+    spread: Array
+    run: Codes
+    cluster: Codes
 
     @classmethod
     def of(
@@ -37,9 +44,11 @@ class Points:
         loss: ArrayLike,
         *,
         weight: ArrayLike | None = None,
+        spread: ArrayLike | None = None,
+        run: ArrayLike | None = None,
         cluster: ArrayLike | None = None,
     ) -> Points:
-        """Points from columns; by default each has weight 1 and is its own cluster.
+        """Points from columns; by default each is measured, has weight 1, and is its own run and cluster.
 
         Raises:
             InputError: The columns differ in length, or a value is not a positive, finite number.
@@ -59,18 +68,35 @@ class Points:
             if len(wrong):
                 raise InputError(f"{name}[{wrong[0]}] is {values[wrong[0]]}; it must be a positive, finite number")
             arrays[name] = values
-        labels = np.arange(size) if cluster is None else np.asarray(cluster)
-        codes = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-        return cls(arrays["params"], arrays["tokens"], arrays["loss"], arrays["weight"], codes)
+        runs = _encode(np.arange(size) if run is None else np.asarray(run))
+        return cls(
+            arrays["params"],
+            arrays["tokens"],
+            arrays["loss"],
+            arrays["weight"],
+            np.zeros(size) if spread is None else np.asarray(spread, dtype=float),
+            runs,
+            runs if cluster is None else _encode(np.asarray(cluster)),
+        )
 
     def __len__(self) -> int:
         return len(self.loss)
 
     @property
-    def n_clusters(self) -> int:
-        """How many clusters there are."""
-        return len(np.unique(self.cluster))
+    def n_runs(self) -> int:
+        """How many runs the points come from."""
+        return len(np.unique(self.run))
+
+    @property
+    def n_independent(self) -> int:
+        """How many clusters hold a measured loss: a forecast of a loss is no further independent run."""
+        return len(np.unique(self.cluster[self.spread == 0]))
 
     def log_variables(self, names: tuple[str, ...]) -> Array:
         """Ln of the named variables, shape (V, n)."""
         return np.log(np.stack([getattr(self, name) for name in names]))
+
+
+def _encode(labels: NDArray[Any]) -> Codes:
+    """Codes 0, 1, ... of equal labels."""
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)

@@ -104,7 +104,8 @@ class Fit:
         return np.log(self.points.loss / self.predict(self.points.params, self.points.tokens))
 
     def _evaluate(self, theta: Array, params: ArrayLike, tokens: ArrayLike) -> Array:
-        values = np.broadcast_arrays(np.atleast_1d(params), np.atleast_1d(tokens))
+        known = {"params": params, "tokens": tokens}
+        values = np.broadcast_arrays(*(np.atleast_1d(known[name]) for name in self.law.variables))
         x = np.log(np.stack(values).astype(float)) - self.centre[:, None]
         value, _ = self.law.log_loss(theta, x)
         return np.exp(value)

@@ -41,7 +41,7 @@ VANISHED = 14.0
 
 @dataclass(frozen=True)
 class Problem:
-    """What is minimised: `law` through the log losses `y` (n,) at the centred log variables `x` (V, n).
+    """What is minimised: `law` through the log losses `y` (R, n) or (1, n) at the centred log variables `x` (V, n).
 
     Attributes:
         prior_log: Medians of ln exponent under the weak prior, shape (R, K) or (1, K).
@@ -125,7 +125,8 @@ def minimise(
             break
         here, w = theta[rows], weight if len(weight) == 1 else weight[rows]
         value, jacobian = problem.law.log_loss(here, problem.x)
-        residual = value - problem.y
+        y = problem.y if len(problem.y) == 1 else problem.y[rows]
+        residual = value - y
         prior_cost, prior_gradient, prior_curvature = problem.penalty(here, rows)
         cost[rows] = problem.objective.cost(residual, np.broadcast_to(w, residual.shape)) + prior_cost
 
@@ -145,7 +146,7 @@ def minimise(
 
         there = np.clip(here + step, lower, upper)
         value, _ = problem.law.log_loss(there, problem.x)
-        trial = problem.objective.cost(value - problem.y, np.broadcast_to(w, value.shape))
+        trial = problem.objective.cost(value - y, np.broadcast_to(w, value.shape))
         trial = trial + problem.penalty(there, rows)[0]
         better = trial <= cost[rows]
         theta[rows[better]] = there[better]
@@ -166,6 +167,6 @@ def anneal(problem: Problem, start: Array, weight: Array) -> Minima:
     """`minimise` through decreasing Huber deltas down to the problem's own."""
     for delta in ANNEALING:
         if delta > problem.objective.delta:
-            wide = replace(problem, objective=LogHuber(delta))
+            wide = replace(problem, objective=replace(problem.objective, delta=delta))
             start = minimise(wide, start, weight, max_iterations=ANNEALING_ITERATIONS).theta
     return minimise(problem, start, weight)

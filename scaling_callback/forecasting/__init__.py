@@ -10,8 +10,9 @@ from scaling_callback.forecasting.evidence import (
     finals,
     get_policy,
 )
-from scaling_callback.forecasting.forecast import Forecast, baselines, forecast_target
-from scaling_callback.forecasting.record import Score, TrackRecord, backtest, score_issued
+from scaling_callback.forecasting.forecast import Forecast, baselines, forecast_target, spread_around, take_interval
+from scaling_callback.forecasting.record import backtest, score_issued
+from scaling_callback.forecasting.scores import Score, TrackRecord
 
 __all__ = [
     "POLICIES",
@@ -27,4 +28,6 @@ __all__ = [
     "forecast_target",
     "get_policy",
     "score_issued",
+    "spread_around",
+    "take_interval",
 ]

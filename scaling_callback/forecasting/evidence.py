@@ -14,7 +14,7 @@ import numpy as np
 from scaling_callback.curves import FinalForecast, forecast_final
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import SEED_NOISE, Points
-from scaling_callback.records import Run, same_horizon
+from scaling_callback.records import Run, same_count
 
 FIRST_TENTH = 0.1
 """Checkpoints up to this progress are warmup and are not evidence (Hitchhiker's Guide)."""
@@ -82,7 +82,7 @@ def finals_and_guesses(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
         if isinstance(guess, FinalForecast):
             relative = guess.spread / guess.median
             weight = SEED_NOISE**2 / (SEED_NOISE**2 + relative**2)
-            rows.append(_Row(run, run.horizon, guess.median, weight))
+            rows.append(_Row(run, run.horizon, guess.median, weight, relative))
             guessed[run.name] = guess
             reasons.pop(run.name, None)
         else:
@@ -109,16 +109,22 @@ def get_policy(name: str) -> Policy:
 
 
 def best_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """Among runs that share params and horizon, the one with the lowest final; unfinished runs stay."""
-    best: list[Run] = []
-    others: list[Run] = []
+    """Among runs that share params and horizon, the one with the lowest final.
+
+    An unfinished run stays until one that shares both has finished; a held-out run competes with none.
+    """
+    kept: list[Run] = []
     for run in sorted(runs, key=lambda r: r.final.loss if r.final else np.inf):
-        if run.final is None or run.horizon is None:
-            others.append(run)
-        elif not any(b.params == run.params and b.horizon and same_horizon(b.horizon, run.horizon) for b in best):
-            best.append(run)
-    kept = {run.name for run in (*best, *others)}
-    return tuple(run for run in runs if run.name in kept)
+        twins = (other for other in kept if other.final is not None and not other.card.held_out)
+        if run.card.held_out or not any(_is_twin(run, other) for other in twins):
+            kept.append(run)
+    names = {run.name for run in kept}
+    return tuple(run for run in runs if run.name in names)
+
+
+def _is_twin(run: Run, other: Run) -> bool:
+    """Whether two runs share params and horizon."""
+    return same_count(run.params, other.params) and same_count(run.horizon, other.horizon)
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,7 @@ class _Row:
     tokens: float
     loss: float
     weight: float
+    spread: float = 0.0
 
 
 def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
@@ -137,6 +144,8 @@ def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
         [row.tokens for row in rows],
         [row.loss for row in rows],
         weight=[row.weight for row in rows],
+        spread=[row.spread for row in rows],
+        run=[row.run.name for row in rows],
         cluster=[cluster(row.run) for row in rows],
     )
 

@@ -8,8 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_callback.errors import InputError
-from scaling_callback.fitting import Fit
+from scaling_callback.fitting import Fit, Status
+from scaling_callback.forecasting.scores import TrackRecord
 from scaling_callback.records import Array, Run, Target
+
+FAR = 1000.0
+"""Times the compute of the largest run beyond which a forecast is labelled as far extrapolation."""
+
+FEW_SCORES = 5
+"""Fewest scores of the track record from which its coverage says anything."""
 
 PRIOR_DEGREES = 2
 """Parameters that the weak prior spares: the two exponents count for little once their medians are given."""
@@ -52,38 +59,53 @@ def forecast_target(
     seed: int,
     forecaster: str = "default",
     known_losses: Mapping[str, float] | None = None,
+    record: TrackRecord | None = None,
 ) -> Forecast:
     """The fitted law at the target, with an interval for one measured loss.
-
-    Draws of the bootstrap are centred on the point forecast in ln L, widened by `widening`, and given the
-    noise of one run, so that the interval is never narrower than that.
 
     Raises:
         InputError: A target by compute alone has no optimum under the fitted law.
     """
     params, tokens = resolve_target(fit, target)
     median = float(fit.predict(params, tokens)[0])
-    spread = np.log(fit.predict_draws(params, tokens)[:, 0])
-    rng = np.random.default_rng(seed)
-    noise = fit.noise * rng.standard_normal(len(spread))
-    centred = (spread - np.median(spread)) * widening(fit) if len(spread) else spread
-    draws = median * np.exp(centred + noise)
-    lower, upper = (
-        np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]) if len(draws) else (float("nan"), float("nan"))
-    )
+    draws = spread_around(fit, median, fit.predict_draws(params, tokens)[:, 0], noise_seed=seed)
+    lower, upper = take_interval(draws, level)
     return Forecast(
         params=params,
         tokens=tokens,
         median=median,
         # few draws may all lie on one side of the centre
-        lower=min(float(lower), median),
-        upper=max(float(upper), median),
+        lower=min(lower, median),
+        upper=max(upper, median),
         level=level,
         draws=draws,
         forecaster=forecaster,
         baselines=known_losses or {},
-        warnings=dict(fit.diagnostics) | _reach(fit, params, tokens),
+        warnings=_doubts(fit, params, tokens, level, record),
     )
+
+
+def spread_around(fit: Fit, centre: float, values: Array, *, noise_seed: int | None = None) -> Array:
+    """Values of a positive quantity under each replicate, shape (R,), made into draws of what may be true.
+
+    They are centred on the point estimate in ln, widened by `widening`, and with `noise_seed` given the noise of
+    one run, so that the interval of a loss is never narrower than that.
+    """
+    if not len(values):
+        return values
+    spread = np.log(values)
+    spread = (spread - np.median(spread)) * widening(fit)
+    if noise_seed is not None:
+        spread = spread + fit.noise * np.random.default_rng(noise_seed).standard_normal(len(spread))
+    return centre * np.exp(spread)
+
+
+def take_interval(draws: Array, level: float) -> tuple[float, float]:
+    """The central interval of draws; NaN where there are none."""
+    if not len(draws):
+        return float("nan"), float("nan")
+    lower, upper = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(lower), float(upper)
 
 
 def widening(fit: Fit) -> float:
@@ -101,7 +123,7 @@ def widening(fit: Fit) -> float:
         >>> round(widening(found), 2)
         1.31
     """
-    clusters = fit.points.n_clusters
+    clusters = fit.points.n_independent
     used = len(fit.theta) - (PRIOR_DEGREES if fit.prior else 0)
     return float(np.sqrt(clusters / max(clusters - used, clusters / 2)))
 
@@ -120,20 +142,29 @@ def resolve_target(fit: Fit, target: Target) -> tuple[float, float]:
 
 def baselines(runs: Sequence[Run]) -> dict[str, float]:
     """The two guesses that need no law: the best loss seen, and the loss of the run with the most compute."""
-    finished = [run for run in runs if run.final is not None and not run.card.held_out]
-    if not finished:
+    finals = [(run.planned_flops or 0.0, run.final.loss) for run in runs if run.final is not None]
+    if not finals:
         return {}
-    finals = [(run.planned_flops or 0.0, run.final.loss) for run in finished if run.final is not None]
     return {"best_loss": min(loss for _, loss in finals), "most_compute": max(finals)[1]}
 
 
-def _reach(fit: Fit, params: float, tokens: float) -> dict[str, str]:
-    """How far beyond the evidence the target lies."""
+def _doubts(fit: Fit, params: float, tokens: float, level: float, record: TrackRecord | None) -> dict[str, str]:
+    """The diagnostics of the fit, and what reach and record add to them."""
+    doubts = dict(fit.diagnostics)
+    if fit.status is Status.NOT_CONVERGED:
+        doubts["not_converged"] = fit.status.value
     largest = float((fit.points.params * fit.points.tokens).max())
     factor = params * tokens / largest
-    if factor <= 1000:
-        return {}
-    return {
-        "far_extrapolation": f"the target has {factor:.2g} times the compute of the largest run; "
-        "no published forecast is reliable beyond about 1000"
-    }
+    if factor > FAR:
+        doubts["far_extrapolation"] = (
+            f"the target has {factor:.2g} times the compute of the largest run; no published forecast is reliable "
+            f"beyond about {FAR:g}"
+        )
+    if record is not None and record.coverage is not None and len(record.scores) >= FEW_SCORES:
+        chance = 2 * np.sqrt(level * (1 - level) / len(record.scores))
+        if record.coverage < level - chance:
+            doubts["record_below_level"] = (
+                f"{record.coverage:.0%} of {len(record.scores)} earlier intervals held what was then measured, "
+                f"{level:.0%} should have: expect this one to be too narrow as well"
+            )
+    return doubts

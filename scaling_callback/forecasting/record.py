@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
-
 from scaling_callback.errors import NotEnoughData
 from scaling_callback.fitting import Fit, Points, fit
 from scaling_callback.forecasting.forecast import forecast_target
-from scaling_callback.records import IssuedForecast, Run, Target, same_horizon
+from scaling_callback.forecasting.scores import Score, TrackRecord
+from scaling_callback.records import IssuedForecast, Run, Target, same_count
 
 PLACES = tuple(sorted({3 * 2**k for k in range(12)} | {2 ** (k + 2) for k in range(12)}))
 """Numbers of finished runs after which the record refits: 3, 4, 6, 8, 12, 16, 24, ... They do not depend on how
@@ -22,53 +20,11 @@ many runs there are by now, so a new run leaves the earlier refits as they were 
 REPLICATES = 100
 
 
-@dataclass(frozen=True)
-class Score:
-    """One forecast and the loss that was then measured."""
-
-    run: str
-    median: float
-    lower: float
-    upper: float
-    measured: float
-
-    @property
-    def error(self) -> float:
-        """(forecast - measured) / measured."""
-        return (self.median - self.measured) / self.measured
-
-    @property
-    def covered(self) -> bool:
-        """Whether the interval holds the measured loss."""
-        return self.lower <= self.measured <= self.upper
-
-
-@dataclass(frozen=True)
-class TrackRecord:
-    """Scores, and what they say together; `None` where there are none."""
-
-    scores: tuple[Score, ...] = ()
-
-    @property
-    def are(self) -> float | None:
-        """Mean absolute relative error, as a fraction."""
-        return float(np.mean([abs(score.error) for score in self.scores])) if self.scores else None
-
-    @property
-    def bias(self) -> float | None:
-        """Mean relative error, as a fraction: positive where forecasts were too high."""
-        return float(np.mean([score.error for score in self.scores])) if self.scores else None
-
-    @property
-    def coverage(self) -> float | None:
-        """Share of intervals that hold the measured loss."""
-        return float(np.mean([score.covered for score in self.scores])) if self.scores else None
-
-
 def score_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast]) -> TrackRecord:
     """Score forecasts that were issued live, against every finished run that they were made for.
 
-    A forecast of a target is scored by each run of that size and horizon; one of a run's own final by that run.
+    A forecast of a target is scored by each run of that size and horizon, one of a run's own final by that run;
+    neither if it was made when that run had ended.
     """
     scores: list[Score] = []
     for run in runs:
@@ -76,24 +32,26 @@ def score_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast]) -> Track
             continue
         for made in issued:
             same_model = (
-                same_horizon(made.params, run.params)
-                and same_horizon(made.tokens, run.final.tokens)
+                same_count(made.params, run.params)
+                and same_count(made.tokens, run.final.tokens)
                 and made.by != run.name
             )
-            if made.run == run.name or (made.run is None and same_model):
+            too_late = made.wall_time >= run.final.wall_time  # false where a time is unknown
+            if not too_late and (made.run == run.name or (made.run is None and same_model)):
                 scores.append(Score(run.name, made.median, made.lower, made.upper, run.final.loss))
     return TrackRecord(tuple(scores))
 
 
 def backtest(runs: Sequence[Run], *, law: str, level: float, seed: int) -> TrackRecord:
-    """What the forecaster would have said of each run from the finals of smaller ones.
+    """What the law with the weak prior would have said of each run from the finals of runs with less compute.
+
+    The runs are those whose finals are evidence now: one phase, none held out.
 
     Runs are taken by increasing planned compute. At certain numbers of finished runs (`PLACES`) the law is fitted
     to the finals so far and scored on the runs up to the next such number. It is a function of the finals
     alone, so a table, an imported ladder and a live one get the same record.
     """
-    finished = [run for run in runs if run.final is not None and not run.card.held_out]
-    ordered = sorted(finished, key=lambda run: (run.planned_flops or 0.0, run.name))
+    ordered = sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name))
     finals = tuple(
         _Final(run.name, run.cluster, run.params, run.final.tokens, run.final.loss) for run in ordered if run.final
     )

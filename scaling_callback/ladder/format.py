@@ -15,7 +15,8 @@ CARD = "card.json"
 KINDS = ("observations", "forecasts")
 COLUMNS = tuple(f.name for f in fields(Observation))
 
-_FORECAST_NAMES = {"by", "run", "forecaster"}
+_FORECAST_NAMES = {"by", "run", "forecaster", "loss_kind"}
+_OPTIONAL_NAMES = {"run", "loss_kind"}
 _SEGMENT = re.compile(r"(observations|forecasts)-(\d{6,12})(?:-(\d{6,12}))?\.json")
 
 
@@ -53,7 +54,7 @@ class Segment(NamedTuple):
 
     def covers(self, other: Segment) -> bool:
         """Whether all segments of `other` are in this file."""
-        return self.first <= other.first and other.last <= self.last
+        return self.kind == other.kind and self.first <= other.first and other.last <= self.last
 
 
 def safe_name(name: str) -> str:
@@ -73,15 +74,18 @@ def assemble(card: RunCard, parts: Sequence[Mapping[str, Any]]) -> Run:
     """The run of a card and the parts of its segments, in order: superseded and repeated rows are counted."""
     observations: list[Observation] = []
     superseded = 0
-    completed = False
+    completed = final = False
     for part in parts:
         if part["resumed_after"] is not None:
             before = len(observations)
             observations = [o for o in observations if not o.step > part["resumed_after"]]
             superseded += before - len(observations)
-            completed = False
+            completed = final = False
         observations += _read_observations(part["columns"])
         completed = completed or bool(part["completed"])
+        final = final or bool(part.get("final"))
+    if final and observations:
+        observations[-1] = replace(observations[-1], is_final=True)
     curve = Curve.of(observations)
     notes: list[str] = []
     if superseded:
@@ -97,8 +101,13 @@ def assemble(card: RunCard, parts: Sequence[Mapping[str, Any]]) -> Run:
 
 
 def _read_observations(columns: Mapping[str, Any]) -> list[Observation]:
-    """The rows of a part. A loss of zero or less has no logarithm and counts as not a number."""
-    rows = zip(*(columns[name] for name in COLUMNS), strict=True)
+    """The rows of a part; what an older version did not write is unknown.
+
+    A loss of zero or less has no logarithm and counts as not a number.
+    """
+    unknown = {"is_final": False}
+    present = {n: columns.get(n, [unknown.get(n, math.nan)] * len(columns["tokens"])) for n in COLUMNS}
+    rows = zip(*present.values(), strict=True)
     found = [Observation(**{n: _read_value(n, v) for n, v in zip(COLUMNS, row, strict=True)}) for row in rows]
     return [o if not o.loss <= 0 else replace(o, loss=math.nan) for o in found]
 
@@ -109,8 +118,10 @@ def read_forecast(row: Mapping[str, Any]) -> IssuedForecast:
     Raises:
         ValueError: It is none.
     """
-    values: dict[str, Any] = {n: v if n in _FORECAST_NAMES else _read_value(n, v) for n, v in row.items()}
-    if not all(isinstance(values[n], str) for n in _FORECAST_NAMES if values[n] is not None or n != "run"):
+    known = {f.name for f in fields(IssuedForecast)}
+    values = {n: v if n in _FORECAST_NAMES else _read_value(n, v) for n, v in row.items() if n in known}
+    names = {n: values.get(n) for n in _FORECAST_NAMES}
+    if not all(isinstance(v, str) or (v is None and n in _OPTIONAL_NAMES) for n, v in names.items()):
         raise ValueError("a forecast holds a name that is not a text")
     if not all(is_count(values[n]) for n in ("params", "tokens", "median")):
         raise ValueError("a forecast holds a value that is not a positive number")
@@ -151,7 +162,7 @@ def check(name: str, content: Any) -> None:
 
 def _check_observations(part: Mapping[str, Any]) -> None:
     columns = part["columns"]
-    if len({len(columns[name]) for name in COLUMNS}) > 1:
+    if len({len(columns[name]) for name in {"tokens", "loss", *columns}}) > 1:
         raise ValueError("its columns differ in length")
     if not all(is_count(tokens) for tokens in columns["tokens"]):
         raise ValueError("it holds tokens that are not a positive count")

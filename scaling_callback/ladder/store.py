@@ -93,12 +93,19 @@ class Ladder:
             params: Counting of N: `params` for the primary one, else a name among the card's sizes.
 
         Raises:
-            InputError: `where` or `params` names something that no run has.
+            InputError: `where` or `params` names something that no run has, or the runs hold several kinds of loss.
         """
         listing = self._listing()
         runs = [run for folder in sorted(listing) if (run := self._run(folder, listing[folder])) is not None]
         self._warn_if_mixed(runs)
-        return _select(runs, where, params, self.location)
+        kept = _select(runs, where, params, self.location)
+        kinds = sorted({str(run.card.loss_kind) for run in kept})
+        if len(kinds) > 1:
+            raise InputError(
+                f"{self.location} holds {len(kinds)} kinds of loss ({', '.join(repr(k) for k in kinds)}); "
+                "choose one with --where loss_kind=NAME"
+            )
+        return kept
 
     def issued(self) -> tuple[IssuedForecast, ...]:
         """Every forecast that was issued while training, by run and number."""

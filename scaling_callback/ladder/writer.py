@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from typing import Any
 
 from scaling_callback.ladder.files import Filesystem, write
@@ -47,10 +48,10 @@ class RunWriter:
         columns = {name: [plain(getattr(o, name)) for o in observations] for name in COLUMNS}
         self._add("observations", {"columns": columns, "resumed_after": resumed_after, "completed": False})
 
-    def finish(self) -> None:
-        """Record that training reached the end of its plan."""
+    def finish(self, *, final: bool = False) -> None:
+        """Record that training reached the end of its plan; `final` if the last observation was made there."""
         columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-        self._add("observations", {"columns": columns, "resumed_after": None, "completed": True})
+        self._add("observations", {"columns": columns, "resumed_after": None, "completed": True, "final": final})
 
     def issue(self, forecasts: Sequence[IssuedForecast]) -> None:
         """Write forecasts, so that they can be scored when the truth is known."""
@@ -71,7 +72,8 @@ class RunWriter:
     def _due(self, kind: str) -> list[Segment]:
         """The last segments of a kind, if they are as many and as equal as it takes to merge them."""
         last = [segment for segment in self._segments if segment.kind == kind][-MERGE_AFTER:]
-        return last if len(last) == MERGE_AFTER and len({segment.span for segment in last}) == 1 else []
+        equal = len(last) == MERGE_AFTER and len({segment.span for segment in last}) == 1
+        return last if equal and all(a.last + 1 == b.first for a, b in pairwise(last)) else []
 
     def _merge(self, segments: Sequence[Segment]) -> Segment:
         """Write all parts as one file, then delete the files they came from; a crash in between loses nothing."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+COUNTINGS = ("total", "trainable", "non_embedding")
+"""Conventions of counting N."""
+
 
 def count_params(module: nn.Module) -> dict[str, float]:
     """N by convention: `total`, `trainable`, and `non_embedding` (without `nn.Embedding` tables).

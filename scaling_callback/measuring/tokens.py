@@ -86,4 +86,5 @@ def _first(fields: Mapping[str, Any], names: Iterable[str]) -> Tensor | None:
 
 def _is_ids(tensor: Tensor) -> bool:
     whole = not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
-    return whole and tensor.ndim >= 2
+    # bytes in three or more dimensions are pixels
+    return whole and (tensor.ndim == 2 or (tensor.ndim > 2 and tensor.dtype != torch.uint8))

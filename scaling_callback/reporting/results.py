@@ -31,7 +31,7 @@ def describe_fit(fit: Fit, level: float) -> dict[str, Any]:
             "runner_up": fit.certificate.runner_up,
         },
         "n_observations": len(fit.points),
-        "n_runs": fit.points.n_clusters,
+        "n_runs": fit.points.n_runs,
         "seconds": fit.seconds,
     }
 

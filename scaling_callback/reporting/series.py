@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from scaling_callback.records import Array, Run, same_horizon
+from scaling_callback.records import Array, Run, same_count
 from scaling_callback.reporting.tables import Role, ScoreRow, list_held_out, list_runs, list_scores
 from scaling_callback.snapshot import Snapshot
 
@@ -137,7 +137,7 @@ def rank_sizes(runs: Sequence[Run]) -> tuple[float, ...]:
     """
     sizes: list[float] = []
     for params in sorted(run.params for run in runs):
-        if not sizes or not same_horizon(sizes[-1], params):
+        if not sizes or not same_count(sizes[-1], params):
             sizes.append(params)
     return tuple(sizes)
 
@@ -215,7 +215,7 @@ def trace_sizes(snapshot: Snapshot) -> tuple[LawLine, ...]:
     lines: list[LawLine] = []
     sizes = rank_sizes(snapshot.runs)
     for rank, params in enumerate(sizes):
-        if any(same_horizon(params, float(n)) for n in fit.points.params):
+        if any(same_count(params, float(n)) for n in fit.points.params):
             tokens = np.geomspace(begin, reach * LEAST_REACH, POINTS)
             lines.append(_trace_size(snapshot, params, tokens, reach, rank))
     if target is not None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from scaling_callback.curves import Abstention
 from scaling_callback.forecasting import TrackRecord
-from scaling_callback.records import Run, same_horizon
+from scaling_callback.records import Run, same_count
 from scaling_callback.snapshot import Snapshot
 
 Role = Literal["used", "guessed", "held out", "left out", "waiting"]
@@ -233,7 +233,7 @@ def _held_out(snapshot: Snapshot) -> Iterator[HeldOut]:
     for run in snapshot.runs:
         if run.final is None or not run.card.held_out:
             continue
-        if not (same_horizon(run.params, forecast.params) and same_horizon(run.final.tokens, forecast.tokens)):
+        if not (same_count(run.params, forecast.params) and same_count(run.final.tokens, forecast.tokens)):
             continue
         measured = run.final.loss
         yield HeldOut(

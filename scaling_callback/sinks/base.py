@@ -17,6 +17,6 @@ class Sink(Protocol):
         """Scalars of one refit, with the trainer's global step."""
         ...
 
-    def explain(self, reasons: Mapping[str, str]) -> None:
-        """Why metrics are absent, by metric: whenever that changes."""
+    def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
+        """Why metrics are absent, by metric, and the diagnostics of the forecast: whenever they change."""
         ...

@@ -22,9 +22,9 @@ class LoggerSink:
         self._step = step
         self._logger.log_metrics(dict(values), step=step)
 
-    def explain(self, reasons: Mapping[str, str]) -> None:
+    def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
         """As text, where the experiment has a place for it."""
         add_text = getattr(self._logger.experiment, "add_text", None)
         if callable(add_text):
-            for name, reason in reasons.items():
+            for name, reason in {**absent, **{f"scaling/doubts/{k}": v for k, v in doubts.items()}}.items():
                 add_text(name, reason, self._step)

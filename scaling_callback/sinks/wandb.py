@@ -1,4 +1,4 @@
-"""Weights & Biases: metrics drawn against tokens, reasons in the summary, the configuration in the config."""
+"""Weights & Biases: metrics against tokens, reasons and doubts in the summary, the configuration in the config."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ class WandbSink:
         """One row, the step metric in it."""
         self._logger.log_metrics(dict(values), step=step)
 
-    def explain(self, reasons: Mapping[str, str]) -> None:
-        """Into the summary, as `scaling/absent`: what is absent now and why."""
-        self._logger.experiment.summary.update({"scaling/absent": dict(reasons)})
+    def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
+        """Into the summary: `scaling/absent`, what is absent now and why, and `scaling/doubts`."""
+        self._logger.experiment.summary.update({"scaling/absent": dict(absent), "scaling/doubts": dict(doubts)})
