@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_callback.ladder import Ladder
 from scaling_callback.pipeline import allocate, fit, forecast, refresh
 from scaling_callback.records import Observation, Run, Target
+from scaling_callback.snapshot import Config
 from scaling_callback.tables import read_table
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Config",
     "Ladder",
     "Observation",
     "Run",

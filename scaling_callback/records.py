@@ -86,10 +86,6 @@ class Curve:
         """The observations where `mask` (n,) is true."""
         return Curve(**{column.name: getattr(self, column.name)[mask] for column in fields(self)})
 
-    def until(self, tokens: float) -> Curve:
-        """The observations made at no more than `tokens`."""
-        return self.take(self.tokens <= tokens)
-
     def __len__(self) -> int:
         return len(self.tokens)
 
@@ -169,6 +165,10 @@ class Run:
     curve: Curve
     notes: tuple[str, ...] = ()
     completed: bool = False
+
+    def until(self, tokens: float) -> Run:
+        """The run as it stood after `tokens`: what was observed later is unknown, and so is that it completed."""
+        return Run(self.card, self.curve.take(self.curve.tokens <= tokens), self.notes)
 
     @property
     def name(self) -> str:

@@ -26,7 +26,7 @@ def by_name(run: Run) -> str:
 def cut(run: Run, progress: float) -> Run:
     """The run as it stood at `progress`."""
     assert run.horizon is not None
-    return replace(run, curve=run.curve.until(progress * run.horizon), completed=False)
+    return run.until(progress * run.horizon)
 
 
 def test_a_planted_ladder_forecasts_its_law() -> None:

@@ -263,3 +263,17 @@ def test_what_lies_on_disk_is_strict_json_and_no_unfinished_file_remains(tmp_pat
     assert [path.name for path in paths] == ["card.json", "forecasts-000001.json", "observations-000001.json"]
     for path in paths:
         json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+def test_a_ladder_of_the_first_version_still_loads(data: Path) -> None:
+    ladder = Ladder(data / "ladder-v1")
+    (run,) = ladder.runs()
+
+    assert run.curve.tokens.tolist() == [1e6, 2e6, 4e6]
+    assert run.curve.loss.tolist() == [4.0, 3.5, 2.5]
+    assert run.notes == ("2 observation(s) superseded by a resume",)
+    assert run.completed
+    assert run.final is not None
+    assert run.final.is_final
+    assert (run.card.horizon, run.card.schedule, run.card.sizes["non_embedding"]) == (4e6, "cosine", 8e5)
+    assert [(made.run, made.median) for made in ladder.issued()] == [("frozen", 2.6)]

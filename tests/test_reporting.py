@@ -96,7 +96,7 @@ def held_out(**changes: Any) -> Run:
 
 def cut(run: Run, share: float) -> Run:
     assert run.horizon is not None
-    return Run(run.card, run.curve.until(share * run.horizon))
+    return run.until(share * run.horizon)
 
 
 @cache

@@ -101,7 +101,7 @@ def say_algorithm(snapshot: Snapshot) -> Answer:
     annealing = ", ".join(f"{delta:g}" for delta in (*solver.ANNEALING, LogHuber().delta))
     return say(
         f"Levenberg-Marquardt with the analytic Jacobian, delta annealed through {annealing}.",
-        f"{list_versions('scaling-callback', 'numpy', 'scipy')}.",
+        f"{list_versions('scaling-callback', 'numpy')}.",
     )
 
 

@@ -37,7 +37,7 @@ from scaling_callback.snapshot import Snapshot
 
 TITLE = "Scaling report"
 TEMPLATE = "report.html.j2"
-PACKAGES = ("scaling-callback", "numpy", "scipy", "matplotlib", "jinja2")
+PACKAGES = ("scaling-callback", "numpy", "matplotlib", "jinja2")
 
 FORMATS = {
     "count": format_count,

@@ -12,10 +12,10 @@ from scaling_callback.records import Curve, Observation, Run, RunCard
 from scaling_callback.tables.cells import FALSE, REQUIRED, TRUE, DataFrame, Table, list_names, read_cells, shorten
 
 OPTIONAL_NUMBERS = ("total_tokens", "peak_lr", "batch_tokens", "flops")
-OPTIONAL = ("step", "lr", "schedule", "seed", "loss_kind", "is_final", "parent", "wall_time")
+OPTIONAL = ("step", "lr", "schedule", "seed", "loss_kind", "is_final", "parent", "wall_time", "held_out")
 COLUMNS = (
     *("run", "params", "tokens", "loss", "step", "total_tokens", "lr", "peak_lr", "schedule", "flops"),
-    *("seed", "loss_kind", "is_final", "parent", "batch_tokens", "wall_time"),
+    *("seed", "loss_kind", "is_final", "parent", "batch_tokens", "wall_time", "held_out"),
 )
 KNOWN = {*REQUIRED, *OPTIONAL_NUMBERS, *OPTIONAL} - {"params"}
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -110,6 +110,7 @@ def write_table(runs: Iterable[Run], path: str | Path) -> None:
                 "loss_kind": card.loss_kind,
                 "parent": card.parent,
                 "batch_tokens": card.batch_tokens,
+                "held_out": card.held_out or None,
             }
             for seen in run.curve:
                 own = {name: getattr(seen, name) for name in ("tokens", "loss", "step", "lr", "wall_time")}
@@ -212,6 +213,7 @@ def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
         peak_lr=_last(table, "peak_lr", rows),
         seed=table.text("seed", rows[-1]) or None,
         parent=table.text("parent", rows[-1]) or None,
+        held_out=table.text("held_out", rows[-1]).lower() in TRUE,
         batch_tokens=_last(table, "batch_tokens", rows),
         flops_per_token=_flops_per_token(table, rows),
         loss_kind=table.text("loss_kind", rows[-1]) or None,
