@@ -15,7 +15,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
 
 import torch
@@ -23,9 +22,17 @@ from torch import Tensor
 
 from scaling_callback.errors import InputError, MissingDependency, ScalingWarning
 from scaling_callback.ladder import Ladder
-from scaling_callback.measuring import COUNTINGS, count_params, count_tokens
-from scaling_callback.recorder import Recorder
-from scaling_callback.records import FINAL_PROGRESS, Observation, RunCard, Target, same_count
+from scaling_callback.measuring import (
+    COUNTINGS,
+    count_params,
+    count_tokens,
+    is_completed,
+    learning_rate,
+    planned_tokens,
+    schedule_name,
+)
+from scaling_callback.recorder import Recorder, continue_or_branch
+from scaling_callback.records import FINAL_PROGRESS, Observation, RunCard, Target
 from scaling_callback.reporting.units import format_count
 from scaling_callback.sinks import get_sink
 from scaling_callback.snapshot import Config, Snapshot
@@ -235,7 +242,7 @@ class ScalingCallback(Callback):
     @_guarded
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refit with this run's last observation; say what is missing from its record."""
-        completed = _completed(trainer)
+        completed = is_completed(trainer)
         if not trainer.is_global_zero or self._unknown_past or _is_fast(trainer):
             return
         if self._seen_at < 0:
@@ -296,7 +303,7 @@ class ScalingCallback(Callback):
         loss = float(value)
         if self._recorder is None:
             self._recorder = self._start(trainer, pl_module)
-        rate, _ = _learning_rate(trainer)
+        rate, _ = learning_rate(trainer)
         self._recorder.observe(
             Observation(tokens=self._tokens, loss=loss, step=float(trainer.global_step), lr=rate, wall_time=time.time())
         )
@@ -305,9 +312,9 @@ class ScalingCallback(Callback):
         """Begin the run's record: its size and its tokens per batch are known by now."""
         ladder = Ladder(self._ladder)
         sizes = count_params(pl_module)
-        _, peak = _learning_rate(trainer)
+        _, peak = learning_rate(trainer)
         params = sizes[self._params] if isinstance(self._params, str) else float(self._params)
-        horizon = self._horizon or _planned_tokens(trainer, self._tokens / max(self._batches, 1))
+        horizon = self._horizon or planned_tokens(trainer, self._tokens / max(self._batches, 1))
         if horizon is None:
             self.warn_once("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
         name = self._resumed or self._run or f"{type(pl_module).__name__}-{format_count(params)}"
@@ -316,7 +323,7 @@ class ScalingCallback(Callback):
             params=params,
             sizes=sizes,
             horizon=horizon,
-            schedule=self._schedule or _schedule(trainer),
+            schedule=self._schedule or schedule_name(trainer),
             peak_lr=peak,
             seed=os.environ.get("PL_GLOBAL_SEED"),
             batch_tokens=self._tokens / max(trainer.global_step, 1),
@@ -330,7 +337,7 @@ class ScalingCallback(Callback):
         )
         resumed_after = None
         if self._resumed is not None:
-            card, resumed_after = _branch_if_changed(ladder, card, self._resumed_after)
+            card, resumed_after = continue_or_branch(ladder, card, self._resumed_after)
         return Recorder(
             ladder,
             card,
@@ -362,57 +369,3 @@ def _same_value(value: Any, other: Any) -> bool:
     if isinstance(value, Tensor) and isinstance(other, Tensor):
         return value.data_ptr() == other.data_ptr()
     return value is other
-
-
-def _learning_rate(trainer: Trainer) -> tuple[float, float | None]:
-    """The present learning rate and the peak that its schedule is built on; NaN and `None` without optimiser."""
-    for optimizer in trainer.optimizers:
-        for group in optimizer.param_groups:
-            rate = float(group["lr"])
-            return rate, float(group.get("max_lr", group.get("initial_lr", rate))) or None
-    return math.nan, None
-
-
-def _schedule(trainer: Trainer) -> str:
-    names = [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs]
-    return " + ".join(names) or "constant"
-
-
-def _planned_tokens(trainer: Trainer, per_batch: float) -> float | None:
-    """Tokens of all ranks in the training that the Trainer plans; `per_batch` is the mean over ranks so far."""
-    limits: list[float] = []
-    epoch, accumulated = float(trainer.num_training_batches), trainer.accumulate_grad_batches
-    if trainer.max_steps > 0 and math.isfinite(epoch):
-        # the end of an epoch forces a step
-        epochs, rest = divmod(trainer.max_steps, math.ceil(epoch / accumulated))
-        limits.append(epochs * epoch + rest * accumulated)
-    elif trainer.max_steps > 0:
-        limits.append(trainer.max_steps * accumulated)
-    if trainer.max_epochs is not None and trainer.max_epochs > 0:
-        limits.append(trainer.max_epochs * epoch)
-    batches = min(limits, default=math.inf)
-    return batches * per_batch if math.isfinite(batches) and per_batch > 0 else None
-
-
-def _completed(trainer: Trainer) -> bool:
-    """Whether training reached the end of its plan, rather than being stopped."""
-    steps_done = 0 < trainer.max_steps <= trainer.global_step
-    epochs_done = trainer.max_epochs is not None and 0 < trainer.max_epochs <= trainer.current_epoch
-    return steps_done or epochs_done
-
-
-def _branch_if_changed(ladder: Ladder, card: RunCard, step: int) -> tuple[RunCard, int | None]:
-    """The card to go on with: the run's own, or that of a branch of it.
-
-    It is a branch where horizon or schedule changed, or where the run went on to its end without this training.
-    """
-    try:
-        (run,) = ladder.runs(where=[("name", card.name)])
-    except InputError:  # the ladder no longer holds it
-        return card, None
-    trunk = run.card
-    planned_alike = trunk.horizon == card.horizon or same_count(trunk.horizon, card.horizon)
-    same = not run.completed and trunk.schedule == card.schedule and planned_alike
-    if same:
-        return card, step
-    return replace(card, name=f"{card.name}-from-{step}", parent=card.name, parent_step=step), None

@@ -12,14 +12,14 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from scaling_callback.curves import FinalForecast
-from scaling_callback.errors import ScalingWarning
+from scaling_callback.errors import InputError, ScalingWarning
 from scaling_callback.ladder import Ladder
 from scaling_callback.pipeline import refresh
-from scaling_callback.records import IssuedForecast, Observation, RunCard
+from scaling_callback.records import IssuedForecast, Observation, RunCard, same_count
 from scaling_callback.reporting.scalars import TOKENS, explain_absences, make_scalars
 from scaling_callback.sinks import Sink
 from scaling_callback.snapshot import Config, Snapshot
@@ -197,6 +197,23 @@ class Recorder:
     def _describe(self) -> dict[str, Any]:
         """What a reader of the logs needs to know to repeat this, as plain data."""
         return {"ladder": self._ladder.location, "run": self.run, "card": asdict(self._card), **asdict(self._config)}
+
+
+def continue_or_branch(ladder: Ladder, card: RunCard, step: int) -> tuple[RunCard, int | None]:
+    """The card to go on with: the run's own, or that of a branch of it.
+
+    It is a branch where horizon or schedule changed, or where the run went on to its end without this training.
+    """
+    try:
+        (run,) = ladder.runs(where=[("name", card.name)])
+    except InputError:  # the ladder no longer holds it
+        return card, None
+    trunk = run.card
+    planned_alike = trunk.horizon == card.horizon or same_count(trunk.horizon, card.horizon)
+    same = not run.completed and trunk.schedule == card.schedule and planned_alike
+    if same:
+        return card, step
+    return replace(card, name=f"{card.name}-from-{step}", parent=card.name, parent_step=step), None
 
 
 def _without_figures(reasons: Mapping[str, str]) -> dict[str, str]:

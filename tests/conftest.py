@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support import Writer
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared" / "data"
@@ -38,3 +39,15 @@ def chinchilla_table(tmp_path: Path) -> Path:
         writer.writeheader()
         writer.writerows(rows[:240])
     return path
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Writer:
+    """Writes a file below `tmp_path` and gives its path."""
+
+    def write(content: str | bytes, name: str = "ladder.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write

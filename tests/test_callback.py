@@ -13,10 +13,11 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from support import environment, only, read_wandb
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from scaling_callback import Ladder, Run, ScalingCallback, Target
+from scaling_callback import Ladder, ScalingCallback, Target
 from scaling_callback.errors import InputError, ScalingWarning
 from scaling_callback.records import Observation, RunCard
 from scaling_callback.reporting.scalars import METRICS, TOKENS
@@ -107,11 +108,6 @@ def train(
     return trainer
 
 
-def only_run(ladder: Path) -> Run:
-    (run,) = Ladder(ladder).runs()
-    return run
-
-
 def climb(ladder: Path, runs: int = 4, logger: Callable[[int], Any] = lambda _: False) -> ScalingCallback:
     """Train several runs of different sizes and horizons into one ladder."""
     callback = None
@@ -146,7 +142,7 @@ def climb(ladder: Path, runs: int = 4, logger: Callable[[int], Any] = lambda _: 
 )
 def test_tokens_are_those_counted_by_hand(ladder: Path, options: dict[str, Any], expected: list[int]) -> None:
     train(ScalingCallback(TARGET, ladder), **options)
-    run = only_run(ladder)
+    run = only(ladder)
     assert run.curve.tokens.tolist() == expected
     if "data" not in options or not isinstance(options["data"], Stream):
         assert run.horizon == pytest.approx(expected[-1], rel=0.02)
@@ -155,7 +151,7 @@ def test_tokens_are_those_counted_by_hand(ladder: Path, options: dict[str, Any],
 
 def test_a_counter_of_the_users_own_is_used(ladder: Path) -> None:
     train(ScalingCallback(TARGET, ladder, tokens_per_batch=lambda _: 7))
-    assert only_run(ladder).curve.tokens.tolist() == [28, 56, 84]
+    assert only(ladder).curve.tokens.tolist() == [28, 56, 84]
 
 
 def test_the_losses_recorded_are_those_that_were_logged(ladder: Path) -> None:
@@ -167,7 +163,7 @@ def test_the_losses_recorded_are_those_that_were_logged(ladder: Path) -> None:
                 seen.append(float(trainer.callback_metrics["val_loss"]))
 
     train(ScalingCallback(TARGET, ladder), callbacks=[Spy()])
-    run = only_run(ladder)
+    run = only(ladder)
     assert run.curve.loss.tolist() == seen
     assert run.curve.step.tolist() == [4, 8, 12]
     assert run.curve.lr.tolist() == pytest.approx([1e-2 * (1 - s / 12) for s in (4, 8, 12)])
@@ -176,19 +172,19 @@ def test_the_losses_recorded_are_those_that_were_logged(ladder: Path) -> None:
 
 def test_a_metric_that_only_the_training_logs_is_observed_at_the_end_of_each_epoch(ladder: Path) -> None:
     train(ScalingCallback(TARGET, ladder, monitor="train_loss"), max_steps=-1, max_epochs=2, val_check_interval=5)
-    assert only_run(ladder).curve.tokens.tolist() == [512, 1024]
+    assert only(ladder).curve.tokens.tolist() == [512, 1024]
 
 
 def test_neither_the_sanity_check_nor_a_fast_run_is_recorded(ladder: Path) -> None:
     train(ScalingCallback(TARGET, ladder), num_sanity_val_steps=2)
-    assert len(only_run(ladder).curve) == 3
+    assert len(only(ladder).curve) == 3
     train(ScalingCallback(TARGET, ladder / "fast"), fast_dev_run=True, val_check_interval=None)
     assert Ladder(ladder / "fast").runs() == ()
 
 
 def test_the_card_says_who_the_run_is(ladder: Path) -> None:
     train(ScalingCallback(TARGET, ladder, recipe={"data": "bytes"}, params="non_embedding"))
-    card = only_run(ladder).card
+    card = only(ladder).card
     assert card.name == "Tiny-80"
     assert card.params == 80
     assert card.sizes == {"total": 144.0, "trainable": 144.0, "non_embedding": 80.0}
@@ -206,7 +202,7 @@ def test_manual_optimisation_is_counted_by_batches(ladder: Path) -> None:
             self.step(batch).backward()  # no optimiser of Lightning's ever steps: global_step stays 0
 
     train(ScalingCallback(TARGET, ladder), model=Manual(), max_steps=-1, max_epochs=1)
-    assert only_run(ladder).curve.tokens.tolist() == [128, 256, 384, 512]
+    assert only(ladder).curve.tokens.tolist() == [128, 256, 384, 512]
 
 
 def test_a_training_that_never_validates_says_that_nothing_was_recorded(ladder: Path) -> None:
@@ -217,7 +213,7 @@ def test_a_training_that_never_validates_says_that_nothing_was_recorded(ladder: 
 def test_a_training_that_ends_without_a_validation_says_that_it_has_no_final(ladder: Path) -> None:
     with pytest.warns(ScalingWarning, match=r"after 62% of the training, so this run has no final loss"):
         train(ScalingCallback(TARGET, ladder), max_steps=13, val_check_interval=8)
-    assert only_run(ladder).final is None
+    assert only(ladder).final is None
 
 
 # the ladder, and what is said of it ------------------------------------------------------------------------------
@@ -279,7 +275,7 @@ quiet = dict(accelerator="cpu", logger=False, enable_checkpointing=False)
 pl.Trainer(max_epochs=1, callbacks=callback, **quiet).fit(Tiny(), data, data)
 assert Ladder({str(ladder)!r}).runs()[0].curve.tokens.tolist() == [8.0]
 """
-    subprocess.run(["python", "-c", code], check=True, capture_output=True, env=_environment())
+    subprocess.run(["python", "-c", code], check=True, capture_output=True, env=environment())
 
 
 # life cycle ------------------------------------------------------------------------------------------------------
@@ -304,7 +300,7 @@ def test_a_resumed_training_goes_on_where_its_checkpoint_was(ladder: Path, tmp_p
         train(ScalingCallback(TARGET, ladder), callbacks=[SaveAt(six, dies_at=10)])
     # it had gone on to step 10; what it recorded after step 6 is superseded
     train(ScalingCallback(TARGET, ladder), ckpt_path=six)
-    run = only_run(ladder)
+    run = only(ladder)
     assert run.curve.step.tolist() == [4, 8, 12]
     assert run.curve.tokens.tolist() == [128, 256, 384]
     assert any("1 observation(s) superseded" in note for note in run.notes)
@@ -362,11 +358,11 @@ trainer = pl.Trainer(max_epochs=2, accelerator="cpu", devices=2, strategy=strate
 trainer.fit(Tiny(), data, data)
 """
     done = subprocess.run(
-        ["python", "-c", code], check=False, capture_output=True, text=True, timeout=100, env=_environment()
+        ["python", "-c", code], check=False, capture_output=True, text=True, timeout=100, env=environment()
     )
     assert done.returncode == 0, done.stderr[-1500:]
     # 16 samples an epoch, over both ranks
-    assert only_run(ladder).curve.tokens.tolist() == [16, 32]
+    assert only(ladder).curve.tokens.tolist() == [16, 32]
 
 
 def test_an_early_stop_leaves_an_unfinished_run(ladder: Path) -> None:
@@ -375,7 +371,7 @@ def test_an_early_stop_leaves_an_unfinished_run(ladder: Path) -> None:
             trainer.should_stop = trainer.global_step >= 6
 
     train(ScalingCallback(TARGET, ladder), callbacks=[Stop()])
-    run = only_run(ladder)
+    run = only(ladder)
     assert run.final is None
     assert not run.completed
 
@@ -457,7 +453,7 @@ def test_a_logger_that_fails_costs_no_observation_and_no_other_logger(ladder: Pa
 
     with pytest.warns(ScalingWarning, match=r"a logger did not take .*ConnectionError: planted"):
         train(ScalingCallback(TARGET, ladder), logger=[Broken(tmp_path / "a"), CSVLogger(tmp_path / "b")])
-    assert len(only_run(ladder).curve) == 3
+    assert len(only(ladder).curve) == 3
     (metrics,) = (tmp_path / "b").rglob("metrics.csv")
     assert "scaling/runs" in metrics.read_text(encoding="utf-8")
 
@@ -499,10 +495,7 @@ def test_the_offline_wandb_file_holds_every_metric_with_its_step(
     wandb.finish()
     wandb.teardown()
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    command = ["wandb", "leet", "inspect", "--json", str(file)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, env=_environment()).stdout
-    assert callback.snapshot is not None
-    records = [json.loads(line) for line in text.splitlines()]
+    records = read_wandb(file)
     rows = [json.dumps(record) for record in records if record["type"] == "history"]
     words = json.dumps([record for record in records if record["type"] == "summary"])
     for name in METRICS:
@@ -522,14 +515,7 @@ def test_tensorboard_gets_scalars_and_reasons(ladder: Path, tmp_path: Path) -> N
     assert "scaling/target_loss/text_summary" in events.Tags()["tensors"]
 
 
-def _environment() -> dict[str, str]:
-    import os
-    import sys
-
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-
-
 def test_a_card_is_written_before_the_first_observation(ladder: Path) -> None:
     # the store's contract, seen from a writer: a run that dies early is still known
     Ladder(ladder).start(RunCard(name="early", params=1.0)).observe([Observation(1.0, 2.0)])
-    assert only_run(ladder).name == "early"
+    assert only(ladder).name == "early"

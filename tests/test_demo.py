@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import environment, read_wandb
 
 from scaling_callback import Ladder
 from scaling_callback.reporting.scalars import METRICS, TOKENS
@@ -20,9 +20,7 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "tiny_ladder.py"
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     output = tmp_path_factory.mktemp("demo")
     command = [sys.executable, str(EXAMPLE), "--output", str(output), "--scale", "0.03"]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, env=environment())
     assert done.returncode == 0, done.stderr[-2000:]
     return output, done.stdout
 
@@ -60,10 +58,7 @@ def test_the_report_is_one_file_that_asks_for_nothing(demo: tuple[Path, str]) ->
 def test_the_offline_wandb_files_hold_every_metric_or_the_reason_for_its_absence(demo: tuple[Path, str]) -> None:
     files = sorted(demo[0].glob("wandb/offline-run-*/*.wandb"))
     assert len(files) == 13
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    command = ["wandb", "leet", "inspect", "--json", str(files[-1])]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}).stdout
-    records = [json.loads(line) for line in text.splitlines()]
+    records = read_wandb(files[-1])
     steps = {r["metric"].get("name"): r["metric"].get("step_metric") for r in records if r["type"] == "metric"}
     assert {name: steps.get(name) for name in METRICS} == dict.fromkeys(METRICS, TOKENS)
     rows = [json.dumps(record) for record in records if record["type"] == "history"]

@@ -9,31 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support import CARD, MADE, only, points, steps
 
 from scaling_callback.errors import InputError, LadderWarning
 from scaling_callback.ladder import Ladder
 from scaling_callback.ladder.writer import MERGE_AFTER
-from scaling_callback.records import IssuedForecast, Observation, Run, RunCard
+from scaling_callback.records import Observation
 from scaling_callback.testing import planted_ladder
-
-CARD = RunCard(name="a", params=1e6, horizon=1e9)
-MADE = IssuedForecast(
-    by="a", at_tokens=1.0, run=None, params=1e9, tokens=2e10, median=2.5, lower=2.4, upper=2.6, level=0.9,
-    forecaster="default", wall_time=0.0,
-)  # fmt: skip
-
-
-def points(*steps: int, loss: float = 3.0) -> list[Observation]:
-    return [Observation(tokens=1e3 * step, loss=loss, step=step) for step in steps]
-
-
-def steps(run: Run) -> list[int]:
-    return [int(step) for step in run.curve.step]
-
-
-def only(ladder: Ladder | Path) -> Run:
-    (run,) = (Ladder(ladder) if isinstance(ladder, Path) else ladder).runs()
-    return run
 
 
 @pytest.fixture(params=["folder", "memory"])

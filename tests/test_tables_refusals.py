@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import GOOD, HEADER, ROWS, Writer, refusal
 
 from scaling_callback.errors import InputError
 from scaling_callback.tables import check_table, read_table
-
-HEADER = "run,params,tokens,loss"
-Writer = Callable[..., Path]
-ROWS = ["a,1e6,1e8,4.0", "a,1e6,2e8,3.5", "b,2e6,2e8,3.4"]
-GOOD = "\n".join([HEADER, *ROWS]) + "\n"
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> Writer:
-    """Writes a file below `tmp_path` and gives its path."""
-
-    def write(content: str | bytes, name: str = "ladder.csv") -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
-def refusal(source: Any, **options: Any) -> str:
-    with pytest.raises(InputError) as caught:
-        read_table(source, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert len(message) < 600
-    return message
-
 
 BAD_CELLS = {
     "tokens is negative": ("a,1e6,-3,4.0", ["tokens is -3", "positive"]),

@@ -1,0 +1,67 @@
+"""What several test files use."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaling_callback.errors import InputError
+from scaling_callback.ladder import Ladder
+from scaling_callback.records import IssuedForecast, Observation, Run, RunCard
+from scaling_callback.tables import read_table
+
+HEADER = "run,params,tokens,loss"
+ROWS = ["a,1e6,1e8,4.0", "a,1e6,2e8,3.5", "b,2e6,2e8,3.4"]
+GOOD = "\n".join([HEADER, *ROWS]) + "\n"
+Writer = Callable[..., Path]
+
+CARD = RunCard(name="a", params=1e6, horizon=1e9)
+MADE = IssuedForecast(
+    by="a", at_tokens=1.0, run=None, params=1e9, tokens=2e10, median=2.5, lower=2.4, upper=2.6, level=0.9,
+    forecaster="default", wall_time=0.0,
+)  # fmt: skip
+
+
+def refusal(source: Any, **options: Any) -> str:
+    """The one line with which a table is refused."""
+    with pytest.raises(InputError) as caught:
+        read_table(source, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) < 600
+    return message
+
+
+def points(*steps: int, loss: float = 3.0) -> list[Observation]:
+    """Observations at these steps of 1000 tokens."""
+    return [Observation(tokens=1e3 * step, loss=loss, step=step) for step in steps]
+
+
+def steps(run: Run) -> list[int]:
+    """The steps at which a run was observed."""
+    return [int(step) for step in run.curve.step]
+
+
+def only(ladder: Ladder | Path) -> Run:
+    """The one run of a ladder."""
+    (run,) = (Ladder(ladder) if isinstance(ladder, Path) else ladder).runs()
+    return run
+
+
+def environment() -> dict[str, str]:
+    """The environment in which this interpreter's own programs are found first."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def read_wandb(file: Path) -> list[dict[str, Any]]:
+    """The records of an offline W&B file, by the official reader."""
+    command = ["wandb", "leet", "inspect", "--json", str(file)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment()).stdout
+    return [json.loads(line) for line in text.splitlines()]
