@@ -327,7 +327,8 @@ def prepare(options: Options) -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # raised inside torch by Lightning's own use of it
     warnings.filterwarnings("ignore", category=FutureWarning, module="lightning|torch")
-    torch.set_num_threads(min(os.cpu_count() or 1, 2))
+    # at these sizes a second thread gains a third on an idle machine and loses tenfold on a busy one
+    torch.set_num_threads(1)
 
 
 def parse() -> Options:
