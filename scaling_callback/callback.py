@@ -55,6 +55,9 @@ else:
 
     Callback = type("Callback", _bases(), {})
 
+LATE_STEPS = 2
+"""Steps that a checkpoint's counters may lie behind it: two optimisers make two in one batch."""
+
 _log = logging.getLogger("scaling_callback")
 _P = ParamSpec("_P")
 
@@ -205,8 +208,10 @@ class ScalingCallback(Callback):
         self._resumed, self._resumed_after, self._unknown_past = None, trainer.global_step, False
         self._step = trainer.global_step
         self._seen, self._seen_at = None, -1
-        # a checkpoint may also have been loaded to be validated: its counters belong to no training then
-        if trainer.ckpt_path is not None and loaded.get("step") == trainer.global_step:
+        # a checkpoint may also have been loaded to be validated: its counters belong to no training then; one that
+        # another callback wrote may lack the last batch
+        behind = trainer.global_step - int(loaded.get("step", -LATE_STEPS - 1))
+        if trainer.ckpt_path is not None and 0 <= behind <= LATE_STEPS:
             self._tokens, self._pending = float(loaded.get("tokens", 0.0)), 0
             self._batches, self._resumed = int(loaded.get("batches", 0)), loaded.get("run")
         elif trainer.global_step == 0:
