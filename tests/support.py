@@ -15,6 +15,7 @@ import pytest
 from scaling_callback.errors import InputError
 from scaling_callback.ladder import Ladder
 from scaling_callback.records import IssuedForecast, Observation, Run, RunCard
+from scaling_callback.reporting.scalars import METRICS, TOKENS
 from scaling_callback.tables import read_table
 
 HEADER = "run,params,tokens,loss"
@@ -65,3 +66,14 @@ def read_wandb(file: Path) -> list[dict[str, Any]]:
     command = ["wandb", "leet", "inspect", "--json", str(file)]
     text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment()).stdout
     return [json.loads(line) for line in text.splitlines()]
+
+
+def assert_metrics_or_reasons(records: list[dict[str, Any]]) -> list[str]:
+    """Each metric stands beside its step metric in a row of W&B, or in words in the summary; gives the rows."""
+    rows = [json.dumps(record) for record in records if record["type"] == "history"]
+    words = json.dumps([record for record in records if record["type"] == "summary"])
+    for name in METRICS:
+        logged = [row for row in rows if f'"{name}"' in row]
+        assert all(f'"{TOKENS}"' in row for row in logged)
+        assert logged or name in words
+    return rows

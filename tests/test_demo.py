@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import environment, read_wandb
+from support import assert_metrics_or_reasons, environment, read_wandb
 
 from scaling_callback import Ladder
 from scaling_callback.reporting.scalars import METRICS, TOKENS
@@ -61,10 +61,5 @@ def test_the_offline_wandb_files_hold_every_metric_or_the_reason_for_its_absence
     records = read_wandb(files[-1])
     steps = {r["metric"].get("name"): r["metric"].get("step_metric") for r in records if r["type"] == "metric"}
     assert {name: steps.get(name) for name in METRICS} == dict.fromkeys(METRICS, TOKENS)
-    rows = [json.dumps(record) for record in records if record["type"] == "history"]
-    words = json.dumps([record for record in records if record["type"] == "summary"])
-    for name in METRICS:
-        logged = [row for row in rows if f'"{name}"' in row]
-        assert all(f'"{TOKENS}"' in row for row in logged)
-        assert logged or name in words
+    rows = assert_metrics_or_reasons(records)
     assert any('"scaling/target_loss"' in row for row in rows)
