@@ -8,32 +8,28 @@ from __future__ import annotations
 
 import functools
 import importlib
-import logging
-import math
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
+from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
-import torch
 from torch import Tensor
 
-from scaling_callback.errors import InputError, MissingDependency, ScalingWarning
-from scaling_callback.ladder import Ladder
+from scaling_callback.errors import InputError, MissingDependency, WarnOnce
+from scaling_callback.ladder import Ladder, tidy_location
 from scaling_callback.measuring import (
     COUNTINGS,
-    count_params,
+    Tally,
     count_tokens,
+    identify,
     is_completed,
     learning_rate,
-    planned_tokens,
-    schedule_name,
+    planned_batches,
+    read_recipe,
 )
 from scaling_callback.recorder import Recorder, continue_or_branch
-from scaling_callback.records import FINAL_PROGRESS, Observation, RunCard, Target
-from scaling_callback.reporting.units import format_count
+from scaling_callback.records import FINAL_PROGRESS, Observation, Target, is_count
 from scaling_callback.sinks import get_sink
 from scaling_callback.snapshot import Config, Snapshot
 
@@ -58,8 +54,17 @@ else:
 LATE_STEPS = 2
 """Steps that a checkpoint's counters may lie behind it: two optimisers make two in one batch."""
 
-_log = logging.getLogger("scaling_callback")
 _P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _Beginning(NamedTuple):
+    """Where a training starts: what was counted before it, and the run that it continues."""
+
+    tokens: float = 0.0
+    batches: int = 0
+    continues: str | None = None
+    lost: str | None = None
 
 
 def _guarded(
@@ -124,7 +129,7 @@ class ScalingCallback(Callback):
         params: str | float = "total",
         tokens_per_batch: Callable[[Any], int | Tensor] | None = None,
         schedule: str | None = None,
-        recipe: Mapping[str, str] | None = None,
+        recipe: Mapping[str, str | float] | None = None,
         held_out: bool = False,
         flops: float | None = None,
         law: str = "chinchilla",
@@ -139,37 +144,38 @@ class ScalingCallback(Callback):
         if isinstance(params, str) and params not in COUNTINGS:
             raise InputError(f"params is {params!r}, no counting of N; use {', '.join(COUNTINGS)}, or a number")
         for name, number in {"horizon": horizon, "params": params}.items():
-            if isinstance(number, int | float) and not (math.isfinite(number) and number > 0):
-                raise InputError(f"{name} is {number}; it must be a positive, finite count")
+            if not (number is None or isinstance(number, str)) and not is_count(number):
+                raise InputError(f"{name} is {number!r}; it must be a positive, finite count")
+        for name, text in {"monitor": monitor, "run": run, "schedule": schedule}.items():
+            if text is not None and not (isinstance(cast("Any", text), str) and text):
+                raise InputError(f"{name} is {text!r}; it must be a name")
+        if tokens_per_batch is not None and not callable(tokens_per_batch):
+            raise InputError(f"tokens_per_batch is {tokens_per_batch!r}; it must be a function of a batch")
+        if not isinstance(cast("Any", held_out), bool):
+            raise InputError(f"held_out is {held_out!r}; it must be True or False")
         if refit_budget is not None and not 0 <= refit_budget <= 1:
             raise InputError(f"refit_budget is {refit_budget}; it is a share of wall time from 0 to 1, or None")
-        if not os.fspath(ladder):
-            raise InputError("ladder is empty; give a folder or a URL")
         self.monitor = monitor
         self.config = Config(target=target, flops=flops, law=law, level=level, replicates=replicates, seed=seed)
-        self._ladder = os.fspath(ladder)
+        self._ladder = tidy_location(ladder)
         self._run = run
         self._horizon = horizon
         self._params = params
-        self._count = tokens_per_batch or count_tokens
         self._schedule = schedule
-        self._recipe = dict(recipe or {})
+        self._recipe = read_recipe(recipe)
         self._held_out = held_out
         self._refit_budget = refit_budget
 
         self._recorder: Recorder | None = None
-        self._tokens = 0.0  # of all ranks, up to the last observation
-        self._pending: int | Tensor = 0  # of this rank, since then; a tensor stays on its device
-        self._batches: int = 0  # micro-batches of this rank
+        self._tally = Tally(tokens_per_batch or count_tokens)
         self._step: int = 0  # the trainer's global step
         self._world = 1
         self._loaded: dict[str, Any] | None = None  # counters of a checkpoint, until a training takes them up
         self._resumed: str | None = None  # the run that this training continues
         self._resumed_after = 0  # the step that it continues from
-        self._unknown_past = False  # whether tokens were trained on that nobody counted
         self._seen: Any = None
         self._seen_at: int = -1  # micro-batches at the last observation
-        self._warned: set[str] = set()
+        self._warn = WarnOnce()
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -188,11 +194,10 @@ class ScalingCallback(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Counters as plain numbers and text."""
-        pending = float(self._pending) * self._world
         return {
             "run": self.run,
-            "tokens": self._tokens + pending,
-            "batches": self._batches,
+            "tokens": self._tally.tokens + self._tally.pending(self._world),
+            "batches": self._tally.batches,
             "step": self._step,
         }
 
@@ -203,37 +208,40 @@ class ScalingCallback(Callback):
     @_guarded
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin at zero, or continue what a checkpoint or this callback's last training counted."""
-        previous, loaded = self.run, self._loaded or {}
-        self._world, self._recorder, self._loaded = trainer.world_size, None, None
-        self._resumed, self._resumed_after, self._unknown_past = None, trainer.global_step, False
-        self._step = trainer.global_step
+        # the first rank alone knows what was recorded before
+        found = self._agree(trainer, lambda: self._find_beginning(trainer))
+        beginning = found or _Beginning(lost="it is not known where this training begins")
+        self._tally.restart(beginning.tokens, beginning.batches, beginning.lost)
+        self._recorder, self._loaded = None, None
+        self._resumed, self._resumed_after = beginning.continues, trainer.global_step
+        self._step, self._world = trainer.global_step, trainer.world_size
         self._seen, self._seen_at = None, -1
+        if beginning.lost:
+            self._warn_lost(trainer)
+
+    def _find_beginning(self, trainer: Trainer) -> _Beginning:
+        loaded, tally = self._loaded or {}, self._tally
         # a checkpoint may also have been loaded to be validated: its counters belong to no training then; one that
         # another callback wrote may lack the last batch
         behind = trainer.global_step - int(loaded.get("step", -LATE_STEPS - 1))
         if trainer.ckpt_path is not None and 0 <= behind <= LATE_STEPS:
-            self._tokens, self._pending = float(loaded.get("tokens", 0.0)), 0
-            self._batches, self._resumed = int(loaded.get("batches", 0)), loaded.get("run")
-        elif trainer.global_step == 0:
-            self._tokens, self._pending, self._batches = 0.0, 0, 0
-        elif previous is not None:
-            self._resumed = previous
-        else:
-            self._unknown_past = True
-            self.warn_once(
-                f"training starts at step {trainer.global_step} and the tokens before it were not counted, so this run "
-                "is not recorded; resume from a checkpoint that was written with this callback"
-            )
+            return _Beginning(float(loaded.get("tokens", 0.0)), int(loaded.get("batches", 0)), loaded.get("run"))
+        if trainer.global_step == 0:
+            return _Beginning()
+        if self.run is not None:
+            return _Beginning(tally.tokens, tally.batches, self.run, tally.lost)
+        return _Beginning(
+            lost=f"training starts at step {trainer.global_step} and the tokens before it were not counted; resume "
+            "from a checkpoint that was written with this callback"
+        )
 
     @_guarded
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the batch's tokens: a number, or on its device a tensor that is read at the next observation."""
-        self._batches += 1
         self._step = trainer.global_step
-        count = self._count(batch)
-        self._pending = self._pending + (count if isinstance(count, int) else torch.as_tensor(count).sum())
+        self._tally.add(batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe, unless this is the sanity check."""
@@ -247,47 +255,69 @@ class ScalingCallback(Callback):
     @_guarded
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refit with this run's last observation; say what is missing from its record."""
-        completed = is_completed(trainer)
-        if not trainer.is_global_zero or self._unknown_past or _is_fast(trainer):
+        if _is_fast(trainer) or self._tally.lost:
             return
+        self._gather(trainer)
+        if self._tally.lost or not trainer.is_global_zero:
+            return
+        done, horizon = self._tally, self._horizon
+        completed = is_completed(trainer)
         if self._seen_at < 0:
             message = f"{self.monitor!r} was never observed, so nothing was recorded; log it in validation_step"
             self.warn_once(message, about="monitor")
-        elif completed and self._seen_at < FINAL_PROGRESS * self._batches:
+        elif completed and horizon is not None and done.tokens < FINAL_PROGRESS * horizon:
+            completed = False
             self.warn_once(
-                f"the last validation was after {self._seen_at / self._batches:.0%} of the training, so this run has "
+                f"training ended at {done.tokens / horizon:.0%} of horizon={horizon:g}, so this run counts as "
+                "unfinished; resume it, or pass the horizon that it has"
+            )
+        elif completed and self._seen_at < FINAL_PROGRESS * done.batches:
+            self.warn_once(
+                f"the last validation was after {self._seen_at / done.batches:.0%} of the training, so this run has "
                 "no final loss; validate at its last step, with a val_check_interval that divides max_steps"
             )
         if self._recorder is not None:
-            self._recorder.finish(completed=completed, final=self._seen_at == self._batches)
+            self._recorder.finish(completed=completed, horizon=None if horizon is not None else done.tokens)
 
     def _observe(self, trainer: Trainer, pl_module: LightningModule, *, complain: bool) -> None:
         """One observation for a value that is fresh and was not yet observed after this batch.
 
         Every rank comes here at the same places, and the first one decides for all: a metric may be logged on it
-        alone. Nothing between the two collective calls can fail on one rank only.
+        alone. Nothing between the collective calls can fail on one rank only.
         """
-        if _is_fast(trainer) or self._unknown_past:
+        if _is_fast(trainer) or self._tally.lost:
             return
-        strategy = cast("Any", trainer.strategy)
-        value: Any = None
+        if not self._agree(trainer, lambda: self._is_fresh(trainer, complain=complain)):
+            return
+        self._seen_at = self._tally.batches
+        self._gather(trainer)
+        if trainer.is_global_zero and not self._tally.lost:
+            self._record(trainer, pl_module)
+
+    def _agree(self, trainer: Trainer, decide: Callable[[], _T]) -> _T | None:
+        """What the first rank decides, on every rank; `None` if it failed to. Every rank must come here."""
+        decided: _T | None = None
         if trainer.is_global_zero:
             try:
-                value = self._fresh_value(trainer, complain=complain)
+                decided = decide()
             except Exception as error:  # noqa: BLE001 - the other ranks wait for this one's decision
                 self.warn_once(f"{type(error).__name__}: {error}")
-        if not strategy.broadcast(value is not None):
-            return
-        self._seen_at = self._batches
-        pending = torch.as_tensor(self._pending).to(strategy.root_device, torch.int64)
-        self._tokens += float(strategy.reduce(pending, reduce_op="sum"))
-        self._pending = 0
-        # without a count there is nothing to record against; why there is none was warned of when it failed
-        if value is not None and self._tokens > 0:
-            self._record(trainer, pl_module, value)
+        return trainer.strategy.broadcast(decided)
 
-    def _fresh_value(self, trainer: Trainer, *, complain: bool) -> Any:
-        """The monitored metric, or `None` where it is absent, stale, or observed already."""
+    def _gather(self, trainer: Trainer) -> None:
+        """Add up the tokens of all ranks; every rank must come here."""
+        strategy = cast("Any", trainer.strategy)
+        self._tally.gather(lambda counts: strategy.reduce(counts.to(strategy.root_device), reduce_op="sum"))
+        if self._tally.lost:
+            self._warn_lost(trainer)
+
+    def _warn_lost(self, trainer: Trainer) -> None:
+        if trainer.is_global_zero:
+            counter = "" if self._tally.batches == 0 else "; pass tokens_per_batch="
+            self.warn_once(f"{self._tally.lost}, so this run is not recorded from here on{counter}")
+
+    def _is_fresh(self, trainer: Trainer, *, complain: bool) -> bool:
+        """Whether the monitored metric is there, new, and not yet observed; keeps it if so."""
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
             if complain:
@@ -296,49 +326,48 @@ class ScalingCallback(Callback):
                     f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}",
                     about="monitor",
                 )
-            return None
+            return False
         # a stop in mid-epoch validates once more; steps are no clock where optimisation is manual
-        if self._batches == self._seen_at or _same_value(value, self._seen):
-            return None
+        if self._tally.batches == self._seen_at or _same_value(value, self._seen):
+            return False
         self._seen = value
-        return value
+        return True
 
     @_guarded
-    def _record(self, trainer: Trainer, pl_module: LightningModule, value: Any) -> None:
-        loss = float(value)
+    def _record(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loss = float(self._seen)
+        horizon = self._tally.extrapolate(planned_batches(trainer, self._tally.batches))
         if self._recorder is None:
-            self._recorder = self._start(trainer, pl_module)
+            self._recorder = self._start(trainer, pl_module, horizon)
         rate, _ = learning_rate(trainer)
         self._recorder.observe(
-            Observation(tokens=self._tokens, loss=loss, step=float(trainer.global_step), lr=rate, wall_time=time.time())
+            Observation(
+                tokens=self._tally.tokens,
+                loss=loss,
+                step=float(trainer.global_step),
+                lr=rate,
+                wall_time=time.time(),
+            ),
+            horizon=None if self._horizon is not None else horizon,
         )
 
-    def _start(self, trainer: Trainer, pl_module: LightningModule) -> Recorder:
+    def _start(self, trainer: Trainer, pl_module: LightningModule, horizon: float | None) -> Recorder:
         """Begin the run's record: its size and its tokens per batch are known by now."""
         ladder = Ladder(self._ladder)
-        sizes = count_params(pl_module)
-        _, peak = learning_rate(trainer)
-        params = sizes[self._params] if isinstance(self._params, str) else float(self._params)
-        horizon = self._horizon or planned_tokens(trainer, self._tokens / max(self._batches, 1))
+        horizon = self._horizon or horizon
         if horizon is None:
             self.warn_once("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
-        name = self._resumed or self._run or f"{type(pl_module).__name__}-{format_count(params)}"
-        card = RunCard(
-            name=name,
-            params=params,
-            sizes=sizes,
+        card = identify(
+            trainer,
+            pl_module,
+            name=self._resumed or self._run,
+            params=self._params,
             horizon=horizon,
-            schedule=self._schedule or schedule_name(trainer),
-            peak_lr=peak,
-            seed=os.environ.get("PL_GLOBAL_SEED"),
-            batch_tokens=self._tokens / max(trainer.global_step, 1),
+            tokens=self._tally.tokens,
+            schedule=self._schedule,
             loss_kind=self.monitor,
-            held_out=self._held_out,
             recipe=self._recipe,
-            extra={
-                "module": f"{type(pl_module).__module__}.{type(pl_module).__qualname__}",
-                "torch": torch.__version__,
-            },
+            held_out=self._held_out,
         )
         resumed_after = None
         if self._resumed is not None:
@@ -354,14 +383,7 @@ class ScalingCallback(Callback):
 
     def warn_once(self, message: str, about: str | None = None) -> None:
         """Say it once (or one thing once of what it is about), also where warnings are errors."""
-        if (about or message) in self._warned:
-            return
-        self._warned.add(about or message)
-        text = f"ScalingCallback: {message}. The training goes on."
-        try:
-            warnings.warn(text, ScalingWarning, stacklevel=3)
-        except ScalingWarning:
-            _log.warning(text)
+        self._warn(f"ScalingCallback: {message}. The training goes on.", about)
 
 
 def _is_fast(trainer: Trainer) -> bool:

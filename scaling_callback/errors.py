@@ -16,6 +16,11 @@ The command line turns an `InputError` into one line on standard error and exit 
 
 from __future__ import annotations
 
+import logging
+import warnings
+
+_log = logging.getLogger("scaling_callback")
+
 
 class ScalingError(Exception):
     """Base of every exception that this package raises on purpose."""
@@ -39,3 +44,31 @@ class ScalingWarning(UserWarning):
 
 class LadderWarning(ScalingWarning):
     """A file of a ladder is damaged, or a run in it does not share the recipe of the others."""
+
+
+class WarnOnce:
+    """Says each thing once in a training, and never ends it: where warnings are errors, it goes to the log.
+
+    Example:
+        >>> import warnings
+        >>> warn = WarnOnce()
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     warn("the disk is full", about="disk")
+        ...     warn("the disk is still full", about="disk")
+        >>> [str(warning.message) for warning in caught]
+        ['the disk is full']
+    """
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, message: str, about: str | None = None) -> None:
+        """Warn, unless this message, or another one `about` the same thing, was said before."""
+        if (about or message) in self._said:
+            return
+        self._said.add(about or message)
+        try:
+            warnings.warn(message, ScalingWarning, stacklevel=3)
+        except ScalingWarning:
+            _log.warning(message)

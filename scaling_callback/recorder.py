@@ -10,13 +10,12 @@ import logging
 import math
 import re
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from scaling_callback.curves import FinalForecast
-from scaling_callback.errors import InputError, ScalingWarning
+from scaling_callback.errors import InputError, WarnOnce
 from scaling_callback.ladder import Ladder
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import IssuedForecast, Observation, RunCard, same_count
@@ -77,7 +76,7 @@ class Recorder:
         self._spent = 0.0
         self._stale: Observation | None = None
         self._explained: dict[str, str] = {}
-        self._failed: set[str] = set()
+        self._warn = WarnOnce()
         for sink in sinks:
             self._deliver(sink.describe, self._describe())
 
@@ -86,24 +85,29 @@ class Recorder:
         """The run's name in the ladder."""
         return self._writer.name
 
-    def observe(self, seen: Observation) -> None:
-        """Keep an observation, and refit if the time budget allows."""
-        self._writer.observe([seen], resumed_after=self._resumed_after)
+    def observe(self, seen: Observation, *, horizon: float | None = None) -> None:
+        """Keep an observation, and refit if the time budget allows.
+
+        Args:
+            seen: What was measured.
+            horizon: The planned tokens as they are known by now, where the card's were worked out too early.
+        """
+        self._writer.observe([seen], resumed_after=self._resumed_after, horizon=horizon)
         self._resumed_after = None
         self._stale = seen
         elapsed = time.monotonic() - self._began
         if self._budget is None or self._spent <= self._budget * elapsed:
             self.refresh()
 
-    def finish(self, *, completed: bool, final: bool = True) -> None:
+    def finish(self, *, completed: bool, horizon: float | None = None) -> None:
         """The training has ended; refits if the last refit did not know all that is known now.
 
         Args:
             completed: Whether it reached the end of its plan.
-            final: Whether the last observation was made there, and not some time before.
+            horizon: The tokens that this plan came to, if the card could not know.
         """
         if completed:
-            self._writer.finish(final=final)
+            self._writer.finish(horizon=horizon)
         seen = self.snapshot.runs if self.snapshot is not None else ()
         known = any(run.name == self.run and run.final is not None for run in seen)
         if self._stale is not None or (completed and not known):
@@ -149,10 +153,7 @@ class Recorder:
         try:
             send(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - a logger's trouble must not cost the record
-            message = f"a logger did not take what was sent to it ({type(error).__name__}: {error})"
-            if message not in self._failed:
-                self._failed.add(message)
-                warnings.warn(message, ScalingWarning, stacklevel=2)
+            self._warn(f"a logger did not take what was sent to it ({type(error).__name__}: {error})")
 
     def _issue(self, snapshot: Snapshot, at: Observation) -> None:
         """Keep the forecasts of this refit beside the run, so that they are scored when the truth is known."""

@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Literal, TypeAlias
+from numbers import Real
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,6 +241,18 @@ class Run:
         return self.card.parent or self.name
 
 
+def is_count(value: Any) -> bool:
+    """Whether a value is a positive, finite number.
+
+    Example:
+        >>> is_count(7e9), is_count(0), is_count(math.inf), is_count(True), is_count("7B")
+        (True, False, False, False, False)
+    """
+    if not isinstance(value, Real) or isinstance(cast("Any", value), bool):
+        return False
+    return 0 < float(value) < math.inf
+
+
 def same_count(one: float | None, other: float | None) -> bool:
     """Whether two counts (sizes, horizons) are known and differ by at most 2%.
 
@@ -269,8 +282,8 @@ class Target:
     def __post_init__(self) -> None:
         for name in ("params", "tokens", "flops"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise InputError(f"target {name} is {value}; it must be a positive, finite count")
+            if value is not None and not is_count(value):
+                raise InputError(f"target {name} is {value!r}; it must be a positive, finite count")
         pair = self.params is not None and self.tokens is not None
         if pair == (self.flops is not None) or (self.params is None) != (self.tokens is None):
             raise InputError("a target is either params=... and tokens=..., or flops=... alone; give one of the two")

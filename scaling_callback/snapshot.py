@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, cast
 
 from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast
@@ -12,7 +12,7 @@ from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import Evidence, Forecast, TrackRecord, get_policy
 from scaling_callback.laws import get_law
-from scaling_callback.records import Run, Target
+from scaling_callback.records import Run, Target, is_count
 
 ASKED = ("target", "flops", "replicates", "runs", "cluster", "level", "seed")
 """Fields of `Config` that say what is asked, and not how it is answered."""
@@ -59,14 +59,20 @@ class Config:
     def __post_init__(self) -> None:
         get_law(self.law)
         get_policy(self.evidence)
-        if not 0.0 < self.level < 1.0:
-            raise InputError(f"level is {self.level}; it must lie between 0 and 1, such as 0.9")
-        if self.replicates < 0:
-            raise InputError(f"replicates is {self.replicates}; it must be 0 (no bootstrap) or a positive count")
+        if not (isinstance(cast("Any", self.level), int | float) and 0.0 < self.level < 1.0):
+            raise InputError(f"level is {self.level!r}; it must lie between 0 and 1, such as 0.9")
+        if not _is_whole(self.replicates):
+            raise InputError(f"replicates is {self.replicates!r}; it must be 0 (no bootstrap) or a positive count")
+        if self.flops is not None and not is_count(self.flops):
+            raise InputError(f"flops is {self.flops!r}; it must be a positive, finite number of FLOPs")
         if self.runs not in ("all", "best"):
             raise InputError(f"runs is {self.runs!r}; it must be 'all' or 'best'")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; it must be 0 or a positive integer")
+        if not _is_whole(self.seed):
+            raise InputError(f"seed is {self.seed!r}; it must be 0 or a positive integer")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 @dataclass(frozen=True, eq=False)

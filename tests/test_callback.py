@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -282,13 +283,13 @@ assert Ladder({str(ladder)!r}).runs()[0].curve.tokens.tolist() == [8.0]
 
 
 class SaveAt(pl.Callback):
-    """Writes a checkpoint at step 6, and at `dies_at` ends the training as a fault would."""
+    """Writes a checkpoint at a step, and at `dies_at` ends the training as a fault would."""
 
-    def __init__(self, path: Path, dies_at: int | None = None) -> None:
-        self.path, self.dies_at = path, dies_at
+    def __init__(self, path: Path, dies_at: int | None = None, step: int = 6) -> None:
+        self.path, self.dies_at, self.step = path, dies_at, step
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.global_step == 6:
+        if trainer.global_step == self.step:
             trainer.save_checkpoint(self.path)
         if trainer.global_step == self.dies_at:
             raise RuntimeError("the machine died")
@@ -336,8 +337,7 @@ def test_a_checkpoint_without_counters_is_not_recorded(ladder: Path, tmp_path: P
     assert Ladder(ladder).runs() == ()
 
 
-def test_a_monitor_that_one_rank_alone_logs_does_not_desynchronise_the_others(ladder: Path) -> None:
-    code = f"""
+RANKS = """
 import torch, lightning.pytorch as pl
 from datetime import timedelta
 from lightning.pytorch.strategies import DDPStrategy
@@ -347,39 +347,157 @@ class Tiny(pl.LightningModule):
     def __init__(self):
         super().__init__(); self.layer = torch.nn.Linear(4, 1)
     def training_step(self, batch): return self.layer(batch).mean()
-    def validation_step(self, batch):
-        if self.global_rank == 0: self.log("val_loss", torch.tensor(2.0), rank_zero_only=True)
+    def validation_step(self, batch): self.log("val_loss", torch.tensor(2.0), sync_dist=True)
     def configure_optimizers(self): return torch.optim.SGD(self.parameters(), 0.1)
-strategy = DDPStrategy(start_method="fork", process_group_backend="gloo", timeout=timedelta(seconds=20))
-data = DataLoader(torch.zeros(16, 4), batch_size=2)
+data = DataLoader(torch.zeros(16, 4), batch_size=2)  # 16 samples an epoch, over both ranks
+strategy = DDPStrategy(process_group_backend="gloo", timeout=timedelta(seconds=20))
 quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, num_sanity_val_steps=0)
-callback = ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r})
-trainer = pl.Trainer(max_epochs=2, accelerator="cpu", devices=2, strategy=strategy, callbacks=[callback], **quiet)
-trainer.fit(Tiny(), data, data)
+def trainer(callback, **options):
+    return pl.Trainer(accelerator="cpu", devices=2, strategy=strategy, callbacks=[callback], **quiet | options)
 """
+
+
+def train_on_two_ranks(folder: Path, code: str) -> str:
+    """Runs a script on both ranks; a rank that waits for the other ends it after 20 seconds. Gives what was warned."""
+    script = folder / "script.py"
+    script.write_text(RANKS + code, encoding="utf-8")
     done = subprocess.run(
-        ["python", "-c", code], check=False, capture_output=True, text=True, timeout=100, env=environment()
+        [sys.executable, str(script)], check=False, capture_output=True, text=True, timeout=100, env=environment()
     )
     assert done.returncode == 0, done.stderr[-1500:]
-    # 16 samples an epoch, over both ranks
+    return done.stderr
+
+
+def test_a_monitor_that_one_rank_alone_logs_does_not_desynchronise_the_others(ladder: Path, tmp_path: Path) -> None:
+    code = f"""
+def log_on_one_rank(self, batch):
+    if self.global_rank == 0: self.log("val_loss", torch.tensor(2.0), rank_zero_only=True)
+Tiny.validation_step = log_on_one_rank
+callback = ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r})
+trainer(callback, max_epochs=2).fit(Tiny(), data, data)
+"""
+    train_on_two_ranks(tmp_path, code)
     assert only(ladder).curve.tokens.tolist() == [16, 32]
 
 
-def test_an_early_stop_leaves_an_unfinished_run(ladder: Path) -> None:
-    class Stop(pl.Callback):
-        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-            trainer.should_stop = trainer.global_step >= 6
+def test_ranks_agree_where_a_second_training_of_one_trainer_begins(ladder: Path, tmp_path: Path) -> None:
+    # the first rank alone knows the run that goes on
+    code = f"""
+training, model = trainer(ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r}), max_epochs=1), Tiny()
+training.fit(model, data, data)
+training.fit_loop.max_epochs = 2
+training.fit(model, data, data)
+"""
+    train_on_two_ranks(tmp_path, code)
+    trunk, branch = Ladder(ladder).runs()
+    assert (trunk.curve.tokens.tolist(), branch.curve.tokens.tolist()) == ([16], [32])
+    assert branch.card.parent == trunk.name
 
-    train(ScalingCallback(TARGET, ladder), callbacks=[Stop()])
+
+def test_a_batch_that_one_rank_cannot_count_ends_the_record_on_all(ladder: Path, tmp_path: Path) -> None:
+    code = f"""
+def count(batch):
+    if training.global_rank == 1 and training.global_step == 5: raise KeyError("labels")
+    return len(batch)
+callback = ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r}, tokens_per_batch=count)
+training = trainer(callback, max_epochs=3)
+training.fit(Tiny(), data, data)
+"""
+    assert "could not be counted on another rank" in train_on_two_ranks(tmp_path, code)
+    assert only(ladder).curve.tokens.tolist() == [16]
+
+
+class StopAt(pl.Callback):
+    """Asks for the end of the training, as EarlyStopping does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        trainer.should_stop = trainer.global_step >= self.step
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        # the last epoch is stopped halfway, which Lightning counts as a whole one
+        {"max_steps": -1, "max_epochs": 1},
+        {"max_steps": -1, "max_epochs": 1, "data": Stream()},
+        {"max_steps": -1, "max_epochs": 1, "limit_train_batches": 12},
+    ],
+    ids=["steps", "epochs", "iterable", "limit"],
+)
+def test_an_early_stop_leaves_an_unfinished_run(ladder: Path, options: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*planned tokens cannot be worked out", ScalingWarning)
+        train(ScalingCallback(TARGET, ladder), callbacks=[StopAt(6)], **options)
     run = only(ladder)
     assert run.final is None
     assert not run.completed
+
+
+def test_a_training_in_chunks_of_one_horizon_is_one_run(ladder: Path, tmp_path: Path) -> None:
+    with pytest.warns(ScalingWarning, match=r"ended at 50% of horizon=768, so this run counts as unfinished"):
+        train(ScalingCallback(TARGET, ladder, horizon=768), callbacks=[SaveAt(tmp_path / "end.ckpt", step=12)])
+    assert only(ladder).final is None
+    train(ScalingCallback(TARGET, f"{ladder}/", horizon=768), ckpt_path=tmp_path / "end.ckpt", max_steps=24)
+    run = only(ladder)
+    assert run.curve.tokens.tolist() == [128 * n for n in range(1, 7)]
+    assert run.final is not None
+
+
+def test_a_horizon_worked_out_too_early_is_put_right(ladder: Path) -> None:
+    class Growing(Bytes):
+        """Windows that are mostly padding at first."""
+
+        def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+            return Bytes(1, padding=6 if index < 16 else 0)[index]
+
+    train(ScalingCallback(TARGET, ladder), data=Growing(64))
+    run = only(ladder)
+    assert run.curve.tokens.tolist() == [32, 160, 288]
+    assert run.horizon == 288
+    assert run.progress.tolist() == pytest.approx([32 / 288, 160 / 288, 1.0])
+
+
+def test_two_optimisers_of_ones_own_do_not_shorten_the_plan(ladder: Path) -> None:
+    class Two(Tiny):
+        def __init__(self) -> None:
+            super().__init__()
+            self.automatic_optimization = False
+
+        def training_step(self, batch: tuple[Tensor, Tensor]) -> None:
+            self.step(batch).backward()
+            for optimizer in self.optimizers():
+                optimizer.step()
+
+        def configure_optimizers(self) -> Any:
+            return [torch.optim.SGD(layer.parameters(), 0.1) for layer in (self.embed, self.head)]
+
+    train(ScalingCallback(TARGET, ladder), model=Two(), max_steps=24)
+    run = only(ladder)
+    assert run.curve.tokens.tolist() == [128, 256, 384]
+    assert run.horizon == 384
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"target": 7e9}, "target is a float; give Target"),
+        ({"monitor": ""}, "monitor is ''; it must be a name"),
+        ({"run": 7}, "run is 7; it must be a name"),
+        ({"schedule": ["cosine"]}, r"schedule is \['cosine'\]; it must be a name"),
+        ({"tokens_per_batch": 1024}, "tokens_per_batch is 1024; it must be a function"),
+        ({"recipe": "c4"}, "recipe is 'c4'; it must be a mapping"),
+        ({"recipe": {"data": ["c4"]}}, r"recipe holds 'data': \['c4'\]; it must hold names with a text or a number"),
+        ({"flops": 0}, "flops is 0"),
+        ({"horizon": float("inf")}, "horizon is inf"),
+        ({"horizon": True}, "horizon is True"),
+        ({"replicates": 1.5}, "replicates is 1.5"),
+        ({"seed": "one"}, "seed is 'one'"),
+        ({"held_out": "no"}, "held_out is 'no'"),
+        ({"level": "0.9"}, "level is '0.9'"),
         ({"horizon": -5}, "horizon is -5"),
         ({"params": "nonsense"}, "params is 'nonsense', no counting of N; use total"),
         ({"law": "kepler"}, "no law named 'kepler'"),
@@ -419,7 +537,7 @@ def test_a_loss_that_is_not_a_number_is_recorded_and_left_out(ladder: Path) -> N
     ("fault", "cause"),
     [
         ("scaling_callback.recorder.refresh", "RuntimeError: planted"),
-        ("scaling_callback.callback.count_params", "RuntimeError: planted"),
+        ("scaling_callback.callback.identify", "RuntimeError: planted"),
         ("scaling_callback.ladder.writer.write", "RuntimeError: planted"),
     ],
 )
@@ -435,13 +553,58 @@ def test_a_fault_inside_becomes_one_warning_and_the_training_goes_on(
     assert trainer.global_step == 12
 
 
-def test_a_batch_that_cannot_be_counted_is_warned_of_once(ladder: Path) -> None:
-    def fail(_: Any) -> int:
-        raise KeyError("labels")
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (lambda batch: batch["labels"], r"could not be counted \(TypeError: "),
+        (lambda _: -5, r"could not be counted \(ValueError: -5 tokens\)"),
+        (lambda _: torch.tensor(-5), "4 micro-batches were counted as -20 tokens"),
+        (lambda _: 0, "4 micro-batches were counted as 0 tokens"),
+    ],
+    ids=["raises", "negative", "negative on the device", "zero"],
+)
+def test_a_batch_that_cannot_be_counted_ends_the_record_with_one_warning(
+    ladder: Path, count: Callable[[Any], Any], message: str
+) -> None:
+    with pytest.warns(ScalingWarning, match=f"{message}.* not recorded from here on; pass tokens_per_batch=") as caught:
+        trainer = train(ScalingCallback(TARGET, ladder, tokens_per_batch=count))
+    assert sum(issubclass(w.category, ScalingWarning) for w in caught) == 1
+    assert trainer.global_step == 12
+    assert Ladder(ladder).runs() == ()
 
-    with pytest.warns(ScalingWarning, match="KeyError: 'labels'") as caught:
-        train(ScalingCallback(TARGET, ladder, tokens_per_batch=fail))
-    assert sum("KeyError" in str(w.message) for w in caught) == 1
+
+def test_tokens_that_were_counted_in_part_are_never_recorded(ladder: Path) -> None:
+    calls: list[int] = []
+
+    def count(batch: Any) -> int:
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyError("labels")
+        return batch[0].numel()
+
+    with pytest.warns(ScalingWarning, match="KeyError: 'labels'"):
+        train(ScalingCallback(TARGET, ladder, tokens_per_batch=count))
+    run = only(ladder)
+    assert run.curve.tokens.tolist() == [128]
+    assert run.final is None
+
+
+def test_a_recipe_of_numbers_is_kept_as_text(ladder: Path) -> None:
+    train(ScalingCallback(TARGET, ladder, recipe={"layers": 12, "data": "c4"}))
+    assert only(ladder).card.recipe == {"layers": "12", "data": "c4"}
+
+
+def test_a_counting_that_finds_no_parameters_costs_the_other_sizes_nothing(ladder: Path) -> None:
+    class Table(Tiny):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Identity()  # the table is all there is
+            self.embed = nn.Embedding(16, 16)
+
+    train(ScalingCallback(TARGET, ladder), model=Table())
+    assert only(ladder).card.sizes == {"total": 256.0, "trainable": 256.0}
+    with pytest.warns(ScalingWarning, match="the module has no non_embedding parameters; pass params="):
+        train(ScalingCallback(TARGET, ladder, params="non_embedding"), model=Table())
 
 
 def test_a_logger_that_fails_costs_no_observation_and_no_other_logger(ladder: Path, tmp_path: Path) -> None:

@@ -52,6 +52,24 @@ class Filesystem(Protocol):
         ...
 
 
+def tidy_location(location: str | os.PathLike[str]) -> str:
+    """One spelling of a folder or URL, so that `ladder` and `ladder/` are the same place.
+
+    Raises:
+        InputError: It is empty.
+
+    Example:
+        >>> tidy_location("runs/../ladder/"), tidy_location("s3://bucket/ladder/")
+        ('ladder', 's3://bucket/ladder')
+    """
+    text = os.fspath(location)
+    if not text:
+        raise InputError("ladder is empty; give a folder or a URL")
+    if "://" in text:
+        return text.rstrip("/") if text.partition("://")[2].strip("/") else text
+    return os.path.normpath(text)
+
+
 def open_filesystem(location: str) -> tuple[Filesystem, str]:
     """The filesystem of a folder or URL, and the path on it.
 

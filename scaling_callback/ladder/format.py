@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, NamedTuple, cast
 
-from scaling_callback.records import SCHEMA_VERSION, Curve, IssuedForecast, Observation, Run, RunCard
+from scaling_callback.records import (
+    SAME_COUNT,
+    SCHEMA_VERSION,
+    Curve,
+    IssuedForecast,
+    Observation,
+    Run,
+    RunCard,
+    is_count,
+)
 
 CARD = "card.json"
 KINDS = ("observations", "forecasts")
@@ -75,7 +84,9 @@ def assemble(card: RunCard, parts: Sequence[Mapping[str, Any]]) -> Run:
     observations: list[Observation] = []
     superseded = 0
     completed = final = False
+    horizon = card.horizon
     for part in parts:
+        horizon = part.get("horizon") or horizon
         if part["resumed_after"] is not None:
             before = len(observations)
             observations = [o for o in observations if not o.step > part["resumed_after"]]
@@ -83,7 +94,7 @@ def assemble(card: RunCard, parts: Sequence[Mapping[str, Any]]) -> Run:
             completed = final = False
         observations += _read_observations(part["columns"])
         completed = completed or bool(part["completed"])
-        final = final or bool(part.get("final"))
+        final = final or bool(part.get("final"))  # the first ladders flagged their finals so
     if final and observations:
         observations[-1] = replace(observations[-1], is_final=True)
     curve = Curve.of(observations)
@@ -97,7 +108,9 @@ def assemble(card: RunCard, parts: Sequence[Mapping[str, Any]]) -> Run:
     broken = sum(not math.isfinite(o.loss) for o in curve)
     if broken:
         notes.append(f"{broken} loss(es) that are not a positive number are left out of every fit")
-    return Run(card, curve, tuple(notes), completed=completed)
+    if horizon is not None and (beyond := int((curve.tokens > horizon * (1 + SAME_COUNT)).sum())):
+        notes.append(f"{beyond} observation(s) beyond the planned tokens; their progress is taken as 1")
+    return Run(replace(card, horizon=horizon), curve, tuple(notes), completed=completed)
 
 
 def _read_observations(columns: Mapping[str, Any]) -> list[Observation]:
@@ -167,6 +180,8 @@ def _check_observations(part: Mapping[str, Any]) -> None:
     if not all(is_count(tokens) for tokens in columns["tokens"]):
         raise ValueError("it holds tokens that are not a positive count")
     _read_observations(columns)
+    if part.get("horizon") is not None and not is_count(part["horizon"]):
+        raise ValueError("its horizon is not a positive count")
     if not isinstance(part["completed"], bool) or not isinstance(part["resumed_after"], int | float | None):
         raise ValueError("it does not say whether the run completed, or was resumed")
 
@@ -177,11 +192,6 @@ def _check_card(record: Mapping[str, Any]) -> None:
     for key, (sound, wanted) in _CARD_FIELDS.items():
         if record.get(key) is not None and not sound(record[key]):
             raise ValueError(f"{key} is {str(record[key])[:40]!r}; it must be {wanted}")
-
-
-def is_count(value: Any) -> bool:
-    """Whether a value from a file is a positive, finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
 
 
 def _is_text(value: Any) -> bool:

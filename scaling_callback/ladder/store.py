@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from scaling_callback.errors import InputError, LadderWarning
-from scaling_callback.ladder.files import claim, list_sizes, open_filesystem, write
+from scaling_callback.ladder.files import claim, list_sizes, open_filesystem, tidy_location, write
 from scaling_callback.ladder.format import (
     CARD,
     Segment,
@@ -53,7 +53,7 @@ class Ladder:
     """
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
-        self.location = os.fspath(location)
+        self.location = tidy_location(location)
         self._fs, self._root = open_filesystem(self.location)
         self._files: dict[str, dict[str, Any]] = {}
         self._runs: dict[str, tuple[tuple[str, ...], Run]] = {}
@@ -71,7 +71,14 @@ class Ladder:
         """A writer for the run of `card`, whose card is written at once.
 
         A name that is taken gets a number, unless the run is resumed: then its numbering goes on.
+
+        Raises:
+            InputError: No reader would accept the card.
         """
+        try:
+            check(CARD, {"schema": SCHEMA_VERSION, **asdict(card)})
+        except ValueError as error:
+            raise InputError(f"the card of run {card.name!r} cannot be kept: {error}") from None
         chosen, number = card.name, 1
         while not resume and not claim(self._fs, self._folder(chosen), f"{self._folder(chosen)}/{CARD}"):
             number += 1

@@ -38,24 +38,33 @@ class RunWriter:
         self._segments = sorted(s for s in existing if not any(o.covers(s) for o in existing if o != s))
         self._numbers = {kind: max((s.last for s in existing if s.kind == kind), default=0) for kind in KINDS}
 
-    def observe(self, observations: Sequence[Observation], *, resumed_after: float | None = None) -> None:
+    def observe(
+        self,
+        observations: Sequence[Observation],
+        *,
+        resumed_after: float | None = None,
+        horizon: float | None = None,
+    ) -> None:
         """Write observations as one segment.
 
         Args:
             observations: What was measured since the last call.
             resumed_after: The step that training resumed from; what was recorded beyond it is superseded.
+            horizon: The planned tokens as they are known by now, where the card's were worked out too early.
         """
-        columns = {name: [plain(getattr(o, name)) for o in observations] for name in COLUMNS}
-        self._add("observations", {"columns": columns, "resumed_after": resumed_after, "completed": False})
+        self._add_part(observations, resumed_after=resumed_after, horizon=horizon, completed=False)
 
-    def finish(self, *, final: bool = False) -> None:
-        """Record that training reached the end of its plan; `final` if the last observation was made there."""
-        columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-        self._add("observations", {"columns": columns, "resumed_after": None, "completed": True, "final": final})
+    def finish(self, *, horizon: float | None = None) -> None:
+        """Record that training reached the end of its plan, and where that was if the card could not know."""
+        self._add_part((), resumed_after=None, horizon=horizon, completed=True)
 
     def issue(self, forecasts: Sequence[IssuedForecast]) -> None:
         """Write forecasts, so that they can be scored when the truth is known."""
         self._add("forecasts", {"rows": [{k: plain(v) for k, v in asdict(f).items()} for f in forecasts]})
+
+    def _add_part(self, observations: Sequence[Observation], **said: Any) -> None:
+        columns = {name: [plain(getattr(o, name)) for o in observations] for name in COLUMNS}
+        self._add("observations", {"columns": columns, **said})
 
     def _add(self, kind: str, part: dict[str, Any]) -> None:
         number = self._numbers[kind] + 1

@@ -1,17 +1,21 @@
-"""Parameters, tokens and schedule of a live training."""
+"""Parameters, tokens, schedule and identity of a live training."""
 
 from __future__ import annotations
 
+from scaling_callback.measuring.identity import identify, read_recipe
 from scaling_callback.measuring.sizes import COUNTINGS, count_params
+from scaling_callback.measuring.tally import Tally
 from scaling_callback.measuring.tokens import count_tokens
-from scaling_callback.measuring.training import is_completed, learning_rate, planned_tokens, schedule_name
+from scaling_callback.measuring.training import is_completed, learning_rate, planned_batches
 
 __all__ = [
     "COUNTINGS",
+    "Tally",
     "count_params",
     "count_tokens",
+    "identify",
     "is_completed",
     "learning_rate",
-    "planned_tokens",
-    "schedule_name",
+    "planned_batches",
+    "read_recipe",
 ]

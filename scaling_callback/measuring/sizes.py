@@ -11,7 +11,8 @@ COUNTINGS = ("total", "trainable", "non_embedding")
 def count_params(module: nn.Module) -> dict[str, float]:
     """N by convention: `total`, `trainable`, and `non_embedding` (without `nn.Embedding` tables).
 
-    Tied parameters count once. A table that is tied to the output layer counts as an embedding.
+    Tied parameters count once. A table that is tied to the output layer counts as an embedding. A convention that
+    finds none is absent: no law takes a size of 0.
 
     Example:
         >>> count_params(nn.Sequential(nn.Embedding(256, 8), nn.Linear(8, 4)))
@@ -19,8 +20,9 @@ def count_params(module: nn.Module) -> dict[str, float]:
     """
     total = sum(p.numel() for p in module.parameters())
     tables = {id(p): p.numel() for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    return {
-        "total": float(total),
-        "trainable": float(sum(p.numel() for p in module.parameters() if p.requires_grad)),
-        "non_embedding": float(total - sum(tables.values())),
+    counts = {
+        "total": total,
+        "trainable": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "non_embedding": total - sum(tables.values()),
     }
+    return {name: float(count) for name, count in counts.items() if count > 0}

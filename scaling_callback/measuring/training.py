@@ -21,11 +21,17 @@ def schedule_name(trainer: Any) -> str:
     return " + ".join(names) or "constant"
 
 
-def planned_tokens(trainer: Any, per_batch: float) -> float | None:
-    """Tokens of all ranks in the training that the Trainer plans; `per_batch` is the mean over ranks so far."""
+def planned_batches(trainer: Any, batches: int) -> float | None:
+    """Micro-batches of one rank in the training that the Trainer plans, `batches` of which are done.
+
+    `None` where the plan cannot be told: data without a length, or a time limit alone.
+    """
     limits: list[float] = []
     epoch, accumulated = float(trainer.num_training_batches), trainer.accumulate_grad_batches
-    if trainer.max_steps > 0 and math.isfinite(epoch):
+    if trainer.max_steps > 0 and not trainer.lightning_module.automatic_optimization:
+        # steps are what the user's own code makes of a batch, and several optimisers all count
+        limits.append(trainer.max_steps * batches / trainer.global_step if trainer.global_step else math.inf)
+    elif trainer.max_steps > 0 and math.isfinite(epoch):
         # the end of an epoch forces a step
         epochs, rest = divmod(trainer.max_steps, math.ceil(epoch / accumulated))
         limits.append(epochs * epoch + rest * accumulated)
@@ -33,12 +39,15 @@ def planned_tokens(trainer: Any, per_batch: float) -> float | None:
         limits.append(trainer.max_steps * accumulated)
     if trainer.max_epochs is not None and trainer.max_epochs > 0:
         limits.append(trainer.max_epochs * epoch)
-    batches = min(limits, default=math.inf)
-    return batches * per_batch if math.isfinite(batches) and per_batch > 0 else None
+    planned = min(limits, default=math.inf)
+    return planned if math.isfinite(planned) and planned > 0 else None
 
 
 def is_completed(trainer: Any) -> bool:
     """Whether training reached the end of its plan, rather than being stopped."""
     steps_done = 0 < trainer.max_steps <= trainer.global_step
     epochs_done = trainer.max_epochs is not None and 0 < trainer.max_epochs <= trainer.current_epoch
-    return steps_done or epochs_done
+    # Lightning counts an epoch that was stopped halfway as a whole one
+    seen = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    whole = trainer.is_last_batch or seen >= trainer.num_training_batches
+    return steps_done or (epochs_done and whole)
