@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import logging
 import os
 import sys
 import time
@@ -17,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeV
 from torch import Tensor
 
 from scaling_callback.errors import InputError, MissingDependency, WarnOnce
-from scaling_callback.ladder import Ladder, tidy_location
+from scaling_callback.ladder import Ladder
 from scaling_callback.measuring import (
     COUNTINGS,
     Tally,
     count_tokens,
     identify,
     is_completed,
+    is_promised,
     learning_rate,
     planned_batches,
     read_recipe,
@@ -51,6 +53,8 @@ else:
 
     Callback = type("Callback", _bases(), {})
 
+_log = logging.getLogger("scaling_callback")
+
 LATE_STEPS = 2
 """Steps that a checkpoint's counters may lie behind it: two optimisers make two in one batch."""
 
@@ -77,13 +81,17 @@ def _guarded(
         try:
             hook(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
-            self.warn_once(f"{hook.__name__}: {type(error).__name__}: {error}")
+            _log.debug("%s failed", hook.__name__, exc_info=True)
+            self.warn_once(f"{type(error).__name__}: {error}")
 
     return guarded
 
 
 class ScalingCallback(Callback):
     """Records this run in a ladder, and logs what the ladder forecasts.
+
+    A Trainer takes one of them for each ladder and metric: two would record one run twice. What the ladder says of
+    further targets, `forecast` and the command line tell.
 
     Args:
         target: What the forecast is for.
@@ -157,7 +165,7 @@ class ScalingCallback(Callback):
             raise InputError(f"refit_budget is {refit_budget}; it is a share of wall time from 0 to 1, or None")
         self.monitor = monitor
         self.config = Config(target=target, flops=flops, law=law, level=level, replicates=replicates, seed=seed)
-        self._ladder = tidy_location(ladder)
+        self._ladder = Ladder(ladder).location  # refused now rather than after the first validation
         self._run = run
         self._horizon = horizon
         self._params = params
@@ -320,7 +328,7 @@ class ScalingCallback(Callback):
         """Whether the monitored metric is there, new, and not yet observed; keeps it if so."""
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
-            if complain:
+            if complain and not is_promised(trainer, self.monitor):
                 known = ", ".join(sorted(trainer.callback_metrics)) or "none at all"
                 self.warn_once(
                     f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -172,6 +173,7 @@ def test_the_losses_recorded_are_those_that_were_logged(ladder: Path) -> None:
 
 
 def test_a_metric_that_only_the_training_logs_is_observed_at_the_end_of_each_epoch(ladder: Path) -> None:
+    # a validation in the middle of the epoch, when it is not yet to be seen, warns of nothing
     train(ScalingCallback(TARGET, ladder, monitor="train_loss"), max_steps=-1, max_epochs=2, val_check_interval=5)
     assert only(ladder).curve.tokens.tolist() == [512, 1024]
 
@@ -504,6 +506,7 @@ def test_two_optimisers_of_ones_own_do_not_shorten_the_plan(ladder: Path) -> Non
         ({"level": 2}, "level is 2"),
         ({"refit_budget": -1}, "refit_budget is -1"),
         ({"ladder": ""}, "ladder is empty"),
+        ({"ladder": "nowhere://bucket"}, "'nowhere://bucket' cannot be opened"),
     ],
 )
 def test_a_wrong_argument_is_refused_at_once(arguments: dict[str, Any], message: str) -> None:
@@ -625,6 +628,18 @@ def test_a_ladder_that_cannot_be_written_does_not_end_the_training(tmp_path: Pat
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.warns(ScalingWarning, match="is a file|NotADirectoryError|FileExistsError"):
         trainer = train(ScalingCallback(TARGET, tmp_path / "file" / "ladder"))
+    assert trainer.global_step == 12
+
+
+def test_a_ladder_that_vanishes_is_warned_of_once(ladder: Path) -> None:
+    class Vanish(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step == 6:
+                shutil.rmtree(ladder)
+
+    with pytest.warns(ScalingWarning, match="FileNotFoundError") as caught:
+        trainer = train(ScalingCallback(TARGET, ladder), callbacks=[Vanish()])
+    assert sum(issubclass(w.category, ScalingWarning) for w in caught) == 1
     assert trainer.global_step == 12
 
 

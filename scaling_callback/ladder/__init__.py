@@ -18,9 +18,8 @@ next time, when it may be whole. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-from scaling_callback.ladder.files import tidy_location
 from scaling_callback.ladder.format import safe_name
 from scaling_callback.ladder.store import Ladder
 from scaling_callback.ladder.writer import RunWriter
 
-__all__ = ["Ladder", "RunWriter", "safe_name", "tidy_location"]
+__all__ = ["Ladder", "RunWriter", "safe_name"]

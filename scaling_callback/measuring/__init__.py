@@ -6,7 +6,7 @@ from scaling_callback.measuring.identity import identify, read_recipe
 from scaling_callback.measuring.sizes import COUNTINGS, count_params
 from scaling_callback.measuring.tally import Tally
 from scaling_callback.measuring.tokens import count_tokens
-from scaling_callback.measuring.training import is_completed, learning_rate, planned_batches
+from scaling_callback.measuring.training import is_completed, is_promised, learning_rate, planned_batches
 
 __all__ = [
     "COUNTINGS",
@@ -15,6 +15,7 @@ __all__ = [
     "count_tokens",
     "identify",
     "is_completed",
+    "is_promised",
     "learning_rate",
     "planned_batches",
     "read_recipe",

@@ -51,3 +51,9 @@ def is_completed(trainer: Any) -> bool:
     seen = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     whole = trainer.is_last_batch or seen >= trainer.num_training_batches
     return steps_done or (epochs_done and whole)
+
+
+def is_promised(trainer: Any, metric: str) -> bool:
+    """Whether the training logs this metric for the end of its epoch, where it is not yet to be seen."""
+    results: Any = getattr(trainer.fit_loop.epoch_loop, "_results", {})
+    return any(str(key).partition(".")[2] == metric for key in results)
