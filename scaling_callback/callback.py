@@ -161,8 +161,10 @@ class ScalingCallback(Callback):
             raise InputError(f"tokens_per_batch is {tokens_per_batch!r}; it must be a function of a batch")
         if not isinstance(cast("Any", held_out), bool):
             raise InputError(f"held_out is {held_out!r}; it must be True or False")
-        if refit_budget is not None and not 0 <= refit_budget <= 1:
-            raise InputError(f"refit_budget is {refit_budget}; it is a share of wall time from 0 to 1, or None")
+        if refit_budget is not None and not (
+            isinstance(cast("Any", refit_budget), int | float) and 0 <= refit_budget <= 1
+        ):
+            raise InputError(f"refit_budget is {refit_budget!r}; it is a share of wall time from 0 to 1, or None")
         self.monitor = monitor
         self.config = Config(target=target, flops=flops, law=law, level=level, replicates=replicates, seed=seed)
         self._ladder = Ladder(ladder).location  # refused now rather than after the first validation
@@ -207,6 +209,7 @@ class ScalingCallback(Callback):
             "tokens": self._tally.tokens + self._tally.pending(self._world),
             "batches": self._tally.batches,
             "step": self._step,
+            "lost": self._tally.trouble,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -233,7 +236,9 @@ class ScalingCallback(Callback):
         # another callback wrote may lack the last batch
         behind = trainer.global_step - int(loaded.get("step", -LATE_STEPS - 1))
         if trainer.ckpt_path is not None and 0 <= behind <= LATE_STEPS:
-            return _Beginning(float(loaded.get("tokens", 0.0)), int(loaded.get("batches", 0)), loaded.get("run"))
+            return _Beginning(
+                float(loaded.get("tokens", 0.0)), int(loaded.get("batches", 0)), loaded.get("run"), loaded.get("lost")
+            )
         if trainer.global_step == 0:
             return _Beginning()
         if self.run is not None:

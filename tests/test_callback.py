@@ -505,6 +505,7 @@ def test_two_optimisers_of_ones_own_do_not_shorten_the_plan(ladder: Path) -> Non
         ({"law": "kepler"}, "no law named 'kepler'"),
         ({"level": 2}, "level is 2"),
         ({"refit_budget": -1}, "refit_budget is -1"),
+        ({"refit_budget": "1%"}, "refit_budget is '1%'"),
         ({"ladder": ""}, "ladder is empty"),
         ({"ladder": "nowhere://bucket"}, "'nowhere://bucket' cannot be opened"),
     ],
@@ -590,6 +591,17 @@ def test_tokens_that_were_counted_in_part_are_never_recorded(ladder: Path) -> No
     run = only(ladder)
     assert run.curve.tokens.tolist() == [128]
     assert run.final is None
+
+
+def test_a_checkpoint_says_that_its_tokens_are_not_known(ladder: Path, tmp_path: Path) -> None:
+    def fail(_: Any) -> int:
+        raise KeyError("labels")
+
+    with pytest.warns(ScalingWarning, match="KeyError"):
+        train(ScalingCallback(TARGET, ladder, tokens_per_batch=fail), callbacks=[SaveAt(tmp_path / "six.ckpt")])
+    with pytest.warns(ScalingWarning, match="KeyError"):
+        train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt")
+    assert Ladder(ladder).runs() == ()
 
 
 def test_a_recipe_of_numbers_is_kept_as_text(ladder: Path) -> None:

@@ -43,7 +43,7 @@ class Tally:
     def add(self, batch: Any) -> None:
         """Add a micro-batch. One that cannot be counted is remembered: without it every later sum is wrong."""
         self.batches += 1
-        if self.lost or self._failure:
+        if self.trouble:
             return
         try:
             count = self._count(batch)
@@ -54,6 +54,11 @@ class Tally:
             )
         except Exception as error:  # noqa: BLE001 - whatever a user's counter raises
             self._failure = f"the tokens of a batch could not be counted ({type(error).__name__}: {error})"
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the tokens are, or on this rank will be, no longer known."""
+        return self.lost or self._failure
 
     def pending(self, ranks: int) -> float:
         """About how many tokens all `ranks` have added since they last met, from this one alone."""
