@@ -20,6 +20,9 @@ COLUMNS = (
 KNOWN = {*REQUIRED, *OPTIONAL_NUMBERS, *OPTIONAL} - {"params"}
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
+NO_PLAN = "no total_tokens: its last row is taken as its end"
+"""Note of a run that may have been cut before its end: nothing in the table could tell."""
+
 Selection = Sequence[tuple[str, str]]
 """Pairs of column and value: AND over columns, OR over values of one column."""
 
@@ -194,6 +197,7 @@ def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
     horizons = [h for row in rows if (h := table.positive("total_tokens", row)) is not None]
     horizon = horizons[-1] if horizons else float(curve.tokens[-1])
     notes = {
+        NO_PLAN: not horizons and not curve.is_final.any(),
         f"{params} has {len(set(counts))} values in one run; the last one counts": len(set(counts)) > 1,
         f"total_tokens has {len(set(horizons))} values in one run; the last one counts": len(set(horizons)) > 1,
         f"{len(seen) - len(curve)} repeated observation(s) at the same tokens; the last one counts": len(curve)
