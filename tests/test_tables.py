@@ -125,6 +125,7 @@ def test_params_names_the_column_that_counts_n_and_the_others_are_kept(table: Wr
     assert run.card.extra == {"width": "64"}
     assert "no column 'params'" in refusal(path)
     assert "no column 'size' to count N by" in refusal(path, params="size")
+    assert "'loss' is no count of N" in refusal(path, params="loss")
 
 
 HORIZONS = {

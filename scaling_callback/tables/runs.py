@@ -126,6 +126,8 @@ def _require(table: Table, params: str) -> None:
     present = list_names(table.columns)
     if params not in table.columns and params != "params":
         raise InputError(f"{table.name} has no column {params!r} to count N by; its columns are: {present}")
+    if params in KNOWN:
+        raise InputError(f"{table.name}: {params!r} is no count of N; choose another of its columns: {present}")
     needed = [params if name == "params" else name for name in REQUIRED]
     missing = [name for name in needed if name not in table.columns]
     if missing:
