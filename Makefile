@@ -10,11 +10,14 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+UNFINISHED := $(VENV)/.unfinished
 
 .PHONY: demo test check bench stress format clean python
 
+# caches that libraries choose while they are imported: everything of the demo stays in its folder
 demo: $(READY)
-	$(BIN)/python examples/tiny_ladder.py
+	MPLCONFIGDIR=runs/demo/cache/matplotlib TORCHINDUCTOR_CACHE_DIR=runs/demo/cache/torch \
+		$(BIN)/python examples/tiny_ladder.py
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not stress"
@@ -35,16 +38,30 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# What an installation that failed or was interrupted has left is made anew: it may belong to another Python.
 # torch first: a later install would otherwise choose its own build of it
 $(READY): pyproject.toml constraints.txt | python
+	@test ! -e $(UNFINISHED) || rm -rf $(VENV)
+	@mkdir -p $(VENV) && rm -f $(READY) && touch $(UNFINISHED)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install $(PIP_ARGS) --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $(READY)
+	@mv $(UNFINISHED) $(READY)
+
+# Debian packages venv without ensurepip, which fails only when half of the environment is there
+PROBE := import sys; sys.version_info >= (3, 11) or sys.exit(3); import venv, ensurepip
+PACKAGE := import sys; print("python%d.%d-venv" % sys.version_info[:2])
+
+# Expanded when the recipe runs: what keeps PYTHON from making the environment, or nothing.
+problem = $(shell $(PYTHON) -c '$(PROBE)' >/dev/null 2>&1; case $$? in (0) ;; \
+	(3) echo "PYTHON=$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12" ;; \
+	(1) echo "PYTHON=$(PYTHON) lacks venv or ensurepip; install them (Debian, Ubuntu: apt install \
+		$$($(PYTHON) -c '$(PACKAGE)')) or name another: make PYTHON=python3.12" ;; \
+	(*) echo "PYTHON=$(PYTHON) cannot be run; install Python 3.11 or newer, or name one: make PYTHON=python3.12" ;; \
+	esac)
 
 python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "scaling_callback needs Python 3.11 or newer; $(PYTHON) is older: make PYTHON=python3.11"; exit 1; }
+	@: $(if $(problem),$(error $(problem)))
 
 clean:
-	rm -rf $(VENV) runs build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs/demo build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ held against what it measured.
     python examples/tiny_ladder.py --online   # log to your W&B account instead of a folder
 
 Everything is written below `runs/demo/`: the ladder, the offline W&B folder, `report.html`, `result.json`.
+A later run replaces what an earlier one wrote there, and nothing else.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import logging
 import math
 import os
 import shutil
+import sys
 import sysconfig
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning.pytorch as pl
 import torch
@@ -47,6 +49,15 @@ CONTEXT, BATCH, HEAD = 128, 8, 16
 VALIDATION_BATCHES = 32
 VALIDATIONS = 8
 LONG, SHORT = 1024, 512  # steps of 1024 tokens each; multiples of VALIDATIONS, so that the last step is validated
+
+
+MARK = ".tiny_ladder"
+"""A file in the output folder: whatever of `WRITTEN` stands beside it was written by this demo."""
+
+WRITTEN = ("ladder", "wandb", "report.html", "result.json")
+
+LARGEST_SCALE = 100
+"""Beyond it the demo would take hours, and then days: a slip of the keyboard."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +242,6 @@ def main() -> None:
     """Climb the ladder, forecast, train the held-out rung, compare."""
     options = parse()
     began = time.monotonic()
-    prepare(options)
     text = read_text()
     held_out = scaled(HELD_OUT, options)
     target = Target(params=size(held_out), tokens=held_out.steps * BATCH * CONTEXT)
@@ -316,11 +326,22 @@ def size(rung: Rung) -> int:
 
 
 def prepare(options: Options) -> None:
-    """An empty place for the output, and quiet libraries."""
-    for left in ("ladder", "wandb", "report.html", "result.json"):
-        path = options.output / left
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    options.output.mkdir(parents=True, exist_ok=True)
+    """An empty place for the output, a W&B that writes nowhere else, and quiet libraries.
+
+    Raises:
+        OSError: The place cannot be written.
+        ValueError: It holds something that no earlier run of this demo wrote.
+    """
+    clear(options.output)
+    kept = (options.output / "wandb").resolve()
+    places = {
+        "WANDB_CACHE_DIR": kept / "cache",  # logs of its service, and artifacts
+        "WANDB_DATA_DIR": kept / "data",  # artifacts on their way
+        "WANDB_ARTIFACT_DIR": kept / "artifacts",
+    }
+    if not options.online:  # online the user's own settings say which server
+        places["WANDB_CONFIG_DIR"] = kept / "config"
+    os.environ |= {name: str(place) for name, place in places.items()}
     os.environ.setdefault("WANDB_SILENT", "true")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # the loader reads from memory: worker processes would only cost
@@ -331,15 +352,73 @@ def prepare(options: Options) -> None:
     torch.set_num_threads(1)
 
 
-def parse() -> Options:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def clear(output: Path) -> None:
+    """Delete what an earlier run wrote to `output`, and claim the folder for this one.
+
+    The mark is written before anything else: an interrupted run leaves it too.
+
+    Raises:
+        OSError: The folder cannot be made, or something in it not deleted.
+        ValueError: It is no folder, or holds, without the mark, something by a name that would be replaced.
+    """
+    if os.path.lexists(output) and not output.is_dir():
+        raise ValueError(f"--output {output} is no folder; give one, or a name that is free")
+    mark = output / MARK
+    found = [output / name for name in WRITTEN if os.path.lexists(output / name)]
+    if found and not mark.is_file():
+        raise ValueError(f"{found[0]} is not of an earlier demo; move it, or give --output another folder")
+    output.mkdir(parents=True, exist_ok=True)
+    mark.write_text(f"examples/tiny_ladder.py replaces here: {', '.join(WRITTEN)}\n", encoding="utf-8")
+    for path in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:  # of a link only the link: what it leads to is not of this demo
+            path.unlink()
+
+
+class Parser(argparse.ArgumentParser):
+    """Bad usage is one line on standard error, and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """As the command line of the package has it."""
+        print(f"{self.prog}: {' '.join(message.split())}; see --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def read_seed(value: str) -> int:
+    """A seed that every generator takes."""
+    if not (value.isdecimal() and int(value) < 2**32):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a whole number from 0 to {2**32 - 1}")
+    return int(value)
+
+
+def read_scale(value: str) -> float:
+    """A share of the steps."""
+    try:
+        scale = float(value)
+    except ValueError:
+        scale = math.nan
+    if not 0 < scale <= LARGEST_SCALE:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number above 0 and at most {LARGEST_SCALE}, such as 0.1")
+    return scale
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Read the command line, and make the place that it names ready."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--seed", type=read_seed, default=0, help="default: %(default)s")
     parser.add_argument("--online", action="store_true", help="log to W&B's servers instead of a folder")
-    parser.add_argument("--scale", type=float, default=1.0, help="train this share of the steps (for tests)")
-    arguments = parser.parse_args()
-    return Options(arguments.output, arguments.seed, arguments.online, arguments.scale)
+    parser.add_argument("--scale", type=read_scale, default=1.0, help="train this share of the steps (for tests)")
+    given = parser.parse_args(arguments)
+    options = Options(given.output, given.seed, given.online, given.scale)
+    try:
+        prepare(options)
+    except OSError as error:
+        parser.error(f"--output {options.output} cannot be written ({error.strerror}); give a folder that can")
+    except ValueError as error:
+        parser.error(str(error))
+    return options
 
 
 if __name__ == "__main__":

@@ -20,50 +20,85 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from scaling_callback import pipeline
+from scaling_callback.arguments import (
+    MOST_REPLICATES,
+    MOST_SEED,
+    check_output,
+    check_replicates,
+    count_to,
+    fewest_replicates,
+    read_budget,
+    read_level,
+    read_pair,
+    read_source,
+    read_target,
+)
 from scaling_callback.errors import InputError, NotEnoughData, ScalingError, ScalingWarning
 from scaling_callback.forecasting import POLICIES
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws import LAWS
-from scaling_callback.records import IssuedForecast, Run, Target
+from scaling_callback.records import IssuedForecast, Run
 from scaling_callback.reporting import results, text
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import check_table, is_table, read_table
 
-SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+LONGEST_REASON = 200
+"""Of a library's own message a person reads no more."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    options = argparse.Namespace(source="")
     try:
+        options = _parser().parse_args(arguments)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ScalingWarning)
             output, words = options.command(options)
         for warning in caught:
             if issubclass(warning.category, ScalingWarning):
-                print(f"warning: {_one_line(warning.message)}", file=sys.stderr)
-        _show(json.dumps(results.to_json_values(output), allow_nan=False) if options.json else words)
-    except BrokenPipeError:  # whoever reads the output has seen enough; the interpreter must not flush again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                _tell(f"warning: {_one_line(warning.message)}")
+        _show(_json(output) if options.json else words)
     except NotEnoughData as error:
         return _refuse(f"{options.source}: {error}")
     except (ScalingError, OSError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
-        print("scaling-callback: interrupted", file=sys.stderr)
+        _tell("scaling-callback: interrupted")
         return 130
     return 0
 
 
 def _refuse(words: str) -> int:
-    print(f"scaling-callback: {_one_line(words)}", file=sys.stderr)
+    _tell(f"scaling-callback: {_one_line(words)}")
     return 2
 
 
+def _tell(line: str) -> None:
+    """A line on standard error, if there is one: `print` would turn to standard output."""
+    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]  (it is None where it was closed)
+        print(line, file=sys.stderr)
+
+
 def _show(words: str) -> None:
-    """Print, with escapes for what the terminal's encoding lacks: names in a table may hold anything."""
+    """Print, with escapes for what the terminal's encoding lacks: names in a table may hold anything.
+
+    Raises:
+        InputError: Standard output is closed, or takes nothing more.
+    """
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (it is None where it was closed)
+        raise InputError("standard output is closed; send it to a file or a terminal")
     encoding = sys.stdout.encoding or "utf-8"
-    print(words.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    try:
+        print(words.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except OSError as error:  # the interpreter must not flush again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # whoever reads a pipe has seen enough
+            raise InputError(f"standard output cannot be written ({error.strerror}); send it elsewhere") from None
+
+
+def _json(output: dict[str, Any]) -> str:
+    """One JSON object in ASCII without control characters: of those `json` leaves DEL as it is."""
+    return json.dumps(results.to_json_values(output), allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -76,12 +111,12 @@ def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         problems = [str(w.message) for w in caught if issubclass(w.category, ScalingWarning)]
         if not (runs or problems):
             raise _no_runs(options.source)
-    problems += [f"run {run.name}: {note}" for run in runs for note in run.notes]
     output = results.describe_source(runs, problems)
     return output, text.show_source(output)
 
 
 def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    check_replicates(options.bootstrap, options.level)
     runs, _ = _read(options)
     config = replace(
         _config(options),
@@ -101,6 +136,8 @@ def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
     if snapshot.forecast is None:
         raise NotEnoughData(snapshot.absent["forecast"])
+    if not math.isfinite(snapshot.forecast.median):
+        raise InputError(f"{options.source}: the forecast is no finite number; are params and tokens plain counts?")
     output = results.describe_forecast(snapshot)
     return output, text.show_forecast(output)
 
@@ -115,12 +152,19 @@ def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from scaling_callback.reporting import checklist_numbers, render_html
 
+    path = Path(options.output)
+    check_output(path, options.source)
     runs, issued = _read(options)
     with _Progress("bootstrap") as progress:
         snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
-    path = Path(options.output)
     try:
-        path.write_text(render_html(snapshot), encoding="utf-8")
+        page = render_html(snapshot)
+    except (ValueError, ArithmeticError) as error:  # axes of counts that no training has overflow in many places
+        raise InputError(
+            f"{options.source}: no figure can be drawn of such numbers ({error}); are params and tokens plain counts?"
+        ) from None
+    try:
+        path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give --output a path that can") from None
     output = {"output": str(path), "checklist": checklist_numbers(snapshot)}
@@ -131,13 +175,25 @@ def _read(options: argparse.Namespace, *, some: bool = True) -> tuple[tuple[Run,
     """Runs (at least one, if there must be `some`) and issued forecasts of a table or a ladder."""
     if is_table(options.source):
         return read_table(options.source, where=options.where, params=options.params), ()
-    ladder = Ladder(options.source)
-    if not ladder.exists():
-        raise InputError(f"{options.source} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder")
-    runs = ladder.runs(where=options.where, params=options.params)
+    # the plugin behind a URL raises what it likes
+    failures = Exception if ":" in options.source else OSError
+    try:
+        ladder = Ladder(options.source)
+        if not ladder.exists():
+            raise InputError(
+                f"{options.source} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder"
+            )
+        runs, issued = ladder.runs(where=options.where, params=options.params), ladder.issued()
+    except ScalingError:
+        raise
+    except failures as error:
+        reason = (_one_line(error) or type(error).__name__)[:LONGEST_REASON]
+        raise InputError(
+            f"{options.source} cannot be read as a ladder ({reason}); check its name, and that you may open it"
+        ) from None
     if some and not runs:
         raise _no_runs(options.source)
-    return runs, ladder.issued()
+    return runs, issued
 
 
 def _no_runs(source: str) -> InputError:
@@ -145,7 +201,13 @@ def _no_runs(source: str) -> InputError:
 
 
 def _config(options: argparse.Namespace) -> Config:
-    return Config(law=options.law, runs=options.runs, level=options.level, seed=options.seed)
+    return Config(
+        law=options.law,
+        runs=options.runs,
+        level=options.level,
+        replicates=max(Config.replicates, fewest_replicates(options.level)),
+        seed=options.seed,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -160,7 +222,11 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "fit", _fit, "Fit a scaling law and say how far it can be trusted.")
     _example(command, "fit ladder.csv --bootstrap 1000", "E, A, B, alpha, beta with 90% intervals")
     command.add_argument(
-        "--bootstrap", type=_count, default=0, metavar="N", help="bootstrap replicates (default: none)"
+        "--bootstrap",
+        type=count_to(MOST_REPLICATES),
+        default=0,
+        metavar="N",
+        help="bootstrap replicates (default: none)",
     )
     command.add_argument(
         "--evidence", choices=tuple(POLICIES), default="finals", help="points to fit (default: %(default)s)"
@@ -174,7 +240,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "allocate", _allocate, "Split a compute budget into parameters and tokens.")
     _example(command, "allocate ladder.csv --flops 5.88e23", "optimal N and D, or why they cannot be told")
-    command.add_argument("--flops", type=_budget, required=True, metavar="C", help="budget, C = 6 N D")
+    command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="budget, C = 6 N D")
 
     command = _command(commands, "report", _report, "Write a report that a person can open.")
     _example(command, "report ladder/ --target params=7e9,tokens=4e12 --output report.html", "one HTML file")
@@ -190,12 +256,14 @@ def _command(
         name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.set_defaults(command=function)
-    command.add_argument("source", metavar="SOURCE", help="an observation table, or a ladder folder or URL")
+    command.add_argument(
+        "source", type=read_source, metavar="SOURCE", help="an observation table, or a ladder folder or URL"
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     command.add_argument(
         "--where",
         action="append",
-        type=_pair,
+        type=read_pair,
         default=[],
         metavar="COLUMN=VALUE",
         help="keep these rows; several columns are AND, one column repeated is OR",
@@ -208,10 +276,10 @@ def _command(
         "--law", choices=tuple(LAWS), default="chinchilla", help="the law to fit (default: %(default)s)"
     )
     command.add_argument(
-        "--level", type=_level, default=0.9, metavar="L", help="coverage of intervals (default: %(default)s)"
+        "--level", type=read_level, default=0.9, metavar="L", help="coverage of intervals (default: %(default)s)"
     )
     command.add_argument(
-        "--seed", type=_count, default=0, metavar="N", help="seed of the bootstrap (default: %(default)s)"
+        "--seed", type=count_to(MOST_SEED), default=0, metavar="N", help="seed of the bootstrap (default: %(default)s)"
     )
     return command
 
@@ -223,7 +291,7 @@ def _example(command: argparse.ArgumentParser, line: str, outcome: str) -> None:
 def _add_target(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--target",
-        type=_target,
+        type=read_target,
         required=True,
         metavar="params=N,tokens=D",
         help="what the forecast is for: params=7e9,tokens=4e12, or flops=5.9e23",
@@ -234,61 +302,12 @@ class _Parser(argparse.ArgumentParser):
     """One line on standard error, as for every other mistake."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {_one_line(message)}; see {self.prog} --help", file=sys.stderr)
+        _tell(f"{self.prog}: {_one_line(message)}; see {self.prog} --help")
         raise SystemExit(2)
 
-
-def _number(value: str) -> float:
-    """A number as people write it: 7e9, 7B, 1.5T."""
-    scale = SUFFIXES.get(value[-1:].upper(), 1.0)
-    try:
-        return float(value[:-1] if scale != 1.0 else value) * scale
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number such as 7e9 or 7B") from None
-
-
-def _count(value: str) -> int:
-    try:
-        number = int(float(value))
-    except (ValueError, OverflowError):
-        number = -1
-    if number < 0 or number != float(value):
-        raise argparse.ArgumentTypeError(f"{value!r} is not a whole number of 0 or more")
-    return number
-
-
-def _level(value: str) -> float:
-    try:
-        return Config(level=float(value)).level
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a level between 0 and 1, such as 0.9") from None
-
-
-def _budget(value: str) -> float:
-    flops = _number(value)
-    if not 0 < flops < math.inf:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a positive, finite number of FLOPs")
-    return flops
-
-
-def _pair(value: str) -> tuple[str, str]:
-    column, equals, wanted = value.partition("=")
-    if not equals or not column:
-        raise argparse.ArgumentTypeError(f"{value!r} is not of the form COLUMN=VALUE")
-    return column.strip(), wanted.strip()
-
-
-def _target(value: str) -> Target:
-    fields: dict[str, float] = {}
-    for part in value.split(","):
-        name, _, wanted = (text.strip() for text in part.partition("="))
-        if name not in {"params", "tokens", "flops"} or name in fields:
-            raise argparse.ArgumentTypeError(f"{value!r} is not of the form params=7e9,tokens=4e12 or flops=5.9e23")
-        fields[name] = _number(wanted)
-    try:
-        return Target(**fields)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+    def print_help(self, file: Any = None) -> None:  # noqa: ARG002  (argparse's own signature)
+        """Print as every other answer is printed."""
+        _show(self.format_help().rstrip("\n"))
 
 
 class _Progress(AbstractContextManager["_Progress"]):
@@ -312,4 +331,4 @@ class _Progress(AbstractContextManager["_Progress"]):
 
 
 def _one_line(error: object) -> str:
-    return " ".join(str(error).split())
+    return text.make_visible(" ".join(str(error).split()))

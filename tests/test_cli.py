@@ -231,7 +231,7 @@ def test_whatever_numbers_stand_in_a_table_there_is_an_answer(
 ) -> None:
     Path("own.csv").write_text(HEADER + "".join(f"r{i},{','.join(row)}\n" for i, row in enumerate(rows)), "utf-8")
 
-    assert main(["fit", "own.csv", "--bootstrap", "5", "--json"]) == 0
+    assert main(["fit", "own.csv", "--bootstrap", "20", "--json"]) == 0
     json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
 
 
@@ -249,6 +249,46 @@ def test_names_that_the_terminal_cannot_show_are_escaped(monkeypatch: pytest.Mon
 
     assert main(["validate", source]) == 0
     assert b"\\xe9\\u4e2d" in out.buffer.getvalue()  # type: ignore[attr-defined]
+
+
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(ask: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "\x1b[31m\x07\u202e\u2028a\nb\x7f\x9b"
+    runs = planted_ladder(points=2)
+    source = table(Run(replace(run.card, name=f"{name}{i}", seed=None), run.curve) for i, run in enumerate(runs))
+
+    shown = ask("validate", source, words=True)
+    assert main(["fit", source, "--cluster", name]) == 2
+    refused = capsys.readouterr().err
+    assert main(["validate", source, "--json"]) == 0
+    json_text = capsys.readouterr().out
+
+    assert "\\x1b[31m\\x07\\u202e\\u2028a\\nb" in shown
+    for printed in (shown, refused, json_text):
+        assert all(character.isprintable() for character in printed.replace("\n", ""))
+    assert json.loads(json_text)["last"][0]["run"] == f"{name}0"
+
+
+def test_a_table_that_cannot_tell_finished_runs_from_cut_ones_says_so_once(ask: Asked) -> None:
+    rows = [f"r{n}{d},{n}e7,{d}e9,{planted_loss(n * 1e7, d * 1e9):.4f}\n" for n in (1, 3, 9) for d in (1, 4, 16)]
+    Path("own.csv").write_text("run,params,tokens,loss\n" + "".join(rows), "utf-8")
+
+    (problem,) = ask("validate", "own.csv")["problems"]
+    assert problem.startswith("9 runs (r11, r14, ")
+    assert problem.endswith(": no total_tokens: its last row is taken as its end")
+    ask("report", "own.csv", *TARGET)
+    assert Path("report.html").read_text("utf-8").count("last row is taken as its end") == 1
+
+
+def test_a_high_level_gets_the_replicates_that_it_needs(ask: Asked) -> None:
+    usual, high = (ask("forecast", "ladder.csv", "--level", level, *TARGET)["interval"] for level in ("0.9", "0.995"))
+
+    assert high["lower"] < usual["lower"] < usual["upper"] < high["upper"]
+
+
+def test_a_seed_keeps_all_its_digits(ask: Asked) -> None:
+    one, other = (ask("fit", "ladder.csv", "--bootstrap", "20", "--seed", f"900719925474099{d}") for d in (2, 3))
+
+    assert one["intervals"] != other["intervals"]
 
 
 @pytest.mark.usefixtures("ask")
@@ -272,6 +312,16 @@ def test_the_module_is_the_program(sources: Path) -> None:
 
     assert (good.returncode, good.stderr, json.loads(good.stdout)["n_runs"]) == (0, "", 12)
     assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("closed", ["fit ladder.csv >&-", "fit ladder.csv >/dev/full", "--help >/dev/full"])
+def test_output_that_goes_nowhere_is_refused_in_one_line(sources: Path, closed: str) -> None:
+    command = f"exec '{sys.executable}' -m scaling_callback {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=sources, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("scaling-callback: standard output")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_reader_that_stops_listening_ends_no_command_in_a_traceback(sources: Path) -> None:

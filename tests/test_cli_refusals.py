@@ -36,7 +36,7 @@ COMMANDS = ["fit own.csv", "forecast own.csv --target params=1e9,tokens=2e10", "
 
 USAGE: dict[str, str] = {
     "": "bogus ladder.csv --help-me",
-    "fit": "missing.csv missing/ missing.jsonl . foo://x --json",
+    "fit": "missing.csv missing/ missing.jsonl . foo://x --json reference://x data:;base64,zzz zip://x::missing.zip",
     "fit ladder.csv": "extra --bogus --law --where",
     "fit ladder.csv --law": "bogus",
     "fit ladder.csv --params": "bogus run",
@@ -46,9 +46,10 @@ USAGE: dict[str, str] = {
     "fit ladder.csv --runs": "worst",
     "fit ladder.csv --evidence": "all",
     "fit ladder.csv --cluster": "bogus",
-    "fit ladder.csv --bootstrap": "-1 1.5 many nan inf",
-    "fit ladder.csv --seed": "-1 x",
-    "fit ladder.csv --level": "0 1 2 -0.5 nan most",
+    "fit ladder.csv --bootstrap": "-1 1.5 many nan inf 1 19 1e7 1e300",
+    "fit ladder.csv --bootstrap 20 --level": "0.95 0.99",
+    "fit ladder.csv --seed": "-1 x 1.5 nan 1e999999999",
+    "fit ladder.csv --level": "0 1 2 -0.5 nan most 0.9999999",
     "validate": "missing.csv .",
     "validate ladder.csv --level": "2",
     "allocate": "ladder.csv",
@@ -56,7 +57,8 @@ USAGE: dict[str, str] = {
     "forecast": "ladder.csv",
     "forecast ladder.csv --target": "7B params=7B tokens=1T flops=0 flops= = , params size=7B,tokens=1T "
     "params=7B,tokens=0 params=-7B,tokens=1T params=nan,tokens=1T params=inf,tokens=1T params=x,tokens=1T "
-    "params=7B,tokens=1T,flops=1e22 params=7B,params=8B,tokens=1T params=7B,tokens=1T,",
+    "params=7B,tokens=1T,flops=1e22 params=7B,params=8B,tokens=1T params=7B,tokens=1T, params=1e300,tokens=1e300 "
+    "params=1e-300,tokens=1e-300 params=7B;tokens=1T params=7B,tokens=1T:",
     "report ladder.csv --target": "flops=1e20",
     "report ladder.csv --target flops=1e20 --output": ". absent/report.html",
 }
@@ -117,6 +119,8 @@ MESSAGES = {
     "fit ladder.csv --level 2": "'2' is not a level between 0 and 1, such as 0.9; see scaling-callback fit --help",
     "allocate ladder.csv --flops 0": "'0' is not a positive, finite number of FLOPs",
     "forecast ladder.csv --target 7B": "'7B' is not of the form params=7e9,tokens=4e12 or flops=5.9e23",
+    "fit ladder.csv --bootstrap 19": "--bootstrap is 19; an interval at level 0.9 needs at least 20 replicates",
+    "fit reference://x": "reference://x cannot be read as a ladder (",
     "fit ladder.csv --where seed=1": "ladder.csv has no row with seed = '1'; seed holds ''",
 }
 
@@ -131,3 +135,66 @@ def test_a_refusal_says_what_it_got_and_what_to_do(refuse: Callable[[list[str]],
 def test_an_argument_with_a_line_break_is_still_refused_in_one_line(refuse: Callable[[list[str]], str]) -> None:
     refuse(["fit", "ladder.csv", "one\ntwo"])
     refuse(["fit", "absent\n.csv"])
+    assert "it is empty" in refuse(["fit", ""])
+
+
+INTO_SOURCE = {
+    "the table": ("ladder.csv", "ladder.csv"),
+    "the table through a link": ("ladder.csv", "link.csv"),
+    "the table through a hard link": ("ladder.csv", "hard.csv"),
+    "the table by another spelling": ("ladder.csv", "ladder/../ladder.csv"),
+    "a linked table": ("link.csv", "ladder.csv"),
+    "a file in the ladder": ("ladder", "ladder/report.html"),
+    "a file of a run": ("ladder", "{run}/card.json"),
+    "a file in the ladder through a link": ("ladder", "linked/report.html"),
+    "a link into the ladder": ("ladder", "dangling.html"),
+    "a ladder by URL": ("file://{here}/ladder", "ladder/report.html"),
+}
+
+
+@pytest.mark.parametrize(("source", "output"), INTO_SOURCE.values(), ids=INTO_SOURCE)
+def test_a_report_never_overwrites_what_it_reads(
+    refuse: Callable[[list[str]], str], folder: Path, source: str, output: str
+) -> None:
+    links = {"link.csv": "ladder.csv", "linked": "ladder", "dangling.html": "ladder/new.html"}
+    for name, target in links.items():
+        if not Path(name).is_symlink():
+            Path(name).symlink_to(target)
+    if not Path("hard.csv").exists():
+        Path("hard.csv").hardlink_to("ladder.csv")
+    run = next((folder / "ladder").rglob("card.json")).parent
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    line = refuse(["report", source.format(here=folder), "--target", "flops=1e20", "--output", output.format(run=run)])
+
+    assert "is SOURCE or lies inside it" in line
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("output", [".", "absent/report.html", "ladder.csv/report.html"])
+def test_a_report_that_cannot_be_written_is_refused_before_any_work(
+    refuse: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    monkeypatch.setattr("scaling_callback.cli._read", lambda *_: pytest.fail("it began to work"))
+
+    refuse(["report", "ladder.csv", "--target", "flops=1e20", "--output", output])
+
+
+def test_a_ladder_that_may_not_be_opened_is_refused_by_name(
+    refuse: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", deny)
+
+    assert "ladder cannot be read as a ladder ([Errno 13] Permission denied)" in refuse(["fit", "ladder"])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # such numbers overflow
+@pytest.mark.parametrize("command", [COMMANDS[1], COMMANDS[1].replace("forecast", "report")])
+def test_numbers_that_no_training_has_end_in_no_silent_answer(refuse: Callable[[list[str]], str], command: str) -> None:
+    Path("own.csv").write_text(HEADER + "".join(f"r{n},{n}e307,{n}e307,{n}e300\n" for n in range(1, 8)), "utf-8")
+    output = ["--output", "own.html"] if command.startswith("report") else []
+
+    assert "are params and tokens plain counts?" in refuse([*command.split(), *output])

@@ -125,13 +125,15 @@ def test_params_names_the_column_that_counts_n_and_the_others_are_kept(table: Wr
     assert run.card.extra == {"width": "64"}
     assert "no column 'params'" in refusal(path)
     assert "no column 'size' to count N by" in refusal(path, params="size")
+    assert "'loss' is no count of N" in refusal(path, params="loss")
 
 
 HORIZONS = {
     # total_tokens, is_final by row; horizon, progress at the end, loss of the final, words of a note
     "total_tokens is the horizon": (["9", "9", "9"], ["", "", ""], 9, 1 / 3, None, ""),
-    "without it the last row is": (["", "", ""], ["", "", ""], 3, 1.0, 2.0, ""),
-    "nan is unknown": (["nan", "nan", "nan"], ["", "", ""], 3, 1.0, 2.0, ""),
+    "without it the last row is, with a note": (["", "", ""], ["", "", ""], 3, 1.0, 2.0, "no total_tokens"),
+    "nan is unknown": (["nan", "nan", "nan"], ["no", "no", "no"], 3, 1.0, 2.0, "no total_tokens"),
+    "a flag needs no horizon": (["", "", ""], ["", "", "yes"], 3, 1.0, 2.0, ""),
     "the last one given counts": (["9", "3", ""], ["", "", ""], 3, 1.0, 2.0, "total_tokens has 2 values"),
     "progress is clipped at 1": (["2", "2", "2"], ["", "", ""], 2, 1.0, 2.0, "1 observation(s) beyond"),
     "from progress .97 a run is final": (["3.09"] * 3, ["", "", ""], 3.09, 3 / 3.09, 2.0, ""),

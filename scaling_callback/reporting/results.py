@@ -10,6 +10,7 @@ from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit
 from scaling_callback.records import Run
 from scaling_callback.snapshot import Snapshot
+from scaling_callback.tables.cells import list_names
 
 
 def describe_fit(fit: Fit, level: float) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def describe_allocation(allocation: Allocation) -> dict[str, Any]:
 
 
 def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, Any]:
-    """What `validate --json` prints."""
+    """What `validate --json` prints; the notes of the runs are problems too."""
     last: list[dict[str, Any]] = []
     for run in runs:
         if len(run.curve):
@@ -94,8 +95,20 @@ def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, A
         "runs": len(runs),
         "observations": sum(len(run.curve) for run in runs),
         "last": last,
-        "problems": list(problems),
+        "problems": [*problems, *_gather_notes(runs)],
     }
+
+
+def _gather_notes(runs: Sequence[Run]) -> list[str]:
+    """What was odd about the records of the runs: one sentence for each oddity, with the runs that share it."""
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        for note in run.notes:
+            names.setdefault(note, []).append(run.name)
+    return [
+        f"run {shared[0]}: {note}" if len(shared) == 1 else f"{len(shared)} runs ({list_names(shared)}): {note}"
+        for note, shared in names.items()
+    ]
 
 
 def to_json_values(value: Any) -> Any:

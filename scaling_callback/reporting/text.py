@@ -17,13 +17,25 @@ from scaling_callback.reporting.units import (
 WIDTH = 18
 
 
+def make_visible(text: str) -> str:
+    r"""Text on one line, with escapes for what a terminal would obey rather than show, and for separators of lines.
+
+    A name in a table may hold anything: a sequence that clears the screen, a mark that reverses what follows.
+
+    Example:
+        >>> print(make_visible("caf\u00e9 \x1b[31m \u202e a\nb"))
+        café \x1b[31m \u202e a\nb
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def show_source(result: Mapping[str, Any]) -> str:
     """`validate` in words."""
     problems: Sequence[str] = result["problems"]
     rows = [("run", "params", "tokens", "loss", "progress")]
     rows += [
         (
-            str(last["run"])[:40],
+            make_visible(str(last["run"]))[:40],
             format_count(last["params"]),
             format_count(last["tokens"]),
             format_loss(last["loss"]),
@@ -33,7 +45,7 @@ def show_source(result: Mapping[str, Any]) -> str:
     ]
     found = f"{len(problems)} problem(s):" if problems else "no problems"
     head = f"{result['runs']} run(s), {result['observations']} observation(s), {found}"
-    return "\n".join([head, *(f"  {problem}" for problem in problems), "", *_columns(rows)])
+    return _join([head, *(f"  {problem}" for problem in problems), "", *_columns(rows)])
 
 
 def show_fit(result: Mapping[str, Any]) -> str:
@@ -48,7 +60,7 @@ def show_fit(result: Mapping[str, Any]) -> str:
         _line("status", f"{result['status']}, {result['certificate']['agreeing']} of "
               f"{result['certificate']['starts']} searches agree"),
     ]  # fmt: skip
-    return "\n".join(lines + _doubts(f"{name}: {text}" for name, text in result["diagnostics"].items()))
+    return _join(lines + _doubts(f"{name}: {text}" for name, text in result["diagnostics"].items()))
 
 
 def show_forecast(result: Mapping[str, Any]) -> str:
@@ -68,7 +80,7 @@ def show_forecast(result: Mapping[str, Any]) -> str:
     if record["forecasts"]:
         said = f"{record['forecasts']} earlier forecasts missed by {format_percent(record['are'])} on average"
         lines.append(_line("track record", f"{said}; {format_percent(record['coverage'])} within their interval"))
-    return "\n".join(lines + _doubts(result["warnings"]))
+    return _join(lines + _doubts(result["warnings"]))
 
 
 def show_allocation(result: Mapping[str, Any]) -> str:
@@ -76,23 +88,27 @@ def show_allocation(result: Mapping[str, Any]) -> str:
     head = f"{format_flops(result['flops'])} FLOPs"
     if not result["identified"]:
         lines = [f"{head}: these runs do not determine the optimal split", ""]
-        return "\n".join(lines + [f"  {reason}" for reason in result["reasons"]])
+        return _join(lines + [f"  {reason}" for reason in result["reasons"]])
     shown = {"params": format_count, "tokens": format_count, "tokens_per_param": format_value, "loss": format_loss}
     level = format_level(result["level"])
     lines = [head, ""]
     for name, form in shown.items():
         ends = result["intervals"].get(name)
         lines.append(_line(name.replace("_", " "), f"{form(result[name])}   {level} {_ends(ends, form)}"))
-    return "\n".join(lines)
+    return _join(lines)
 
 
 def show_report(result: Mapping[str, Any]) -> str:
     """`report` in words."""
     lists = result["checklist"]
-    return (
+    return make_visible(
         f"wrote {result['output']}; of the 26 questions a reviewer asks, {len(lists['answered'])} are answered, "
         f"{len(lists['asked'])} wait for you, {len(lists['unanswered'])} are open"
     )
+
+
+def _join(lines: Sequence[str]) -> str:
+    return "\n".join(make_visible(line) for line in lines)
 
 
 def _line(name: str, value: str) -> str:

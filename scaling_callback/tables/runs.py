@@ -20,6 +20,9 @@ COLUMNS = (
 KNOWN = {*REQUIRED, *OPTIONAL_NUMBERS, *OPTIONAL} - {"params"}
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
 
+NO_PLAN = "no total_tokens: its last row is taken as its end"
+"""Note of a run that may have been cut before its end: nothing in the table could tell."""
+
 Selection = Sequence[tuple[str, str]]
 """Pairs of column and value: AND over columns, OR over values of one column."""
 
@@ -123,6 +126,8 @@ def _require(table: Table, params: str) -> None:
     present = list_names(table.columns)
     if params not in table.columns and params != "params":
         raise InputError(f"{table.name} has no column {params!r} to count N by; its columns are: {present}")
+    if params in KNOWN:
+        raise InputError(f"{table.name}: {params!r} is no count of N; choose another of its columns: {present}")
     needed = [params if name == "params" else name for name in REQUIRED]
     missing = [name for name in needed if name not in table.columns]
     if missing:
@@ -194,6 +199,7 @@ def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
     horizons = [h for row in rows if (h := table.positive("total_tokens", row)) is not None]
     horizon = horizons[-1] if horizons else float(curve.tokens[-1])
     notes = {
+        NO_PLAN: not horizons and not curve.is_final.any(),
         f"{params} has {len(set(counts))} values in one run; the last one counts": len(set(counts)) > 1,
         f"total_tokens has {len(set(horizons))} values in one run; the last one counts": len(set(horizons)) > 1,
         f"{len(seen) - len(curve)} repeated observation(s) at the same tokens; the last one counts": len(curve)

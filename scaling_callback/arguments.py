@@ -1,0 +1,166 @@
+"""What is typed on a command line, as values. What cannot be one is refused in a line: what, got, do."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from scaling_callback.errors import InputError
+from scaling_callback.records import Target
+from scaling_callback.snapshot import Config
+
+SUFFIXES = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
+
+MOST_REPLICATES = 1_000_000
+"""More than this change no digit that is printed, and would fill the memory."""
+
+MOST_SEED = 2**64 - 1
+
+
+def read_source(value: str) -> str:
+    """The name of a table or ladder; an empty one is a variable that was never set, and would be this folder."""
+    if not value.strip():
+        raise argparse.ArgumentTypeError("it is empty; give a table (.csv, .jsonl, .parquet) or a ladder folder")
+    return value
+
+
+def read_number(value: str) -> float:
+    """A number as people write it.
+
+    Example:
+        >>> read_number("7e9"), read_number("1.5T")
+        (7000000000.0, 1500000000000.0)
+    """
+    scale = SUFFIXES.get(value[-1:].upper(), 1.0)
+    try:
+        return float(value[:-1] if scale != 1.0 else value) * scale
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number such as 7e9 or 7B") from None
+
+
+def count_to(most: int) -> Callable[[str], int]:
+    """A reader of whole numbers from 0 to `most`, as people write them.
+
+    Example:
+        >>> count_to(1000)("1e3")
+        1000
+    """
+
+    def count(value: str) -> int:
+        try:
+            number = Decimal(value)  # a float would lose the last digits of a long seed
+            if 0 <= number <= most and number == number.to_integral_value():
+                return int(number)
+        except InvalidOperation:  # no number, or nan, which nothing compares with
+            pass
+        raise argparse.ArgumentTypeError(f"{value!r} is not a whole number from 0 to {most}")
+
+    return count
+
+
+def read_level(value: str) -> float:
+    """The coverage of an interval, between 0 and 1, and no more than any bootstrap can give."""
+    try:
+        level = Config(level=float(value)).level
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a level between 0 and 1, such as 0.9") from None
+    if fewest_replicates(level) > MOST_REPLICATES:
+        raise argparse.ArgumentTypeError(
+            f"{value!r} is a level that no {MOST_REPLICATES} replicates hold; ask for 0.999"
+        )
+    return level
+
+
+def read_budget(value: str) -> float:
+    """A budget in FLOPs."""
+    flops = read_number(value)
+    if not 0 < flops < math.inf:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a positive, finite number of FLOPs")
+    return flops
+
+
+def read_pair(value: str) -> tuple[str, str]:
+    """A column and the value that is wanted of it.
+
+    Example:
+        >>> read_pair("data = a=b")
+        ('data', 'a=b')
+    """
+    column, equals, wanted = (part.strip() for part in value.partition("="))
+    if not equals or not column:
+        raise argparse.ArgumentTypeError(f"{value!r} is not of the form COLUMN=VALUE")
+    return column, wanted
+
+
+def read_target(value: str) -> Target:
+    """What the forecast is for.
+
+    Example:
+        >>> read_target("params=7B,tokens=4T").compute
+        1.68e+23
+    """
+    fields: dict[str, float] = {}
+    for part in value.split(","):
+        name, _, wanted = (text.strip() for text in part.partition("="))
+        if name not in {"params", "tokens", "flops"} or name in fields:
+            raise argparse.ArgumentTypeError(f"{value!r} is not of the form params=7e9,tokens=4e12 or flops=5.9e23")
+        fields[name] = read_number(wanted)
+    try:
+        target = Target(**fields)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not 0 < target.compute < math.inf:
+        raise argparse.ArgumentTypeError(f"{value!r} takes {target.compute:g} FLOPs (6 N D); give plain counts")
+    return target
+
+
+def fewest_replicates(level: float) -> int:
+    """Bootstrap replicates of which each tail of an interval holds one: 2 / (1 - level).
+
+    With fewer its ends would be the extremes of whatever was drawn.
+
+    Example:
+        >>> fewest_replicates(0.9), fewest_replicates(0.99)
+        (20, 200)
+    """
+    return math.ceil(round(2 / (1 - level), 6))  # rounded: 1 - 0.9 is a little less than 0.1
+
+
+def check_replicates(replicates: int, level: float) -> None:
+    """Refuse an interval from too few replicates; 0 asks for none.
+
+    Raises:
+        InputError: There are some, and fewer than `fewest_replicates`.
+    """
+    fewest = fewest_replicates(level)
+    if 0 < replicates < fewest:
+        raise InputError(
+            f"--bootstrap is {replicates}; an interval at level {level:g} needs at least {fewest} replicates, so that "
+            "each of its tails holds one: give that many, or 0 for no interval"
+        )
+
+
+def check_output(path: Path, source: str) -> None:
+    """Refuse, before any work, a place that cannot be written, or that holds what is to be read.
+
+    Raises:
+        InputError: It is a folder, lies in none, is SOURCE or lies inside it, or may not be written.
+    """
+    # what the paths mean in the end, whatever links and dots they were spelled with, and as a URL of this machine
+    place, read = Path(os.path.realpath(path)), Path(source.removeprefix("local://").removeprefix("file://"))
+    if place.is_dir():
+        raise InputError(f"{path} is a folder; give --output a file in it, such as {path / 'report.html'}")
+    if not place.parent.is_dir():
+        raise InputError(
+            f"{path} cannot be written: {path.parent} is no folder; make it, or give --output another path"
+        )
+    if read.exists() and any(there.samefile(read) for there in (place, *place.parents) if there.exists()):
+        raise InputError(
+            f"{path} is SOURCE or lies inside it, and a report would overwrite it; give --output another path"
+        )
+    if not os.access(place if place.exists() else place.parent, os.W_OK):
+        raise InputError(f"{path} cannot be written (no permission); give --output a path that can")
