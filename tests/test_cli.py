@@ -269,12 +269,15 @@ def test_what_a_terminal_would_obey_is_shown_as_an_escape(ask: Asked, capsys: py
 
 
 def test_a_table_that_cannot_tell_finished_runs_from_cut_ones_says_so_once(ask: Asked) -> None:
-    rows = [f"r{n}{d},{n}e7,{d}e9,{planted_loss(n * 1e7, d * 1e9):.4f}\n" for n in (1, 3, 9) for d in (1, 4, 16)]
+    curves = [(n, d, share) for n in (1, 3, 9) for d in (1, 4, 16) for share in (0.5, 1.0)]
+    rows = [f"r{n}{d},{n}e7,{d * share}e9,{planted_loss(n * 1e7, d * share * 1e9):.4f}\n" for n, d, share in curves]
     Path("own.csv").write_text("run,params,tokens,loss\n" + "".join(rows), "utf-8")
 
-    (problem,) = ask("validate", "own.csv")["problems"]
-    assert problem.startswith("9 runs (r11, r14, ")
-    assert problem.endswith(": no total_tokens: its last row is taken as its end")
+    found = ask("validate", "own.csv")
+    (assumed,) = found["assumed"]
+    assert found["problems"] == []
+    assert assumed.startswith("9 runs (r11, r14, ")
+    assert assumed.endswith(": no total_tokens: its last row is taken as its end")
     ask("report", "own.csv", *TARGET)
     assert Path("report.html").read_text("utf-8").count("last row is taken as its end") == 1
 

@@ -10,7 +10,7 @@ from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit
 from scaling_callback.records import Run
 from scaling_callback.snapshot import Snapshot
-from scaling_callback.tables.cells import list_names
+from scaling_callback.tables import NO_PLAN, list_names
 
 
 def describe_fit(fit: Fit, level: float) -> dict[str, Any]:
@@ -76,7 +76,8 @@ def describe_allocation(allocation: Allocation) -> dict[str, Any]:
 
 
 def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, Any]:
-    """What `validate --json` prints; the notes of the runs are problems too."""
+    """What `validate --json` prints; what was odd about the records of the runs is a problem too."""
+    notes = _gather_notes(runs)
     last: list[dict[str, Any]] = []
     for run in runs:
         if len(run.curve):
@@ -95,20 +96,21 @@ def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, A
         "runs": len(runs),
         "observations": sum(len(run.curve) for run in runs),
         "last": last,
-        "problems": [*problems, *_gather_notes(runs)],
+        "problems": [*problems, *(sentence for note, sentence in notes.items() if note != NO_PLAN)],
+        "assumed": [sentence for note, sentence in notes.items() if note == NO_PLAN],
     }
 
 
-def _gather_notes(runs: Sequence[Run]) -> list[str]:
-    """What was odd about the records of the runs: one sentence for each oddity, with the runs that share it."""
+def _gather_notes(runs: Sequence[Run]) -> dict[str, str]:
+    """The notes of the runs: one sentence for each, with the runs that share it."""
     names: dict[str, list[str]] = {}
     for run in runs:
         for note in run.notes:
             names.setdefault(note, []).append(run.name)
-    return [
-        f"run {shared[0]}: {note}" if len(shared) == 1 else f"{len(shared)} runs ({list_names(shared)}): {note}"
+    return {
+        note: f"run {shared[0]}: {note}" if len(shared) == 1 else f"{len(shared)} runs ({list_names(shared)}): {note}"
         for note, shared in names.items()
-    ]
+    }
 
 
 def to_json_values(value: Any) -> Any:

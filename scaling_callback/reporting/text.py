@@ -45,7 +45,8 @@ def show_source(result: Mapping[str, Any]) -> str:
     ]
     found = f"{len(problems)} problem(s):" if problems else "no problems"
     head = f"{result['runs']} run(s), {result['observations']} observation(s), {found}"
-    return _join([head, *(f"  {problem}" for problem in problems), "", *_columns(rows)])
+    assumed = [f"assumed of {words}" for words in result["assumed"]]
+    return _join([head, *(f"  {problem}" for problem in problems), *assumed, "", *_columns(rows)])
 
 
 def show_fit(result: Mapping[str, Any]) -> str:

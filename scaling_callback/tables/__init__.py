@@ -7,7 +7,17 @@ the header of a CSV file is row 1. What is repaired or left out becomes a note o
 
 from __future__ import annotations
 
-from scaling_callback.tables.cells import DataFrame
-from scaling_callback.tables.runs import Selection, check_table, is_table, matches, read_table, write_table
+from scaling_callback.tables.cells import DataFrame, list_names
+from scaling_callback.tables.runs import NO_PLAN, Selection, check_table, is_table, matches, read_table, write_table
 
-__all__ = ["DataFrame", "Selection", "check_table", "is_table", "matches", "read_table", "write_table"]
+__all__ = [
+    "NO_PLAN",
+    "DataFrame",
+    "Selection",
+    "check_table",
+    "is_table",
+    "list_names",
+    "matches",
+    "read_table",
+    "write_table",
+]

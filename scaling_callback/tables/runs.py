@@ -199,7 +199,7 @@ def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
     horizons = [h for row in rows if (h := table.positive("total_tokens", row)) is not None]
     horizon = horizons[-1] if horizons else float(curve.tokens[-1])
     notes = {
-        NO_PLAN: not horizons and not curve.is_final.any(),
+        NO_PLAN: not horizons and len(curve) > 1 and not curve.is_final.any(),
         f"{params} has {len(set(counts))} values in one run; the last one counts": len(set(counts)) > 1,
         f"total_tokens has {len(set(horizons))} values in one run; the last one counts": len(set(horizons)) > 1,
         f"{len(seen) - len(curve)} repeated observation(s) at the same tokens; the last one counts": len(curve)
