@@ -217,6 +217,10 @@ def test_where_and_params_select_as_in_a_table(ladder: Ladder) -> None:
     assert [run.params for run in ladder.runs(params="total")] == [10 * run.params for run in runs]
     with pytest.raises(InputError, match="no run with seed = '9'; seed holds '0', '1', '2', '3'"):
         ladder.runs(where=[("seed", "9")])
+    with pytest.raises(
+        InputError, match=r"has no column 'nocol' to select by; its columns are: .*params, .*run, .*total_tokens, width"
+    ):
+        ladder.runs(where=[("nocol", "3")])
     with pytest.raises(InputError, match="no count of N named 'embedding'; its other counts are: total"):
         ladder.runs(params="embedding")
 

@@ -262,6 +262,10 @@ def _select(runs: Sequence[Run], where: Selection, params: str, location: str) -
     for column, value in where:
         wanted.setdefault(column, []).append(value)
     held = {column: [_held(run.card, column) for run in runs] for column in wanted}
+    for column, found in held.items():
+        if runs and not any(found):
+            known = ", ".join(sorted({name for run in runs for name in _columns(run.card)}))
+            raise InputError(f"{location} has no column {column!r} to select by; its columns are: {known}")
     kept = [
         run
         for index, run in enumerate(runs)
@@ -287,6 +291,14 @@ def _held(card: RunCard, column: str) -> str:
         if (value := place.get(field)) is not None:
             return str(value)
     return ""
+
+
+def _columns(card: RunCard) -> list[str]:
+    """The columns that a card fills."""
+    names = {field: column for column, field in FIELDS.items()}
+    own = [name for name, value in vars(card).items() if value not in (None, {}, False)]
+    others = {"sizes", "extra", "recipe"}
+    return [*(names.get(name, name) for name in own if name not in others), *card.sizes, *card.extra, *card.recipe]
 
 
 def _distinct(found: Sequence[str]) -> str:
