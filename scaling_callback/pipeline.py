@@ -63,7 +63,14 @@ def refresh(
     budget = config.flops or (config.target.compute if config.target else None)
     if found is not None and budget is not None:
         allocation = allocating.allocate(found, budget, level=config.level, seed=config.seed)
-    record = backtest(finished, law=config.law, level=config.level, seed=config.seed)
+    record = backtest(
+        finished,
+        law=config.law,
+        objective=config.objective,
+        borrowed=config.borrowed,
+        level=config.level,
+        seed=config.seed,
+    )
     if not record.scores:
         absent["track_record"] = "no run finished after three others: no forecast can have been checked yet"
     if config.target is None:
@@ -167,7 +174,11 @@ def _fit(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:
     return fitting.fit(
         evidence.points,
         law=config.law,
+        objective=config.objective,
         prior=config.prior,
+        ridges=config.ridges,
+        borrowed=config.borrowed,
+        starts=config.starts,
         replicates=config.replicates,
         seed=config.seed,
         progress=progress,

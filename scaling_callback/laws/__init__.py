@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from scaling_callback.errors import InputError
-from scaling_callback.laws.base import Law, Parameter
+from scaling_callback.laws.base import Law, Parameter, Ridge
 from scaling_callback.laws.chinchilla import Chinchilla
+from scaling_callback.laws.tied import TiedChinchilla
 
-LAWS: dict[str, Law] = {law.name: law for law in (Chinchilla(),)}
+LAWS: dict[str, Law] = {
+    law.name: law
+    for law in (
+        Chinchilla(),
+        TiedChinchilla(),
+    )
+}
 
 
 def get_law(law: str | Law) -> Law:
@@ -26,4 +33,4 @@ def get_law(law: str | Law) -> Law:
     return LAWS[law]
 
 
-__all__ = ["LAWS", "Law", "Parameter", "get_law"]
+__all__ = ["LAWS", "Law", "Parameter", "Ridge", "get_law"]
