@@ -32,7 +32,7 @@ def variable_projection(law: Law, x: Array, y: Array, weight: Array) -> Array:
 
     `x` (V, n) are centred log variables, `y` (n,) log losses, `weight` (n,).
     """
-    axes = law.axes(y)
+    axes = law.axes(x, y)
     places = np.array(list(product(*(range(len(axis)) for axis in axes))), dtype=np.intp)
     nonlinear = np.stack([axis[places[:, k]] for k, axis in enumerate(axes)], axis=1)
     size = max(1, CHUNK // (len(y) * len(law.parameters)))

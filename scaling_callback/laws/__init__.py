@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from scaling_callback.errors import InputError
 from scaling_callback.laws.base import Law, Parameter, Ridge
+from scaling_callback.laws.broken import BrokenPowerLaw
 from scaling_callback.laws.chinchilla import Chinchilla
+from scaling_callback.laws.kaplan import Kaplan
+from scaling_callback.laws.krajewski import Krajewski
+from scaling_callback.laws.muennighoff import Muennighoff
+from scaling_callback.laws.power import PowerLaw
+from scaling_callback.laws.skaling import Skaling
 from scaling_callback.laws.tied import TiedChinchilla
 
 LAWS: dict[str, Law] = {
@@ -12,6 +18,14 @@ LAWS: dict[str, Law] = {
     for law in (
         Chinchilla(),
         TiedChinchilla(),
+        Kaplan(),
+        Skaling(),
+        Muennighoff(),
+        PowerLaw("compute", "C", "compute", (1.8172, 2708.5, 0.1783)),
+        PowerLaw("params", "N", "parameters", (1.8172, 482.01, 0.3478)),
+        PowerLaw("tokens", "D", "tokens", (1.8172, 2085.43, 0.3658)),
+        BrokenPowerLaw(),
+        Krajewski(),
     )
 }
 

@@ -125,10 +125,10 @@ class Law(ABC):
     def working(self, natural: Array, centre: Array) -> Array:
         """The inverse of `natural`."""
 
-    def axes(self, y: Array) -> tuple[Array, ...]:  # noqa: ARG002 (laws whose floor is on the grid read the losses)
+    def axes(self, x: Array, y: Array) -> tuple[Array, ...]:  # noqa: ARG002 (laws whose floor or break is on the grid read the data)
         """The K axes of the grid of starts, in working units; by default one for each exponent.
 
-        `y` (n,) are the log losses to fit.
+        `x` (V, n) are centred log variables, `y` (n,) the log losses to fit.
         """
         return (EXPONENT_GRID,) * len(self.exponents)
 
