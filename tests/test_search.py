@@ -11,6 +11,7 @@ from scaling_callback import fit as fit_runs
 from scaling_callback import read_table
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OBJECTIVES, Objective, Points, fit
+from scaling_callback.fitting.solver import MAX_ITERATIONS, Minima, minimise
 from scaling_callback.laws import LAWS, Law, get_law
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import planted_ladder, planted_loss
@@ -115,6 +116,28 @@ def test_the_unit_of_the_loss_does_not_matter(objective: Objective) -> None:
 def test_replicates_of_every_objective_spread_around_the_centre(objective: Objective) -> None:
     lower, upper = fit(table(), objective=objective, replicates=50).intervals()["alpha"]
     assert 0.2 < lower < 0.35 < upper < 0.5
+
+
+@pytest.mark.parametrize(
+    ("sizes", "ratios", "noise"),
+    [(20, 5, 0.002), (20, 5, 0.02), (4, 3, 0.02), (3, 2, 0.003), (1, 6, 0.002), (9, 1, 0.003)],
+)
+def test_no_replicate_ends_at_the_cap_of_iterations(
+    sizes: int, ratios: int, noise: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[Minima] = []
+    monkeypatch.setattr(
+        "scaling_callback.fitting.bootstrap.minimise",
+        lambda *args, **options: searches.append(minimise(*args, **options)) or searches[-1],
+    )
+    params, ratio = np.meshgrid(np.geomspace(1e7, 3e8, sizes), np.geomspace(5, 80, ratios))
+    params, tokens = params.ravel(), (params * ratio).ravel()
+    losses = np.array([planted_loss(n, d) for n, d in zip(params, tokens, strict=True)])
+    losses *= np.exp(np.random.default_rng(1).normal(0, noise, len(losses)))
+    for prior in (False, True):
+        fit(Points.of(params, tokens, losses), prior=prior, replicates=200)
+    assert len(searches) == 2
+    assert all(search.converged.all() and search.iterations.max() < MAX_ITERATIONS for search in searches)
 
 
 def test_the_certificate_names_rivals_and_parameters_at_a_bound() -> None:
