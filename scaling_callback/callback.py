@@ -19,6 +19,7 @@ from torch import Tensor
 
 from scaling_callback.errors import InputError, MissingDependency, WarnOnce
 from scaling_callback.ladder import Ladder
+from scaling_callback.laws import Law
 from scaling_callback.measuring import (
     COUNTINGS,
     Tally,
@@ -110,7 +111,7 @@ class ScalingCallback(Callback):
             that mixes values is warned about.
         held_out: Record this run to be compared with the forecast, and keep it out of every fit.
         flops: Budget of the allocation; by default the target's compute.
-        law: Name of the law.
+        law: The law, by its name or as an object of your own.
         level: Nominal coverage of intervals.
         replicates: Bootstrap replicates of each refit.
         seed: Seed of the bootstrap.
@@ -140,7 +141,7 @@ class ScalingCallback(Callback):
         recipe: Mapping[str, str | float] | None = None,
         held_out: bool = False,
         flops: float | None = None,
-        law: str = "chinchilla",
+        law: str | Law = "chinchilla",
         level: float = 0.9,
         replicates: int = 200,
         seed: int = 0,

@@ -62,8 +62,15 @@ def refresh(
     finished = [run for run in kept if run.name in evidence.used and run.final is not None]
     budget = config.flops or (config.target.compute if config.target else None)
     if found is not None and budget is not None:
-        allocation = allocating.allocate(found, budget, level=config.level, seed=config.seed)
-    record = backtest(finished, law=config.law, level=config.level, seed=config.seed)
+        allocation = allocating.allocate(found, budget, level=config.level, seed=config.seed, further=config.further)
+    record = backtest(
+        finished,
+        law=config.law,
+        objective=config.objective,
+        borrowed=config.borrowed,
+        level=config.level,
+        seed=config.seed,
+    )
     if not record.scores:
         absent["track_record"] = "no run finished after three others: no forecast can have been checked yet"
     if config.target is None:
@@ -74,15 +81,19 @@ def refresh(
         reasons = "; ".join(allocation.reasons.values())
         absent["forecast"] = f"the target is a budget, and its optimal split cannot be told: {reasons}"
     else:
-        forecast = forecast_target(
-            found,
-            config.target,
-            level=config.level,
-            seed=config.seed,
-            forecaster=config.forecaster,
-            known_losses=baselines(finished),
-            record=record,
-        )
+        try:
+            forecast = forecast_target(
+                found,
+                config.target,
+                level=config.level,
+                seed=config.seed,
+                forecaster=config.forecaster,
+                known_losses=baselines(finished),
+                record=record,
+                further=config.further,
+            )
+        except NotEnoughData as reason:
+            absent["forecast"] = str(reason)
     return Snapshot(
         config=config,
         runs=kept,
@@ -144,10 +155,8 @@ def allocate(
         NotEnoughData: There are fewer than 3 independent runs to fit.
         InputError: The budget is not a positive, finite number.
     """
-    kept = _select(runs, config)
-    return allocating.allocate(
-        _fit(_evidence(kept, config), config, progress), flops, level=config.level, seed=config.seed
-    )
+    found = _fit(_evidence(_select(runs, config), config), config, progress)
+    return allocating.allocate(found, flops, level=config.level, seed=config.seed, further=config.further)
 
 
 def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
@@ -167,7 +176,11 @@ def _fit(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:
     return fitting.fit(
         evidence.points,
         law=config.law,
+        objective=config.objective,
         prior=config.prior,
+        ridges=config.ridges,
+        borrowed=config.borrowed,
+        starts=config.starts,
         replicates=config.replicates,
         seed=config.seed,
         progress=progress,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast
 from scaling_callback.errors import InputError
-from scaling_callback.fitting import Fit
+from scaling_callback.fitting import Borrowed, Fit, Objective, get_objective
 from scaling_callback.forecasting import Evidence, Forecast, TrackRecord, get_policy
-from scaling_callback.laws import get_law
+from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Run, Target, is_count
 
-ASKED = ("target", "flops", "replicates", "runs", "cluster", "level", "seed")
+ASKED = ("target", "flops", "starts", "further", "replicates", "runs", "cluster", "level", "seed")
 """Fields of `Config` that say what is asked, and not how it is answered."""
 
 
@@ -25,9 +25,14 @@ class Config:
     Attributes:
         target: What the forecast is for.
         flops: Budget of the allocation; by default the target's compute.
-        law: Name of the law.
+        law: Name of the law, or a law.
+        objective: Name of what the fit minimises, or an objective.
         evidence: Name of the evidence policy.
         prior: Whether the weak prior steadies the exponents.
+        ridges: Whether the lines of published fits tie coefficients to their exponents.
+        borrowed: Parameters held at values from elsewhere.
+        starts: Natural parameters to start further searches from.
+        further: Values of further variables of the law at the target or budget, such as `unique_tokens`.
         replicates: Bootstrap replicates.
         runs: `best` keeps, of runs that share params and horizon, the one with the lowest final.
         cluster: Column of the run card by which the bootstrap resamples; by default trunks of branches, else runs.
@@ -40,9 +45,14 @@ class Config:
 
     target: Target | None = None
     flops: float | None = None
-    law: str = "chinchilla"
+    law: str | Law = "chinchilla"
+    objective: str | Objective = "log-huber"
     evidence: str = "default"
     prior: bool = True
+    ridges: bool = False
+    borrowed: Borrowed | None = None
+    starts: Sequence[Mapping[str, float]] = ()
+    further: Mapping[str, float] = field(default_factory=dict[str, float])
     replicates: int = 200
     runs: Literal["all", "best"] = "all"
     cluster: str | None = None
@@ -51,13 +61,22 @@ class Config:
 
     @property
     def forecaster(self) -> str:
-        """Name of the forecaster that evidence, law and prior make up."""
+        """Name of the forecaster that evidence, law, objective and priors make up."""
         if self == replace(Config(), **{name: getattr(self, name) for name in ASKED}):
             return "default"
-        return " ".join([self.evidence, self.law, "with the weak prior" if self.prior else "without prior"])
+        words = [self.evidence, get_law(self.law).name]
+        if (objective := get_objective(self.objective).name) != Config.objective:
+            words.append(objective)
+        words.append("with the weak prior" if self.prior else "without prior")
+        if self.ridges:
+            words.append("with ridges")
+        if self.borrowed is not None:
+            words.append(f"with borrowed {', '.join(self.borrowed.names)}")
+        return " ".join(words)
 
     def __post_init__(self) -> None:
         get_law(self.law)
+        get_objective(self.objective)
         get_policy(self.evidence)
         if not (isinstance(cast("Any", self.level), int | float) and 0.0 < self.level < 1.0):
             raise InputError(f"level is {self.level!r}; it must lie between 0 and 1, such as 0.9")
@@ -65,6 +84,9 @@ class Config:
             raise InputError(f"replicates is {self.replicates!r}; it must be 0 (no bootstrap) or a positive count")
         if self.flops is not None and not is_count(self.flops):
             raise InputError(f"flops is {self.flops!r}; it must be a positive, finite number of FLOPs")
+        for name, value in self.further.items():
+            if not is_count(value):
+                raise InputError(f"{name} is {value!r}; it must be a positive, finite number")
         if self.runs not in ("all", "best"):
             raise InputError(f"runs is {self.runs!r}; it must be 'all' or 'best'")
         if not _is_whole(self.seed):

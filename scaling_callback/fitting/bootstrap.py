@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from scaling_callback.fitting.points import Points
-from scaling_callback.fitting.solver import Problem, anneal, minimise
+from scaling_callback.fitting.problem import Problem
+from scaling_callback.fitting.solver import anneal, minimise
 from scaling_callback.records import Array
 
 CHUNK = 250
@@ -53,20 +54,18 @@ def bootstrap(
         size = min(CHUNK, replicates - begin)
         counts = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
         weight = counts[:, points.cluster] * points.weight
-        # an exponent without a prior has an infinite deviation, and nothing to draw
-        deviation = np.where(np.isfinite(problem.prior_sd), problem.prior_sd, 0.0)
-        shifted = problem.prior_log + deviation * rng.standard_normal((size, len(deviation)))
+        shifted = rng.standard_normal((size, len(problem.terms)))
         # forecast losses share the finished runs that they were made from: half of their variance is common
         common, own = rng.standard_normal((size, 1)), rng.standard_normal((size, len(points)))
         drawn = problem.y + points.spread * (common + own) / np.sqrt(2.0)
-        part = replace(problem, prior_log=shifted, y=drawn)
+        part = replace(problem, prior_shift=shifted, y=drawn)
         start = optima[rng.integers(len(optima), size=size)]
         start = start + (rng.standard_normal((size, len(reach))) * reach) @ directions.T
         found = minimise(part, start, weight, tolerance=TOLERANCE)
         lost = ~found.converged
         if lost.any():
             again = anneal(
-                replace(part, prior_log=shifted[lost], y=drawn[lost]), optima[np.zeros(lost.sum(), int)], weight[lost]
+                replace(part, prior_shift=shifted[lost], y=drawn[lost]), optima[np.zeros(lost.sum(), int)], weight[lost]
             )
             found.theta[lost] = again.theta
         draws.append(found.theta)

@@ -6,7 +6,7 @@ import numpy as np
 
 from scaling_callback.fitting.points import Points
 from scaling_callback.laws import Law
-from scaling_callback.records import Array
+from scaling_callback.records import Array, BoolArray
 
 FEW_RUNS = 8
 """Below this many clusters a bootstrap cannot resample enough different ladders to be wide enough."""
@@ -24,54 +24,86 @@ SAME = 1.02
 """Counts within this factor are one size or one horizon."""
 
 
-def design_diagnostics(points: Points) -> dict[str, str]:
-    """What the placement of the runs alone rules out."""
+ONE_VALUE = {
+    "params": ("one_size", "all runs have one size: nothing is known about how loss falls with N; train other sizes"),
+    "tokens": (
+        "one_horizon",
+        (
+            "all runs have one number of tokens: the data term and the floor E cannot be told apart; "
+            "train some sizes on more or fewer tokens"
+        ),
+    ),
+    "compute": (
+        "one_budget",
+        "all runs have one compute: nothing is known about how loss falls with C; train at other budgets",
+    ),
+}
+"""What is said where a variable of the law never varies; a further variable gets a sentence of its own."""
+
+
+def design_diagnostics(points: Points, law: Law) -> dict[str, str]:
+    """What the placement of the runs alone rules out, as far as the law has these variables."""
     found: dict[str, str] = {}
     clusters = points.n_independent
-    if clusters < FEW_RUNS:
+    if clusters == 1:
+        found["too_few_runs"] = (
+            "1 independent run: how much another run of this recipe would differ is not in the data, and intervals "
+            f"hold seed noise and priors only; {FEW_RUNS} or more runs make them reliable"
+        )
+    elif clusters < FEW_RUNS:
         found["too_few_runs"] = (
             f"{clusters} independent runs: intervals from so few are rough; {FEW_RUNS} or more make them reliable"
         )
-    if points.params.max() <= SAME * points.params.min():
-        found["one_size"] = "all runs have one size: nothing is known about how loss falls with N; train other sizes"
-    if points.tokens.max() <= SAME * points.tokens.min():
-        found["one_horizon"] = (
-            "all runs have one number of tokens: the data term and the floor E cannot be told apart; "
-            "train some sizes on more or fewer tokens"
-        )
-    log_ratio = np.log(points.tokens) - np.log(points.params)
-    spread = float(np.exp(min(np.ptp(log_ratio), 700.0)))  # beyond that a double overflows
-    if spread < NARROW_RATIO:
-        found["narrow_ratio"] = (
-            f"D/N varies only by a factor of {spread:.2g}: N and D rise together and cannot be told apart; "
-            f"cover a factor of {NARROW_RATIO:g} or more"
-        )
+    logs = points.log_variables(law.variables)
+    for name, values in zip(law.variables, logs, strict=True):
+        if np.ptp(values) <= np.log(SAME):
+            own = (f"one_{name}", f"all runs have one {name}: what the loss owes to it is not in the data; vary it")
+            key, sentence = ONE_VALUE.get(name, own)
+            found[key] = sentence
+    if {"params", "tokens"} <= {*law.variables}:
+        log_ratio = np.log(points.tokens) - np.log(points.params)
+        spread = float(np.exp(min(np.ptp(log_ratio), 700.0)))  # beyond that a double overflows
+        if spread < NARROW_RATIO:
+            found["narrow_ratio"] = (
+                f"D/N varies only by a factor of {spread:.2g}: N and D rise together and cannot be told apart; "
+                f"cover a factor of {NARROW_RATIO:g} or more"
+            )
     return found
 
 
-def law_diagnostics(law: Law, theta: Array, bounds: tuple[Array, Array], errors: Array) -> dict[str, str]:
+def find_at_bound(theta: Array, lower: Array, upper: Array) -> BoolArray:
+    """Which working parameters (P,) ended at a bound of the search; a borrowed one lies at both, and did not."""
+    return ((theta <= lower + 1e-9) | (theta >= upper - 1e-9)) & (lower < upper)
+
+
+def law_diagnostics(law: Law, theta: Array, at_bound: BoolArray, errors: Array) -> dict[str, str]:
     """What the fitted parameters themselves give away.
 
-    `errors` (P,) are standard errors of the working parameters: of ln(coefficient) and of the exponents.
+    `errors` (P,) are standard errors of the working parameters, 0 where one is borrowed: of the exponents, and of ln of
+    all others.
     """
     found: dict[str, str] = {}
-    lower, upper = bounds
-    at_bound = (theta <= lower + 1e-9) | (theta >= upper - 1e-9)
-    stuck = [law.parameters[i].name for i in law.exponents if at_bound[i]]
+    exponents = [i for i in law.exponents if not at_bound[i]]
+    stuck = [law.names[i] for i in law.exponents if at_bound[i]]
     if stuck:
         found["exponent_at_bound"] = f"{' and '.join(stuck)} ended at a bound of the search: the data do not hold it"
     relative = errors.copy()
-    relative[list(law.exponents)] /= theta[list(law.exponents)]
-    floor = law.names.index("E") if "E" in law.names else None
-    if floor is not None and (at_bound[floor] or relative[floor] > LARGE_ERROR):
+    relative[exponents] /= theta[exponents]
+    if law.floor is not None and (at_bound[law.floor] or relative[law.floor] > LARGE_ERROR):
         found["floor_unidentified"] = (
-            "the floor E cannot be told from the data: the runs are too far above it or span too little; "
-            "far extrapolation rests on it"
+            f"the floor {law.names[law.floor]} cannot be told from the data: the runs are too far above it or span "
+            "too little; far extrapolation rests on it"
         )
-    loose = [law.parameters[i].name for i in law.exponents if not at_bound[i] and relative[i] > LARGE_ERROR]
+    loose = [law.names[i] for i in exponents if relative[i] > LARGE_ERROR]
     if loose:
         found["exponent_unidentified"] = (
             f"{' and '.join(loose)} can be wrong by more than a factor of e: runs over a wider range would pin it down"
+        )
+    shapes = [i for i, parameter in enumerate(law.parameters) if parameter.role == "shape"]
+    open_ = [law.names[i] for i in shapes if at_bound[i] or relative[i] > LARGE_ERROR]
+    if open_:
+        found["shape_unidentified"] = (
+            f"{' and '.join(open_)} cannot be told from the data: a law without it may serve as well"
         )
     return found
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting.bootstrap import Progress, bootstrap
-from scaling_callback.fitting.diagnostics import basin_diagnostics, design_diagnostics, law_diagnostics
-from scaling_callback.fitting.objective import LogHuber
+from scaling_callback.fitting.borrowing import Borrowed
+from scaling_callback.fitting.diagnostics import (
+    BASIN_MARGIN,
+    basin_diagnostics,
+    design_diagnostics,
+    find_at_bound,
+    law_diagnostics,
+)
+from scaling_callback.fitting.objective import Objective, get_objective
 from scaling_callback.fitting.points import Points
+from scaling_callback.fitting.priors import weak_terms
+from scaling_callback.fitting.problem import Problem, pose
 from scaling_callback.fitting.result import Certificate, Fit, Status
-from scaling_callback.fitting.solver import Minima, Problem, anneal
-from scaling_callback.fitting.starts import variable_projection
+from scaling_callback.fitting.solver import Minima, anneal
+from scaling_callback.fitting.starts import read_starts, variable_projection
 from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Array
 
@@ -25,8 +34,6 @@ SEED_NOISE = 0.002
 MIN_RUNS = 3
 """Fewest independent runs that are fitted at all."""
 
-DEFAULT_OBJECTIVE = LogHuber()
-
 AGREEMENT = 1e-6
 """Two objectives that differ by less than this fraction are one optimum."""
 
@@ -35,29 +42,36 @@ def fit(
     points: Points,
     *,
     law: str | Law = "chinchilla",
-    objective: LogHuber = DEFAULT_OBJECTIVE,
+    objective: str | Objective = "log-huber",
     prior: bool = False,
+    ridges: bool = False,
+    borrowed: Borrowed | None = None,
+    starts: Sequence[Mapping[str, float]] = (),
     replicates: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Fit:
     """Fit `law` to `points`.
 
-    Starts come from variable projection on the points, never from an earlier fit alone, so a refit cannot stay
-    in the basin of the last one. The answer is the best of all searches.
+    Searches start from variable projection on the points, and beside those from `starts`: never from an earlier fit
+    alone, so a refit cannot stay in the basin of the last one. The answer is the best of all searches.
 
     Args:
         points: What to fit.
         law: A law's name, or a law.
-        objective: The objective to minimise.
+        objective: The objective to minimise, or its name.
         prior: Add the weak prior on the exponents, which weighs about one observation.
+        ridges: Add the lines along which coefficients and exponents of published fits lie, each weighing the same.
+        borrowed: Parameters to hold at values from elsewhere; fewer runs can then be fitted.
+        starts: Natural parameters to start further searches from.
         replicates: Bootstrap replicates; 0 for none.
         seed: Seed of the bootstrap.
         progress: Told of the replicates done.
 
     Raises:
-        NotEnoughData: There are fewer than 3 independent runs.
-        InputError: The number of replicates is negative.
+        NotEnoughData: There are fewer than 3 independent runs, or fewer points than free parameters where some are
+            borrowed.
+        InputError: A name, a start, a borrowed value or the number of replicates cannot be used.
 
     Example:
         >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
@@ -69,42 +83,35 @@ def fit(
         'CONVERGED'
     """
     began = time.perf_counter()
+    chosen, criterion = get_law(law), get_objective(objective)
     if replicates < 0:
         raise InputError(f"replicates is {replicates}; it must be 0 (no bootstrap) or a positive count")
-    if points.n_independent < MIN_RUNS:
-        what = "finished" if len(np.unique(points.cluster)) == len(points) else "independent"
-        raise NotEnoughData(
-            f"{points.n_independent} {what} run(s); a fit needs at least {MIN_RUNS}: train more runs, or let them "
-            "finish"
-        )
-    chosen = get_law(law)
-    variables = points.log_variables(chosen.variables)
-    centre = variables.mean(1)
-    x, y = variables - centre[:, None], np.log(points.loss)
+    _refuse_too_few(points, chosen, borrowed)
+    problem, centre = pose(points, chosen, criterion, ridges=ridges, borrowed=borrowed)
     weight = points.weight[None]
 
-    starts = variable_projection(chosen, x, y, points.weight)
-    problem = _problem(chosen, x, y[None], objective)
-    minima = anneal(problem, starts, weight)
-    if prior:
-        problem = _with_prior(problem, minima, points)
-        minima = anneal(problem, np.concatenate([minima.theta, starts]), weight)
+    projected = variable_projection(chosen, problem.x, problem.y[0], points.weight)
+    fresh = np.concatenate([projected, read_starts(chosen, starts, centre)])
+    minima = anneal(problem, fresh, weight)
+    if prior or ridges:
+        problem = _with_prior(problem, minima, points, weak=prior)
+        minima = anneal(problem, np.concatenate([minima.theta, fresh]), weight)
     best = int(np.argmin(minima.cost))
     theta = minima.theta[best]
 
-    value, jacobian = chosen.log_loss(theta[None], x)
-    residual = value - y
-    noise = _noise(residual[0], points.weight, len(theta))
+    value, jacobian = chosen.log_loss(theta[None], problem.x)
+    free = int((problem.lower < problem.upper).sum())
+    noise = _noise((value - problem.y)[0], points.weight, free)
     covariance = _covariance(jacobian[0], points.weight, noise, problem, theta)
-    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    diagnostics = design_diagnostics(points)
-    diagnostics |= law_diagnostics(chosen, theta, problem.bounds, errors)
+    at_bound = find_at_bound(theta, problem.lower, problem.upper)
+    diagnostics = design_diagnostics(points, chosen)
+    diagnostics |= law_diagnostics(chosen, theta, at_bound, np.sqrt(np.maximum(np.diag(covariance), 0.0)))
     diagnostics |= basin_diagnostics(chosen, minima.theta, minima.cost)
     # what one observation costs is no ground to prefer one optimum over another
     near = minima.cost <= minima.cost[best] + _typical_cost(problem, minima, points)
     rivals = np.concatenate([theta[None], minima.theta[near]])
     status = Status.CONVERGED if minima.converged[best] else Status.NOT_CONVERGED
-    if np.ptp(y) <= 1e-9:
+    if np.ptp(problem.y) <= 1e-9:
         status = Status.NO_VARIATION
         diagnostics["no_variation"] = Status.NO_VARIATION.value
 
@@ -114,25 +121,49 @@ def fit(
         theta=theta,
         centre=centre,
         draws=bootstrap(problem, points, rivals, covariance, replicates, seed=seed, progress=progress),
-        objective=float(objective.cost(residual, weight)[0]),
+        criterion=criterion,
+        objective=float(problem.objective.report(value, problem.y, weight)[0]),
         noise=noise,
         status=status,
-        certificate=_certificate(minima, best, fresh=len(starts)),
+        certificate=_certificate(
+            minima, best, len(fresh), len(starts), [chosen.names[i] for i in np.flatnonzero(at_bound)]
+        ),
         diagnostics=diagnostics,
         seconds=time.perf_counter() - began,
         prior=prior,
+        ridges=ridges,
+        prior_terms=int(np.count_nonzero(problem.prior_weight)),
+        borrowed=borrowed,
     )
 
 
-def _problem(law: Law, x: Array, y: Array, objective: LogHuber) -> Problem:
-    priors = [law.parameters[i].prior or (1.0, math.inf) for i in law.exponents]
-    medians, deviations = np.array(priors).T
-    return Problem(law, x, y, objective, prior_log=np.log(medians)[None], prior_sd=deviations)
+def _refuse_too_few(points: Points, law: Law, borrowed: Borrowed | None) -> None:
+    """Fewer runs than a fit needs; with borrowed parameters, fewer points than there are free ones."""
+    if borrowed is not None:
+        free = len(law.parameters) - len(borrowed.values)
+        if len(points) < free:
+            raise NotEnoughData(
+                f"{len(points)} point(s) for {free} free parameters; train more runs, use checkpoints, or borrow more"
+            )
+    elif points.n_independent < MIN_RUNS:
+        what = "finished" if len(np.unique(points.cluster)) == len(points) else "independent"
+        raise NotEnoughData(
+            f"{points.n_independent} {what} run(s); a fit needs at least {MIN_RUNS}: train more runs, or let them "
+            "finish"
+        )
 
 
-def _with_prior(problem: Problem, minima: Minima, points: Points) -> Problem:
-    """The problem with the prior's weight set so that one standard score costs what one observation does."""
-    return replace(problem, prior_weight=2.0 * _typical_cost(problem, minima, points))
+def _with_prior(problem: Problem, minima: Minima, points: Points, *, weak: bool) -> Problem:
+    """The problem with the prior's weight set so that one standard score costs what one observation does.
+
+    A term of borrowed parameters alone has nothing to say.
+    """
+    free = problem.lower < problem.upper
+    spoken = [bool(term.score(minima.theta[:1])[1][0, free].any()) for term in problem.terms]
+    weight = np.where(spoken, 2.0 * _typical_cost(problem, minima, points), 0.0)
+    if not weak:
+        weight[: len(weak_terms(problem.law))] = 0.0
+    return replace(problem, prior_weight=weight)
 
 
 def _typical_cost(problem: Problem, minima: Minima, points: Points) -> float:
@@ -141,7 +172,8 @@ def _typical_cost(problem: Problem, minima: Minima, points: Points) -> float:
     A few points can be matched exactly without being exact.
     """
     mean = float(minima.cost.min()) / float(points.weight.sum())
-    least = float(problem.objective.cost(np.array([[SEED_NOISE]]), np.ones((1, 1)))[0])
+    usual = np.full((1, 1), problem.objective.log_unit)
+    least = float(problem.objective.cost(usual + SEED_NOISE, usual, np.ones((1, 1)))[0])
     return max(mean, least)
 
 
@@ -161,16 +193,20 @@ def _noise(residual: Array, weight: Array, parameters: int) -> float:
 def _covariance(jacobian: Array, weight: Array, noise: float, problem: Problem, theta: Array) -> Array:
     """Linearised covariance (P, P) of the working parameters; huge along directions that the data do not see."""
     information = (jacobian * weight[:, None]).T @ jacobian / noise**2
-    if problem.prior_weight > 0:
-        exponents = list(problem.law.exponents)
-        information[exponents, exponents] += 1.0 / (problem.prior_sd * theta[exponents]) ** 2
+    for index in np.flatnonzero(problem.prior_weight):
+        _, slope = problem.terms[index].score(theta[None])
+        information += np.outer(slope[0], slope[0])
+    free = np.flatnonzero(problem.lower < problem.upper)
+    information = information[np.ix_(free, free)]
     scale = np.sqrt(np.maximum(np.diag(information), 1e-280))
     # a ridge of 1e-10 after scaling caps the variance of a direction that the data do not see at all
     scaled = information / np.outer(scale, scale) + 1e-10 * np.eye(len(scale))
-    return np.clip(np.linalg.inv(scaled) / np.outer(scale, scale), -1e12, 1e12)
+    covariance = np.zeros((len(theta), len(theta)))
+    covariance[np.ix_(free, free)] = np.clip(np.linalg.inv(scaled) / np.outer(scale, scale), -1e12, 1e12)
+    return covariance
 
 
-def _certificate(minima: Minima, best: int, fresh: int) -> Certificate:
+def _certificate(minima: Minima, best: int, fresh: int, given: int, at_bound: Sequence[str]) -> Certificate:
     """Counted over the `fresh` searches at the end of the batch; those before them began at an optimum."""
     cost = minima.cost[best]
     found = minima.cost[-fresh:]
@@ -179,7 +215,10 @@ def _certificate(minima: Minima, best: int, fresh: int) -> Certificate:
     return Certificate(
         starts=fresh,
         agreeing=int(same.sum()),
+        given=given,
         gradient=float(minima.gradient[best]),
         iterations=int(minima.iterations[best]),
         runner_up=float(others.min() / cost - 1) if len(others) and cost > 0 else None,
+        margin=BASIN_MARGIN,
+        at_bound=tuple(at_bound),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling_callback.errors import InputError
+from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.records import Array
 
 Codes: TypeAlias = NDArray[np.int64]
@@ -26,6 +27,7 @@ class Points:
         spread: Standard deviation of ln L where a loss is itself a forecast, shape (n,); 0 where it is measured.
         run: Code of the run that it comes from, shape (n,).
         cluster: Code of the cluster that a bootstrap resamples as one, shape (n,).
+        columns: Further variables by name, each (n,), for laws that have them: `unique_tokens`, `compute`.
     """
 
     params: Array
@@ -35,6 +37,7 @@ class Points:
     spread: Array
     run: Codes
     cluster: Codes
+    columns: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
     @classmethod
     def of(
@@ -47,6 +50,7 @@ class Points:
         spread: ArrayLike | None = None,
         run: ArrayLike | None = None,
         cluster: ArrayLike | None = None,
+        columns: Mapping[str, ArrayLike] | None = None,
     ) -> Points:
         """Points from columns; by default each is measured, has weight 1, and is its own run and cluster.
 
@@ -57,10 +61,11 @@ class Points:
             >>> len(Points.of([1e6, 1e7], [1e8, 1e9], [4.0, 3.5]))
             2
         """
-        columns = {"params": params, "tokens": tokens, "loss": loss, "weight": weight}
+        further = columns or {}
+        given = {"params": params, "tokens": tokens, "loss": loss, "weight": weight, **further}
         arrays: dict[str, Array] = {}
         size = len(np.atleast_1d(np.asarray(params)))
-        for name, column in columns.items():
+        for name, column in given.items():
             values = np.ones(size) if column is None else np.atleast_1d(np.asarray(column, dtype=float))
             if values.shape != (size,):
                 raise InputError(f"{name} has shape {values.shape}, params has ({size},); give columns of one length")
@@ -77,6 +82,7 @@ class Points:
             np.zeros(size) if spread is None else np.asarray(spread, dtype=float),
             runs,
             runs if cluster is None else _encode(np.asarray(cluster)),
+            {name: arrays[name] for name in further},
         )
 
     def __len__(self) -> int:
@@ -93,8 +99,33 @@ class Points:
         return len(np.unique(self.cluster[self.spread == 0]))
 
     def log_variables(self, names: tuple[str, ...]) -> Array:
-        """Ln of the named variables, shape (V, n)."""
-        return np.log(np.stack([getattr(self, name) for name in names]))
+        """Ln of the named variables, shape (V, n); `compute` is 6 N D where no column says otherwise.
+
+        Raises:
+            NotEnoughData: There is no such column.
+        """
+        return log_variables({"params": self.params, "tokens": self.tokens, **self.columns}, names)
+
+
+def log_variables(known: Mapping[str, ArrayLike], names: tuple[str, ...]) -> Array:
+    """Ln of the named variables (V, m), broadcast to one length; `compute` is 6 N D where it is not known.
+
+    Raises:
+        NotEnoughData: A variable is not known.
+
+    Example:
+        >>> log_variables({"params": 1e6, "tokens": 1e8}, ("compute",)).round(3)
+        array([[34.028]])
+    """
+    logs = {name: np.log(np.atleast_1d(np.asarray(values, dtype=float))) for name, values in known.items()}
+    if "params" in logs and "tokens" in logs:
+        logs.setdefault("compute", np.log(6.0) + logs["params"] + logs["tokens"])
+    for name in names:
+        if name not in logs:
+            raise NotEnoughData(
+                f"the law needs {name}, which is not known for every run and target; give it, or take another law"
+            )
+    return np.stack(np.broadcast_arrays(*(logs[name] for name in names)))
 
 
 def _encode(labels: NDArray[Any]) -> Codes:

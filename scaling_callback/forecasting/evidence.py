@@ -14,6 +14,7 @@ import numpy as np
 from scaling_callback.curves import FinalForecast, forecast_final
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import SEED_NOISE, Points
+from scaling_callback.forecasting.variables import further_variables, shared_columns
 from scaling_callback.records import Run, same_count
 
 FIRST_TENTH = 0.1
@@ -147,6 +148,7 @@ def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
         spread=[row.spread for row in rows],
         run=[row.run.name for row in rows],
         cluster=[cluster(row.run) for row in rows],
+        columns=shared_columns([further_variables(row.run, row.tokens) for row in rows]),
     )
 
 

@@ -18,9 +18,6 @@ FAR = 1000.0
 FEW_SCORES = 5
 """Fewest scores of the track record from which its coverage says anything."""
 
-PRIOR_DEGREES = 2
-"""Parameters that the weak prior spares: the two exponents count for little once their medians are given."""
-
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
@@ -60,15 +57,20 @@ def forecast_target(
     forecaster: str = "default",
     known_losses: Mapping[str, float] | None = None,
     record: TrackRecord | None = None,
+    further: Mapping[str, float] | None = None,
 ) -> Forecast:
     """The fitted law at the target, with an interval for one measured loss.
 
+    `further` holds further variables of the target, for a law that has them.
+
     Raises:
         InputError: A target by compute alone has no optimum under the fitted law.
+        NotEnoughData: A variable of the law is missing.
     """
-    params, tokens = resolve_target(fit, target)
-    median = float(fit.predict(params, tokens)[0])
-    draws = spread_around(fit, median, fit.predict_draws(params, tokens)[:, 0], noise_seed=seed)
+    params, tokens = resolve_target(fit, target, further)
+    further = {"compute": target.compute, **(further or {})}
+    median = float(fit.predict(params, tokens, **further)[0])
+    draws = spread_around(fit, median, fit.predict_draws(params, tokens, **further)[:, 0], noise_seed=seed)
     lower, upper = take_interval(draws, level)
     return Forecast(
         params=params,
@@ -124,15 +126,19 @@ def widening(fit: Fit) -> float:
         1.31
     """
     clusters = fit.points.n_independent
-    used = len(fit.theta) - (PRIOR_DEGREES if fit.prior else 0)
-    return float(np.sqrt(clusters / max(clusters - used, clusters / 2)))
+    return float(np.sqrt(clusters / max(clusters - fit.degrees, clusters / 2)))
 
 
-def resolve_target(fit: Fit, target: Target) -> tuple[float, float]:
-    """(N, D) of the target; for a target by compute alone the optimum under the fitted law."""
+def resolve_target(fit: Fit, target: Target, further: Mapping[str, float] | None = None) -> tuple[float, float]:
+    """(N, D) of the target; for a target by compute alone the optimum under the fitted law.
+
+    Raises:
+        InputError: A target by compute alone has no optimum under the fitted law.
+    """
     if target.params is not None and target.tokens is not None:
         return target.params, target.tokens
-    params, tokens = fit.law.optimum(fit.law.natural(fit.theta[None], fit.centre), target.compute)
+    natural = fit.law.natural(fit.theta[None], fit.centre)
+    params, tokens = fit.law.optimum(natural, target.compute, further)
     if not np.isfinite(params[0]):
         raise InputError(
             f"the fitted law has no compute-optimal size at {target.compute:.3g} FLOPs; give params=... and tokens=..."

@@ -8,9 +8,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from scaling_callback.errors import NotEnoughData
-from scaling_callback.fitting import Fit, Points, fit
+from scaling_callback.fitting import Borrowed, Fit, Objective, Points, fit
 from scaling_callback.forecasting.forecast import forecast_target
 from scaling_callback.forecasting.scores import Score, TrackRecord
+from scaling_callback.forecasting.variables import further_variables, shared_columns
+from scaling_callback.laws import Law
 from scaling_callback.records import IssuedForecast, Run, Target, same_count
 
 PLACES = tuple(sorted({3 * 2**k for k in range(12)} | {2 ** (k + 2) for k in range(12)}))
@@ -42,7 +44,15 @@ def score_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast]) -> Track
     return TrackRecord(tuple(scores))
 
 
-def backtest(runs: Sequence[Run], *, law: str, level: float, seed: int) -> TrackRecord:
+def backtest(
+    runs: Sequence[Run],
+    *,
+    law: str | Law,
+    objective: str | Objective = "log-huber",
+    borrowed: Borrowed | None = None,
+    level: float,
+    seed: int,
+) -> TrackRecord:
     """What the law with the weak prior would have said of each run from the finals of runs with less compute.
 
     The runs are those whose finals are evidence now: one phase, none held out.
@@ -53,17 +63,30 @@ def backtest(runs: Sequence[Run], *, law: str, level: float, seed: int) -> Track
     """
     ordered = sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name))
     finals = tuple(
-        _Final(run.name, run.cluster, run.params, run.final.tokens, run.final.loss) for run in ordered if run.final
+        _Final(
+            run.name,
+            run.cluster,
+            run.params,
+            run.final.tokens,
+            run.final.loss,
+            tuple(further_variables(run, run.final.tokens).items()),
+        )
+        for run in ordered
+        if run.final
     )
     scores: list[Score] = []
     for begin, end in pairwise(PLACES):
         if begin >= len(finals):
             break
-        fitted = _fit_prefix(finals[:begin], law, seed)
+        fitted = _fit_prefix(finals[:begin], law, objective, borrowed, seed)
         if fitted is None:
             continue
         for final in finals[begin:end]:
-            made = forecast_target(fitted, Target(params=final.params, tokens=final.tokens), level=level, seed=seed)
+            target = Target(params=final.params, tokens=final.tokens)
+            try:
+                made = forecast_target(fitted, target, further=dict(final.further), level=level, seed=seed)
+            except NotEnoughData:  # a run that does not say what the law needs to know of it
+                continue
             scores.append(Score(final.run, made.median, made.lower, made.upper, final.loss))
     return TrackRecord(tuple(scores))
 
@@ -74,14 +97,21 @@ class _Final(NamedTuple):
     params: float
     tokens: float
     loss: float
+    further: tuple[tuple[str, float], ...]
 
 
 @lru_cache(maxsize=256)
-def _fit_prefix(finals: tuple[_Final, ...], law: str, seed: int) -> Fit | None:
+def _fit_prefix(
+    finals: tuple[_Final, ...], law: str | Law, objective: str | Objective, borrowed: Borrowed | None, seed: int
+) -> Fit | None:
     """The fit that the record would have made then; `None` where there was too little to fit."""
-    _, clusters, params, tokens, losses = zip(*finals, strict=True)
-    points = Points.of(params, tokens, losses, cluster=clusters)
+    _, clusters, params, tokens, losses, further = zip(*finals, strict=True)
+    points = Points.of(
+        params, tokens, losses, cluster=clusters, columns=shared_columns([dict(pairs) for pairs in further])
+    )
     try:
-        return fit(points, law=law, prior=True, replicates=REPLICATES, seed=seed)
+        return fit(
+            points, law=law, objective=objective, prior=True, borrowed=borrowed, replicates=REPLICATES, seed=seed
+        )
     except NotEnoughData:  # branches of one or two trunks are not three independent runs
         return None

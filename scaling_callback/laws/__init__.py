@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from scaling_callback.errors import InputError
-from scaling_callback.laws.base import Law, Parameter
+from scaling_callback.laws.base import Law, Parameter, Ridge
+from scaling_callback.laws.broken import BrokenPowerLaw
 from scaling_callback.laws.chinchilla import Chinchilla
+from scaling_callback.laws.kaplan import Kaplan
+from scaling_callback.laws.krajewski import Krajewski
+from scaling_callback.laws.muennighoff import Muennighoff
+from scaling_callback.laws.power import PowerLaw
+from scaling_callback.laws.skaling import Skaling
+from scaling_callback.laws.tied import TiedChinchilla
 
-LAWS: dict[str, Law] = {law.name: law for law in (Chinchilla(),)}
+LAWS: dict[str, Law] = {
+    law.name: law
+    for law in (
+        Chinchilla(),
+        TiedChinchilla(),
+        Kaplan(),
+        Skaling(),
+        Muennighoff(),
+        PowerLaw("compute", "C", "compute", (1.8172, 2708.5, 0.1783)),
+        PowerLaw("params", "N", "parameters", (1.8172, 482.01, 0.3478)),
+        PowerLaw("tokens", "D", "tokens", (1.8172, 2085.43, 0.3658)),
+        BrokenPowerLaw(),
+        Krajewski(),
+    )
+}
 
 
 def get_law(law: str | Law) -> Law:
@@ -26,4 +47,4 @@ def get_law(law: str | Law) -> Law:
     return LAWS[law]
 
 
-__all__ = ["LAWS", "Law", "Parameter", "get_law"]
+__all__ = ["LAWS", "Law", "Parameter", "Ridge", "get_law"]

@@ -9,12 +9,46 @@ which laws exist.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Literal, TypeAlias
 
 import numpy as np
 
+from scaling_callback.laws.optima import search_optimum
 from scaling_callback.records import Array
+
+Role: TypeAlias = Literal["coefficient", "exponent", "shape"]
+
+EXPONENT_GRID = np.geomspace(0.04, 1.6, 12)
+"""Exponents at which a search may start, for each exponent of a law; published ones lie between .05 and 1."""
+
+STEEPEST = 3.0
+"""Largest exponent that is searched."""
+
+VANISHED = 14.0
+"""A term e^14 times smaller than the smallest loss is zero for every purpose; its coefficient stops there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ridge:
+    """A line along which a coefficient and its exponent lie in published fits.
+
+    exponent = intercept + slope ln(coefficient), with standard deviation `sd` of the exponent around it.
+
+    Attributes:
+        coefficient: Name of the coefficient, in natural units.
+        variable: Name of the variable that the exponent belongs to.
+        intercept: Exponent of a coefficient of 1.
+        slope: Rise of the exponent with ln(coefficient).
+        sd: Standard deviation of the exponent around the line.
+    """
+
+    coefficient: str
+    variable: str
+    intercept: float
+    slope: float
+    sd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,41 +58,66 @@ class Parameter:
     Attributes:
         name: As in the published equation.
         meaning: What it stands for, with its unit.
-        exponent: Whether it is an exponent (searched on a grid, bounded, and given the weak prior).
-        lower: Lower bound of an exponent.
-        upper: Upper bound of an exponent.
+        role: A `coefficient` is the size of a term of L (working: ln of the term at the centre of the data), an
+            `exponent` is searched as it stands, a `shape` is any other positive number (working: its ln).
+        lower: Lower bound of an exponent or shape, in working units.
+        upper: Upper bound of it.
         prior: Median and log standard deviation of the weak prior on an exponent (DESIGN 5.3).
+        ridge: Where published fits put an exponent, given its coefficient.
     """
 
     name: str
     meaning: str
-    exponent: bool = False
+    role: Role = "coefficient"
     lower: float = 0.01
-    upper: float = 3.0
+    upper: float = STEEPEST
     prior: tuple[float, float] | None = None
+    ridge: Ridge | None = None
+
+    @property
+    def exponent(self) -> bool:
+        """Whether it is an exponent."""
+        return self.role == "exponent"
 
 
 class Law(ABC):
     """A scaling law L(x; theta). Subclasses are final.
 
-    Shapes: R parameter vectors of P parameters, n points of V variables; `x` is (V, n), `theta` is (R, P).
-    The last `K` working parameters are the exponents, as they stand in the equation; the others are logs of
-    the positive coefficients of the terms.
+    Shapes: R parameter vectors of P parameters, n points of V variables; `x` is (V, n), `theta` is (R, P). Where a
+    search starts is laid out on a grid of G places over the K *nonlinear* parameters: given those, some transform
+    of L is linear in M coefficients (variable projection, Golub and Pereyra 1973).
+
+    Attributes:
+        name: By which it is chosen.
+        equation: As published, in natural parameters.
+        source: Where it was published.
+        variables: Names of its variables: `params`, `tokens`, `compute`, or further columns of the points.
+        parameters: Its parameters, in order.
+        typical: Natural parameters near published values, in that order.
+        floor: Position of the irreducible loss among the parameters; `None` in a law without one.
     """
 
-    name: ClassVar[str]
-    equation: ClassVar[str]
-    source: ClassVar[str]
-    variables: ClassVar[tuple[str, ...]]
-    parameters: ClassVar[tuple[Parameter, ...]]
+    name: str
+    equation: str
+    source: str
+    variables: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    typical: tuple[float, ...]
+    floor: int | None = 0
 
     @abstractmethod
     def log_loss(self, theta: Array, x: Array) -> tuple[Array, Array]:
         """Ln L, shape (R, n), and its gradient by the working parameters, shape (R, n, P)."""
 
     @abstractmethod
-    def basis(self, exponents: Array, x: Array) -> Array:
-        """The terms of L without their coefficients, shape (G, n, M), for exponents (G, K)."""
+    def project(self, nonlinear: Array, x: Array, y: Array) -> tuple[Array, Array]:
+        """What is linear in the coefficients, given nonlinear parameters (G, K): a design and its goal.
+
+        The rows are scaled so that, for coefficients c, design @ c - goal is to first order the residual of ln L.
+
+        Returns:
+            The design, shape (G, n, M), and the goal, shape (G, n) or (1, n), for log losses `y` (n,).
+        """
 
     @abstractmethod
     def natural(self, theta: Array, centre: Array) -> Array:
@@ -68,9 +127,44 @@ class Law(ABC):
     def working(self, natural: Array, centre: Array) -> Array:
         """The inverse of `natural`."""
 
-    @abstractmethod
-    def optimum(self, natural: Array, flops: float) -> tuple[Array, Array]:
-        """Compute-optimal params and tokens, each (R,), for C = 6 N D = `flops`; NaN where there is none."""
+    def axes(self, x: Array, y: Array) -> tuple[Array, ...]:  # noqa: ARG002 (laws whose floor or break is on the grid read the data)
+        """The K axes of the grid of starts, in working units; by default one for each exponent.
+
+        `x` (V, n) are centred log variables, `y` (n,) the log losses to fit.
+        """
+        return (EXPONENT_GRID,) * len(self.exponents)
+
+    def start(self, coefficients: Array, nonlinear: Array) -> Array:
+        """Working parameters (G, P) of positive coefficients (G, M) and nonlinear parameters (G, K).
+
+        By default the coefficients come first in the equation, and are terms of L.
+        """
+        return np.concatenate([np.log(coefficients), nonlinear], axis=1)
+
+    def centre(self, variables: Array) -> Array:
+        """The point (V,) around which log variables (V, n) are centred."""
+        return variables.mean(1)
+
+    def bounds(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Lower and upper bounds (P,) of the working parameters, for log losses `y` (n,) at `x` (V, n)."""
+        middle = x.mean(1)  # 0, unless a borrowed coefficient fixes the centre elsewhere
+        low = y.min() - VANISHED - STEEPEST * np.maximum(-middle, 0.0).sum()
+        high = y.max() + VANISHED + STEEPEST * np.maximum(middle, 0.0).sum()
+        return (
+            np.array([low if p.role == "coefficient" else p.lower for p in self.parameters]),
+            np.array([high if p.role == "coefficient" else p.upper for p in self.parameters]),
+        )
+
+    def optimum(self, natural: Array, flops: float, known: Mapping[str, float] | None = None) -> tuple[Array, Array]:
+        """Compute-optimal params and tokens, each (R,), for C = 6 N D = `flops`; NaN where there is none.
+
+        `known` holds the values of further variables of the law, such as `unique_tokens`. By default the minimum is
+        searched for along ln N; a law with a closed form overrides this.
+        """
+        return search_optimum(self, natural, flops, known or {})
+
+    def __str__(self) -> str:
+        return self.name
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -82,8 +176,10 @@ class Law(ABC):
         """Positions of the exponents among the parameters."""
         return tuple(i for i, parameter in enumerate(self.parameters) if parameter.exponent)
 
-    def loss(self, natural: Array, params: Array, tokens: Array) -> Array:
+    def loss(self, natural: Array, *variables: Array) -> Array:
         """The loss at each of n points for each of R natural parameter vectors, shape (R, n).
+
+        `variables` are the law's, in its order, each (n,).
 
         Example:
             >>> from scaling_callback.laws import get_law
@@ -92,6 +188,6 @@ class Law(ABC):
             >>> law.loss(besiroglu, np.array([70e9]), np.array([1.4e12])).round(4)
             array([[1.9739]])
         """
-        x = np.log(np.stack(np.broadcast_arrays(params, tokens)))
+        x = np.log(np.stack(np.broadcast_arrays(*variables)))
         value, _ = self.log_loss(self.working(natural, np.zeros(len(x))), x)
         return np.exp(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from scaling_callback.fitting import MIN_RUNS, LogHuber, solver, starts
+from scaling_callback.fitting import MIN_RUNS, Fit, solver
 from scaling_callback.laws import get_law
 from scaling_callback.records import FINAL_PROGRESS
 from scaling_callback.reporting.answers import Answer, ask, leave, no_fit, say
@@ -39,8 +39,9 @@ def say_parameters(snapshot: Snapshot) -> Answer:
     if snapshot.fit is None:
         return no_fit(snapshot)
     values = ", ".join(f"{name} = {format_value(value)}" for name, value in snapshot.fit.params.items())
-    prior = " A weak prior on the exponents weighs about one observation." if snapshot.fit.prior else ""
-    return say(f"Fitted: {values}. None is fixed and none is tied.{prior}")
+    borrowed = snapshot.fit.borrowed
+    fixed = f"Held fixed: {', '.join(borrowed.names)}, from {borrowed.source}." if borrowed else "None is held fixed."
+    return say(f"Values: {values}. {fixed}{_say_priors(snapshot.fit)}")
 
 
 def say_source(snapshot: Snapshot) -> Answer:
@@ -53,11 +54,10 @@ def say_assumptions(snapshot: Snapshot) -> Answer:
     fit = snapshot.fit
     if fit is None:
         return no_fit(snapshot)
-    exponents = [fit.law.names[i] for i in fit.law.exponents]
     found = ", ".join(fit.diagnostics) or "none"
+    repeats = "" if "unique_tokens" in fit.law.variables else ": every token counts as new"
     return say(
-        f"The terms add up; {' and '.join(exponents)} are free of each other; "
-        "N and D are all it knows: every token counts as new.",
+        f"The losses follow {fit.law.equation}; {', '.join(fit.law.variables)} are all that it knows{repeats}.",
         f"The evidence scatters by {format_percent(fit.noise)} around the law. Diagnostics raised: {found}.",
     )
 
@@ -87,10 +87,10 @@ def say_objective(snapshot: Snapshot) -> Answer:
         return no_fit(snapshot)
     low, high = float(fit.points.weight.min()), float(fit.points.weight.max())
     weights = "all weights 1" if low == high == 1.0 else f"weights from {format_value(low)} to {format_value(high)}"
-    prior = " The weak prior on the exponents is added to it." if fit.prior else ""
+    words = fit.criterion.words
     return say(
-        f"Huber loss of ln L with delta {LogHuber().delta:g}, summed over {len(fit.points)} points, {weights}; "
-        f"{fit.objective:.6g} at the optimum.{prior}"
+        f"{words[0].upper()}{words[1:]}, summed over {len(fit.points)} points, {weights}; "
+        f"{fit.objective:.6g} at the optimum.{_say_priors(fit)}"
     )
 
 
@@ -98,9 +98,11 @@ def say_algorithm(snapshot: Snapshot) -> Answer:
     """22: algorithm and versions."""
     if snapshot.fit is None:
         return no_fit(snapshot)
-    annealing = ", ".join(f"{delta:g}" for delta in (*solver.ANNEALING, LogHuber().delta))
+    width = snapshot.fit.criterion.width
+    through = [f"{delta:g}" for delta in (*solver.ANNEALING, width) if delta >= width]
+    annealed = f", delta annealed through {', '.join(through)}" if len(through) > 1 else ""
     return say(
-        f"Levenberg-Marquardt with the analytic Jacobian, delta annealed through {annealing}.",
+        f"Levenberg-Marquardt with the analytic Jacobian{annealed}.",
         f"{list_versions('scaling-callback', 'numpy')}.",
     )
 
@@ -124,9 +126,17 @@ def say_starts(snapshot: Snapshot) -> Answer:
     made = snapshot.fit.certificate
     other = "" if made.runner_up is None else f" The next basin is {format_percent(made.runner_up)} above it."
     return say(
-        f"{made.starts} searches from variable projection on a grid of {len(starts.GRID)} values for each exponent; "
+        f"{made.starts - made.given} searches from variable projection on a grid over the nonlinear parameters"
+        f"{f', {made.given} from values that were given' if made.given else ''}; "
         f"{made.agreeing} ended at the winner.{other}"
     )
+
+
+def _say_priors(fit: Fit) -> str:
+    """Which priors took part, as a sentence with a space before it."""
+    names = ["a weak prior on the exponents"] * fit.prior + ["lines of published fits"] * fit.ridges
+    weighs = "each term weighs" if fit.prior_terms > 1 else "it weighs"
+    return f" Added to the objective: {' and '.join(names)}; {weighs} about one observation." if fit.prior_terms else ""
 
 
 def say_left_out(snapshot: Snapshot) -> Answer:

@@ -10,6 +10,7 @@ from html import escape
 from importlib import resources
 
 from scaling_callback.errors import MissingDependency
+from scaling_callback.laws import get_law
 from scaling_callback.reporting.checklist import STATUSES, checklist
 from scaling_callback.reporting.doubts import list_doubts
 from scaling_callback.reporting.facts import list_versions
@@ -142,7 +143,7 @@ def describe_settings(snapshot: Snapshot) -> dict[str, str]:
     config, fit = snapshot.config, snapshot.fit
     by = config.cluster or "run, branches with their trunk"
     settings = {
-        "Law": config.law,
+        "Law": get_law(config.law).name,
         "Evidence": config.evidence,
         "Weak prior": "yes" if config.prior else "no",
         "Bootstrap": f"{config.replicates} replicates, resampled by {by}",

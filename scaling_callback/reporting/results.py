@@ -20,6 +20,8 @@ def describe_fit(fit: Fit, level: float) -> dict[str, Any]:
         "equation": fit.law.equation,
         "params": fit.params,
         "objective": fit.objective,
+        "minimised": fit.criterion.name,
+        "borrowed": describe_borrowed(fit),
         "status": fit.status.name.lower(),
         "diagnostics": dict(fit.diagnostics),
         "intervals": {name: list(ends) for name, ends in fit.intervals(level).items()},
@@ -27,14 +29,25 @@ def describe_fit(fit: Fit, level: float) -> dict[str, Any]:
         "noise": fit.noise,
         "certificate": {
             "starts": fit.certificate.starts,
+            "given": fit.certificate.given,
             "agreeing": fit.certificate.agreeing,
             "gradient": fit.certificate.gradient,
             "runner_up": fit.certificate.runner_up,
+            "margin": fit.certificate.margin,
+            "rival": fit.certificate.rival,
+            "at_bound": list(fit.certificate.at_bound),
         },
         "n_observations": len(fit.points),
         "n_runs": fit.points.n_runs,
         "seconds": fit.seconds,
     }
+
+
+def describe_borrowed(fit: Fit) -> dict[str, dict[str, Any]]:
+    """Parameters that were held fixed, by name, each with its value and where it comes from."""
+    if fit.borrowed is None:
+        return {}
+    return {name: {"value": value, "source": fit.borrowed.source} for name, value in fit.borrowed.values}
 
 
 def describe_forecast(snapshot: Snapshot) -> dict[str, Any]:

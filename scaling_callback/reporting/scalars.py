@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from scaling_callback.curves import Abstention
+from scaling_callback.laws import get_law
 from scaling_callback.snapshot import Snapshot
 
 TOKENS = "scaling/tokens"
@@ -85,5 +86,5 @@ def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float])
         elif "track_record" in name:
             reasons[name] = snapshot.absent.get("track_record", "")
         else:
-            reasons[name] = no_fit or f"the law {snapshot.config.law!r} has no such parameter"
+            reasons[name] = no_fit or f"the law {get_law(snapshot.config.law).name!r} has no such parameter"
     return reasons

@@ -1,0 +1,75 @@
+"""Prior terms: what published fits say of an exponent, each as one standard score of the working parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from scaling_callback.laws import Law
+from scaling_callback.records import Array
+
+
+class PriorTerm(Protocol):
+    """One standard score: a number that is standard normal under the prior."""
+
+    def score(self, theta: Array) -> tuple[Array, Array]:
+        """The score (R,) of working parameters (R, P), and its gradient (R, P)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """Ln of the parameter at `index` is normal around ln `median` with deviation `sd`.
+
+    Example:
+        >>> score, _ = LogNormal(0, median=0.34, sd=0.35).score(np.array([[0.34], [0.34 * np.exp(0.35)]]))
+        >>> score.round(12)
+        array([0., 1.])
+    """
+
+    index: int
+    median: float
+    sd: float
+
+    def score(self, theta: Array) -> tuple[Array, Array]:
+        """(ln theta_i - ln median) / sd."""
+        gradient = np.zeros_like(theta)
+        gradient[:, self.index] = 1.0 / (self.sd * theta[:, self.index])
+        return (np.log(theta[:, self.index]) - np.log(self.median)) / self.sd, gradient
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """`combination` @ theta is normal around `offset` with deviation `sd`."""
+
+    combination: Array
+    offset: float
+    sd: float
+
+    def score(self, theta: Array) -> tuple[Array, Array]:
+        """(combination @ theta - offset) / sd."""
+        gradient = np.broadcast_to(self.combination / self.sd, theta.shape)
+        return (theta @ self.combination - self.offset) / self.sd, gradient
+
+
+def weak_terms(law: Law) -> tuple[PriorTerm, ...]:
+    """The weak prior on the exponents of a law that has one (DESIGN 5.3)."""
+    return tuple(LogNormal(i, *p.prior) for i, p in enumerate(law.parameters) if p.prior is not None)
+
+
+def ridge_terms(law: Law, centre: Array) -> tuple[PriorTerm, ...]:
+    """The lines along which coefficients and exponents of published fits lie (Choshen et al. 2024, section 7).
+
+    exponent = a + b ln A, and ln A = ln A' + exponent * centre for a coefficient A' at the centre (V,) of the data: in
+    working parameters that is linear too.
+    """
+    terms: list[PriorTerm] = []
+    for index, parameter in enumerate(law.parameters):
+        if (ridge := parameter.ridge) is not None:
+            combination = np.zeros(len(law.parameters))
+            combination[index] = 1.0 - ridge.slope * centre[law.variables.index(ridge.variable)]
+            combination[law.names.index(ridge.coefficient)] = -ridge.slope
+            terms.append(Linear(combination, ridge.intercept, ridge.sd))
+    return tuple(terms)

@@ -1,0 +1,85 @@
+"""What a search minimises, made from points, a law, an objective, priors and borrowed parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_callback.fitting.borrowing import Borrowed, hold
+from scaling_callback.fitting.objective import Objective
+from scaling_callback.fitting.points import Points
+from scaling_callback.fitting.priors import PriorTerm, ridge_terms, weak_terms
+from scaling_callback.laws import Law
+from scaling_callback.records import Array, BoolArray
+
+IndexArray: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is minimised: `law` through the log losses `y` (R, n) or (1, n) at the centred log variables `x` (V, n).
+
+    Attributes:
+        law: The law.
+        x: Centred log variables.
+        y: Log losses.
+        objective: The objective, in units of these losses.
+        lower: Lower bounds of the working parameters, shape (P,).
+        upper: Upper bounds, shape (P,); equal to the lower one where a parameter is borrowed.
+        terms: T prior terms.
+        prior_weight: Weight of each squared score / 2 in units of the objective, shape (T,); 0 leaves it out.
+        prior_shift: Scores at which each problem's prior is centred, shape (R, T) or (1, T).
+    """
+
+    law: Law
+    x: Array
+    y: Array
+    objective: Objective
+    lower: Array
+    upper: Array
+    terms: tuple[PriorTerm, ...]
+    prior_weight: Array
+    prior_shift: Array
+
+    @cached_property
+    def shaping(self) -> BoolArray:
+        """Which parameters shape a term and are not its size, shape (P,)."""
+        return np.array([parameter.role != "coefficient" for parameter in self.law.parameters])
+
+    def penalty(self, theta: Array, rows: IndexArray) -> tuple[Array, Array, Array]:
+        """The prior's cost (R,), gradient (R, P) and curvature (R, P, P) for the problems `rows` of the batch."""
+        cost, gradient, curvature = np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1, 1))
+        shift = self.prior_shift if len(self.prior_shift) == 1 else self.prior_shift[rows]
+        for index in np.flatnonzero(self.prior_weight):
+            weight = self.prior_weight[index]
+            score, slope = self.terms[index].score(theta)
+            score = score - shift[:, index]
+            cost = cost + 0.5 * weight * score**2
+            gradient = gradient + weight * score[:, None] * slope
+            curvature = curvature + weight * slope[:, :, None] * slope[:, None, :]
+        return cost, gradient, curvature
+
+
+def pose(
+    points: Points, law: Law, objective: Objective, *, ridges: bool, borrowed: Borrowed | None
+) -> tuple[Problem, Array]:
+    """The problem without a prior's weight, and the centre (V,) around which its parameters hold.
+
+    The terms of the weak prior come first, then those of the ridges if they are asked for.
+    """
+    variables, y = points.log_variables(law.variables), np.log(points.loss)
+    centre = law.centre(variables)
+    held = None if borrowed is None else hold(law, borrowed, centre)
+    if held is not None:
+        centre = held[0]
+    x = variables - centre[:, None]
+    lower, upper = law.bounds(x, y)
+    if held is not None:
+        lower[held[1]] = upper[held[1]] = held[2]
+    terms = weak_terms(law) + (ridge_terms(law, centre) if ridges else ())
+    none = np.zeros(len(terms))
+    return Problem(law, x, y[None], objective.at(y), lower, upper, terms, none, none[None]), centre
