@@ -93,20 +93,17 @@ def fit(
     projected = variable_projection(chosen, problem.x, problem.y[0], points.weight)
     fresh = np.concatenate([projected, read_starts(chosen, starts, centre)])
     minima = anneal(problem, fresh, weight)
+    # of the data alone: a prior that fills in what they lack must not hide that they lack it
+    diagnostics = design_diagnostics(points, chosen) | _diagnose(problem, minima, points)
     if prior or ridges:
         problem = _with_prior(problem, minima, points, weak=prior)
         minima = anneal(problem, np.concatenate([minima.theta, fresh]), weight)
     best = int(np.argmin(minima.cost))
     theta = minima.theta[best]
 
-    value, jacobian = chosen.log_loss(theta[None], problem.x)
-    free = int((problem.lower < problem.upper).sum())
-    noise = _noise((value - problem.y)[0], points.weight, free)
-    covariance = _covariance(jacobian[0], points.weight, noise, problem, theta)
+    value, _ = chosen.log_loss(theta[None], problem.x)
+    noise, covariance = _linearise(problem, theta, points)
     at_bound = find_at_bound(theta, problem.lower, problem.upper)
-    diagnostics = design_diagnostics(points, chosen)
-    diagnostics |= law_diagnostics(chosen, theta, at_bound, np.sqrt(np.maximum(np.diag(covariance), 0.0)))
-    diagnostics |= basin_diagnostics(chosen, minima.theta, minima.cost)
     # what one observation costs is no ground to prefer one optimum over another
     near = minima.cost <= minima.cost[best] + _typical_cost(problem, minima, points)
     rivals = np.concatenate([theta[None], minima.theta[near]])
@@ -135,6 +132,24 @@ def fit(
         prior_terms=int(np.count_nonzero(problem.prior_weight)),
         borrowed=borrowed,
     )
+
+
+def _diagnose(problem: Problem, minima: Minima, points: Points) -> dict[str, str]:
+    """What the best of these searches, and its rivals, say that the data do not hold."""
+    theta = minima.theta[int(np.argmin(minima.cost))]
+    _, covariance = _linearise(problem, theta, points)
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    at_bound = find_at_bound(theta, problem.lower, problem.upper)
+    found = law_diagnostics(problem.law, theta, at_bound, errors)
+    return found | basin_diagnostics(problem.law, minima.theta, minima.cost)
+
+
+def _linearise(problem: Problem, theta: Array, points: Points) -> tuple[float, Array]:
+    """Standard deviation of ln L around the law at `theta` (P,), and the covariance (P, P) of the parameters."""
+    value, jacobian = problem.law.log_loss(theta[None], problem.x)
+    free = int((problem.lower < problem.upper).sum())
+    noise = _noise((value - problem.y)[0], points.weight, free)
+    return noise, _covariance(jacobian[0], points.weight, noise, problem, theta)
 
 
 def _refuse_too_few(points: Points, law: Law, borrowed: Borrowed | None) -> None:
