@@ -197,7 +197,8 @@ class Recorder:
 
     def _describe(self) -> dict[str, Any]:
         """What a reader of the logs needs to know to repeat this, as plain data."""
-        return {"ladder": self._ladder.location, "run": self.run, "card": asdict(self._card), **asdict(self._config)}
+        asked = asdict(replace(self._config, law=str(self._config.law), objective=str(self._config.objective)))
+        return {"ladder": self._ladder.location, "run": self.run, "card": asdict(self._card), **asked}
 
 
 def continue_or_branch(ladder: Ladder, card: RunCard, step: int) -> tuple[RunCard, int | None]:

@@ -120,6 +120,13 @@ def test_the_prior_steadies_the_centre_and_does_not_narrow_the_interval() -> Non
     assert upper / lower >= np.exp(2 * 1.645 * 0.35 * 0.7)
 
 
+@pytest.mark.parametrize("points", [grid(3, 2, noise=0.003), grid(2, 4), grid(9, 1)], ids=["few", "two sizes", "ratio"])
+def test_the_prior_hides_no_doubt_about_the_data(points: Points) -> None:
+    free, steady = (fit(points, prior=prior) for prior in (False, True))
+    assert free.diagnostics
+    assert steady.diagnostics == free.diagnostics
+
+
 @pytest.mark.parametrize(
     ("points", "expected"),
     [

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scaling_callback import Ladder, Target, refresh
+from scaling_callback.fitting import get_objective
+from scaling_callback.laws import get_law
 from scaling_callback.recorder import Recorder
 from scaling_callback.records import Run
 from scaling_callback.reporting.scalars import METRICS, TOKENS
@@ -86,3 +90,11 @@ def test_a_running_run_logs_where_it_will_end(tmp_path: Path) -> None:
     assert halfway["scaling/run_final_loss"] == pytest.approx(last.final.loss, rel=0.01)
     assert halfway["scaling/run_final_loss_lower"] < halfway["scaling/run_final_loss"]
     assert sink.scalars[-1][1]["scaling/run_final_loss"] == last.final.loss
+
+
+def test_a_law_of_ones_own_is_described_as_plain_data(tmp_path: Path) -> None:
+    sink = RecordingSink()
+    config = replace(CONFIG, law=get_law("chinchilla"), objective=get_objective("log-squared"))
+    Recorder(Ladder(tmp_path), planted_ladder()[0].card, config, [sink])
+    said = json.loads(json.dumps(sink.record))
+    assert (said["law"], said["objective"]) == ("chinchilla", "log-squared")

@@ -87,6 +87,9 @@ class Objective:
             return score, curvature, ratio
         return score * slope, curvature * slope * slope, ratio * slope * slope
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def width(self) -> float:
         """Delta, or what stands in for 0."""
