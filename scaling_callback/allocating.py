@@ -64,8 +64,12 @@ class Allocation:
         return not self.reasons
 
 
-def allocate(fit: Fit, flops: float, *, level: float = 0.9, seed: int = 0) -> Allocation:
+def allocate(
+    fit: Fit, flops: float, *, level: float = 0.9, seed: int = 0, other_ratios: Mapping[str, float] | None = None
+) -> Allocation:
     """The optimum of the fitted law on C = 6 N D, with intervals made as those of a forecast are.
+
+    `other_ratios` are the optimal D/N that other analyses of the same points arrive at, by name of the analysis.
 
     Raises:
         InputError: The budget is not a positive, finite number.
@@ -82,6 +86,7 @@ def allocate(fit: Fit, flops: float, *, level: float = 0.9, seed: int = 0) -> Al
             noise_seed = seed if name == "loss" else None
             intervals[name] = take_interval(spread_around(fit, centre, draws[name], noise_seed=noise_seed), level)
     reasons = _reasons(fit, flops, params, tokens, intervals, len(fit.draws) - len(draws["params"]))
+    reasons |= _disagreement(other_ratios or {})
     if reasons:
         return Allocation(flops, None, None, None, None, level, {}, reasons)
     loss = float(fit.predict(params, tokens)[0])
@@ -135,3 +140,16 @@ def _reasons(
             f"more than a factor of {WIDE:g}, no recommendation"
         )
     return reasons
+
+
+def _disagreement(ratios: Mapping[str, float]) -> dict[str, str]:
+    """Whether analyses of the same points, none of which they reject, give splits that are no recommendation."""
+    if not ratios or max(ratios.values()) <= WIDE * min(ratios.values()):
+        return {}
+    low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
+    return {
+        "disagreeing_choices": (
+            f"the optimum is {ratios[low]:.3g} tokens per parameter under one choice ({low}) and {ratios[high]:.3g} "
+            f"under another ({high}): more than a factor of {WIDE:g} that the data do not decide"
+        )
+    }

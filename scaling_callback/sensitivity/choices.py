@@ -99,7 +99,7 @@ def cap_size(base: Choice, most: float) -> Choice:
     Example:
         >>> from scaling_callback.testing import planted_ladder
         >>> capped = cap_size(as_asked(), 3e7)
-        >>> capped.keep(capped.policy(planted_ladder(), lambda run: run.name).points).sum()
+        >>> capped.keep(capped.policy(planted_ladder(), lambda run: run.name).points).sum().item()
         6
     """
     return replace(base, name=f"N up to {most:.3g}", group="size cap", keep=partial(up_to_size, most=most))

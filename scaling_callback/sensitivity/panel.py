@@ -102,10 +102,14 @@ class Panel:
         return Spread.of([getattr(row, value) for row in self.rows if row.status == "converged" or not converged])
 
     @property
-    def analyses(self) -> Spread:
-        """Of D/N, over other analyses of the same points that these do not reject: what any of them might publish."""
+    def analyses(self) -> dict[str, float]:
+        """Optimal D/N by choice, over other analyses of the same points that these do not reject."""
         kept = [row for row in self.rows if row.group in ANALYSIS and row.status == "converged"]
-        return Spread.of([row.tokens_per_param for row in kept if "rejected_law" not in row.diagnostics])
+        return {
+            row.choice: row.tokens_per_param
+            for row in kept
+            if row.tokens_per_param is not None and "rejected_law" not in row.diagnostics
+        }
 
 
 def compare_choices(
