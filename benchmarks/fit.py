@@ -45,7 +45,7 @@ def show_fits(points: Points) -> Fit:
     """Fits, each with its objective over the certified one."""
     best, ours = clock(lambda: fit(points), repeat=5)
     agreeing = f"{best.certificate.agreeing} of {best.certificate.starts} searches agree"
-    print(f"{'procedure':44}{'CPU s':>9}{'objective':>17}{'/ best':>11}{'alpha':>9}{'beta':>9}  optimiser")
+    print(f"{'procedure':48}{'CPU s':>9}{'objective':>17}{'/ best':>11}{'alpha':>9}{'beta':>9}  optimiser")
     theta = in_published_terms(best)
     show("this solver, certified", ours, published.cost(theta, points), theta, best, agreeing)
 
@@ -62,25 +62,25 @@ def show_fits(points: Points) -> Fit:
     claims = f"{sum(end[2] for end in ends)} of {len(ends)} report success"
     show(f"4500 L-BFGS-B ({len(chosen)} = {SAMPLE:.0%} timed)", total, objective, theta, best, claims)
     median = float(np.median([end[0] for end in ends]))
-    print(f"{'  the median of these starts':44}{'':9}{median:>17.11f}{median / best.objective:>11.6f}")
-    print(f"{'ratio of CPU seconds':44}{ours / total:>9.6f}   this solver takes 1/{total / ours:.0f}\n")
+    print(f"{'  the median of these starts':48}{'':9}{median:>17.11f}{median / best.objective:>11.6f}")
+    print(f"{'ratio of CPU seconds':48}{ours / total:>9.6f}   this solver takes 1/{total / ours:.0f}\n")
     return best
 
 
 def show(name: str, seconds: float, objective: float, theta: Array, best: Fit, optimiser: str) -> None:
     """One row of the table of fits."""
     over = objective / best.objective
-    print(f"{name:44}{seconds:>9.3f}{objective:>17.11f}{over:>11.6f}{theta[3]:>9.5f}{theta[4]:>9.5f}  {optimiser}")
+    print(f"{name:48}{seconds:>9.3f}{objective:>17.11f}{over:>11.6f}{theta[3]:>9.5f}{theta[4]:>9.5f}  {optimiser}")
 
 
 def show_bootstraps(points: Points, best: Fit) -> None:
     """The bootstrap of this solver, and the published one replicate by replicate."""
     draws, seconds = clock(lambda: fit(points, replicates=REPLICATES), repeat=2)
-    print(f"{f'{REPLICATES} replicates':44}{'CPU s':>9}  95% intervals")
+    print(f"{f'{REPLICATES} replicates':48}{'CPU s':>9}  95% intervals")
     ends = ", ".join(
         f"{n} {low:.3f} to {high:.3f}" for n, (low, high) in draws.intervals(0.95).items() if n not in "AB"
     )
-    print(f"{'this bootstrap, re-converged':44}{seconds:>9.2f}  {ends}")
+    print(f"{'this bootstrap, re-converged':48}{seconds:>9.2f}  {ends}")
 
     count = int(SAMPLE * REPLICATES)
     drawn = [published.resample(points, seed) for seed in range(count)]
@@ -90,11 +90,11 @@ def show_bootstraps(points: Points, best: Fit) -> None:
     for name, (search, start) in each.items():
         found, sampled = clock(lambda search=search, start=start: [search(start, again) for again in drawn], repeat=2)
         total = sampled / count * REPLICATES
-        print(f"{f'{name} ({count} = {SAMPLE:.0%} timed)':44}{total:>9.1f}  {quantiles([end[1] for end in found])}")
+        print(f"{f'{name} ({count} = {SAMPLE:.0%} timed)':48}{total:>9.1f}  {quantiles([end[1] for end in found])}")
         over = [end[0] / optimum for end, optimum in zip(found, certified, strict=False)]
         claims = f"{sum(end[2] for end in found)} of {count} report success"
-        print(f"{'':55}objective / certified: median {np.median(over):.4f}, worst {max(over):.4f}; {claims}")
-        print(f"{'  ratio of CPU seconds':44}{seconds / total:>9.6f}  this bootstrap takes 1/{total / seconds:.0f}")
+        print(f"{'':59}objective / certified: median {np.median(over):.4f}, worst {max(over):.4f}; {claims}")
+        print(f"{'  ratio of CPU seconds':48}{seconds / total:>9.6f}  this bootstrap takes 1/{total / seconds:.0f}")
     print()
 
 
@@ -108,7 +108,7 @@ def quantiles(thetas: Sequence[Array]) -> str:
 
 def show_sizes() -> None:
     """One fit of ever more points."""
-    print(f"{'one fit by number of points':44}{'CPU s':>9}{'per point':>12}")
+    print(f"{'one fit by number of points':48}{'CPU s':>9}{'per point':>12}")
     for count in (10, 100, 1000, 10_000):
         many = planted(count)
         _, seconds = clock(lambda many=many: fit(many), repeat=3)
@@ -121,8 +121,8 @@ def show_refresh() -> None:
     config = Config(target=Target(params=1e11, tokens=2e12), replicates=200)
     _, cold = clock(lambda: refresh(runs, (), config), repeat=1)
     _, warm = clock(lambda: refresh(runs, (), config), repeat=3)
-    print(f"\n{'refresh, 100 runs of 200 observations':44}{'CPU s':>9}")
-    print(f"{'cold (the record is computed)':44}{cold:>9.2f}\n{'warm':44}{warm:>9.2f}")
+    print(f"\n{'refresh, 100 runs of 200 observations':48}{'CPU s':>9}")
+    print(f"{'cold (the record is computed)':48}{cold:>9.2f}\n{'warm':48}{warm:>9.2f}")
 
 
 def sample(count: int) -> Sequence[int]:
