@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_callback.errors import InputError
-from scaling_callback.fitting import Fit, Status
+from scaling_callback.fitting import Fit, Status, log_variables
 from scaling_callback.forecasting import spread_around, take_interval
 from scaling_callback.records import Array
 
@@ -65,42 +65,62 @@ class Allocation:
 
 
 def allocate(
-    fit: Fit, flops: float, *, level: float = 0.9, seed: int = 0, other_ratios: Mapping[str, float] | None = None
+    fit: Fit,
+    flops: float,
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+    further: Mapping[str, float] | None = None,
+    other_ratios: Mapping[str, float] | None = None,
 ) -> Allocation:
     """The optimum of the fitted law on C = 6 N D, with intervals made as those of a forecast are.
 
-    `other_ratios` are the optimal D/N that other analyses of the same points arrive at, by name of the analysis.
+    `further` holds values of further variables of the law, such as `unique_tokens`; `other_ratios` the optimal D/N
+    that other analyses of the same points arrive at, by name of the analysis.
 
     Raises:
         InputError: The budget is not a positive, finite number.
     """
     if not (math.isfinite(flops) and flops > 0):
         raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
-    params, tokens = (float(v[0]) for v in fit.law.optimum(fit.law.natural(fit.theta[None], fit.centre), flops))
-    draws = _draws(fit, flops)
+    further = further or {}
+    natural = fit.law.natural(fit.theta[None], fit.centre)
+    params, tokens = (float(v[0]) for v in fit.law.optimum(natural, flops, further))
+    draws = _draws(fit, flops, further)
     intervals: dict[str, tuple[float, float]] = {}
     if math.isfinite(params) and len(draws["params"]):
-        loss = float(fit.predict(params, tokens)[0])
+        loss = float(fit.predict(params, tokens, **further)[0])
         centres = {"params": params, "tokens": tokens, "tokens_per_param": tokens / params, "loss": loss}
         for name, centre in centres.items():
             noise_seed = seed if name == "loss" else None
             intervals[name] = take_interval(spread_around(fit, centre, draws[name], noise_seed=noise_seed), level)
     reasons = _reasons(fit, flops, params, tokens, intervals, len(fit.draws) - len(draws["params"]))
+    if not math.isfinite(params):
+        reasons["no_optimum"] = _why_no_optimum(fit, further)
     reasons |= _disagreement(other_ratios or {})
     if reasons:
         return Allocation(flops, None, None, None, None, level, {}, reasons)
-    loss = float(fit.predict(params, tokens)[0])
+    loss = float(fit.predict(params, tokens, **further)[0])
     return Allocation(flops, params, tokens, tokens / params, loss, level, intervals, {})
 
 
-def _draws(fit: Fit, flops: float) -> dict[str, Array]:
+def _why_no_optimum(fit: Fit, further: Mapping[str, float]) -> str:
+    missing = [name for name in fit.law.variables if name not in ("params", "tokens", "compute", *further)]
+    if missing:
+        return f"the law needs {' and '.join(missing)} of the budget, which is not given"
+    if not {"params", "tokens"} <= {*fit.law.variables}:
+        return f"the law {fit.law.name} does not know both N and D: it prefers no split; take a law of N and D"
+    return "the fitted law has no optimum at this budget"
+
+
+def _draws(fit: Fit, flops: float, further: Mapping[str, float]) -> dict[str, Array]:
     """The optimum under each replicate that has one."""
-    params, tokens = fit.law.optimum(fit.natural_draws, flops)
+    params, tokens = fit.law.optimum(fit.natural_draws, flops, further)
     usable = np.isfinite(params)
     params, tokens = params[usable], tokens[usable]
     if not len(params):
         return dict.fromkeys(("params", "tokens", "tokens_per_param", "loss"), params)
-    x = np.log(np.stack([params, tokens])) - fit.centre[:, None]
+    x = log_variables({"params": params, "tokens": tokens, **further}, fit.law.variables) - fit.centre[:, None]
     # each replicate at its own optimum: the diagonal of the (R, R) table of predictions
     losses = np.array(
         [math.exp(fit.law.log_loss(theta[None], x[:, [i]])[0][0, 0]) for i, theta in enumerate(fit.draws[usable])]
@@ -121,7 +141,6 @@ def _reasons(
             f"the budget is {flops / largest:.2g} times the largest run's compute; beyond {FAR:g} the split is a guess"
         )
     if not math.isfinite(params):
-        reasons["no_optimum"] = "the fitted law has no optimum at this budget"
         return reasons
     ratios = points.tokens / points.params
     if not ratios.min() <= tokens / params <= ratios.max():

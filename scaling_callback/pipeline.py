@@ -64,8 +64,14 @@ def refresh(
     budget = config.flops or (config.target.compute if config.target else None)
     panel = compare(runs, config) if found is not None and config.sensitivity else None
     if found is not None and budget is not None:
-        others = panel.analyses if panel else None
-        allocation = allocating.allocate(found, budget, level=config.level, seed=config.seed, other_ratios=others)
+        allocation = allocating.allocate(
+            found,
+            budget,
+            level=config.level,
+            seed=config.seed,
+            further=config.further,
+            other_ratios=panel.analyses if panel else None,
+        )
     record = backtest(
         finished,
         law=config.law,
@@ -84,15 +90,19 @@ def refresh(
         reasons = "; ".join(allocation.reasons.values())
         absent["forecast"] = f"the target is a budget, and its optimal split cannot be told: {reasons}"
     else:
-        forecast = forecast_target(
-            found,
-            config.target,
-            level=config.level,
-            seed=config.seed,
-            forecaster=config.forecaster,
-            known_losses=baselines(finished),
-            record=record,
-        )
+        try:
+            forecast = forecast_target(
+                found,
+                config.target,
+                level=config.level,
+                seed=config.seed,
+                forecaster=config.forecaster,
+                known_losses=baselines(finished),
+                record=record,
+                further=config.further,
+            )
+        except NotEnoughData as reason:
+            absent["forecast"] = str(reason)
     return Snapshot(
         config=config,
         runs=kept,
@@ -157,10 +167,11 @@ def allocate(
         NotEnoughData: There are fewer than 3 independent runs to fit.
         InputError: The budget is not a positive, finite number.
     """
-    kept = _select(runs, config)
-    found = _fit(_evidence(kept, config), config, progress)
+    found = _fit(_evidence(_select(runs, config), config), config, progress)
     others = compare(runs, replace(config, flops=flops), groups=ANALYSIS).analyses
-    return allocating.allocate(found, flops, level=config.level, seed=config.seed, other_ratios=others)
+    return allocating.allocate(
+        found, flops, level=config.level, seed=config.seed, further=config.further, other_ratios=others
+    )
 
 
 def compare(
@@ -193,7 +204,15 @@ def compare(
         policy=get_policy(config.evidence),
         best=config.runs == "best",
     )
-    return compare_choices(runs, base, flops=config.flops, target=config.target, groups=groups, progress=progress)
+    return compare_choices(
+        runs,
+        base,
+        flops=config.flops,
+        target=config.target,
+        known=config.further,
+        groups=groups,
+        progress=progress,
+    )
 
 
 def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from scaling_callback.allocating import Allocation
@@ -15,7 +16,7 @@ from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Run, Target
 from scaling_callback.sensitivity import Panel
 
-ASKED = ("target", "flops", "starts", "replicates", "runs", "cluster", "level", "seed", "sensitivity")
+ASKED = ("target", "flops", "starts", "further", "replicates", "runs", "cluster", "level", "seed", "sensitivity")
 """Fields of `Config` that say what is asked, and not how it is answered."""
 
 
@@ -33,6 +34,7 @@ class Config:
         ridges: Whether the lines of published fits tie coefficients to their exponents.
         borrowed: Parameters held at values from elsewhere.
         starts: Natural parameters to start further searches from.
+        further: Values of further variables of the law at the target or budget, such as `unique_tokens`.
         replicates: Bootstrap replicates.
         runs: `best` keeps, of runs that share params and horizon, the one with the lowest final.
         cluster: Column of the run card by which the bootstrap resamples; by default trunks of branches, else runs.
@@ -53,6 +55,7 @@ class Config:
     ridges: bool = False
     borrowed: Borrowed | None = None
     starts: Sequence[Mapping[str, float]] = ()
+    further: Mapping[str, float] = field(default_factory=dict[str, float])
     replicates: int = 200
     runs: Literal["all", "best"] = "all"
     cluster: str | None = None
@@ -81,6 +84,9 @@ class Config:
         get_policy(self.evidence)
         if not 0.0 < self.level < 1.0:
             raise InputError(f"level is {self.level}; it must lie between 0 and 1, such as 0.9")
+        for name, value in self.further.items():
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} is {value}; it must be a positive, finite number")
         if self.replicates < 0:
             raise InputError(f"replicates is {self.replicates}; it must be 0 (no bootstrap) or a positive count")
         if self.runs not in ("all", "best"):

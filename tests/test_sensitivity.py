@@ -63,7 +63,7 @@ def misfitting_panel() -> Panel:
     runs = read_table(SHARED / "misfitting.csv", params="params_total")
     base = as_asked(best=True)
     caps = (cap_ratio(base, below=18), cap_ratio(base, above=22))
-    return compare_choices(runs, base, flops=BUDGET, further=caps)
+    return compare_choices(runs, base, flops=BUDGET, also=caps)
 
 
 @cache
@@ -71,7 +71,7 @@ def chinchilla_panel() -> Panel:
     runs = sorted(read_table(SHARED / "chinchilla_epoch.csv"), key=lambda run: run.final.loss if run.final else np.inf)
     base = as_asked()
     caps = (cap_size(base, 120e6), cap_size(base, 500e6), cap_ratio(base, below=18), cap_ratio(base, above=22))
-    return compare_choices(runs[:240], base, flops=BUDGET, further=caps)
+    return compare_choices(runs[:240], base, flops=BUDGET, also=caps)
 
 
 def needs(name: str) -> None:

@@ -6,7 +6,7 @@ from scaling_callback.fitting.bootstrap import Progress
 from scaling_callback.fitting.borrowing import Borrowed
 from scaling_callback.fitting.fit import MIN_RUNS, SEED_NOISE, fit
 from scaling_callback.fitting.objective import OBJECTIVES, Objective, get_objective
-from scaling_callback.fitting.points import Points
+from scaling_callback.fitting.points import Points, log_variables
 from scaling_callback.fitting.result import Certificate, Fit, Status
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "Status",
     "fit",
     "get_objective",
+    "log_variables",
 ]

@@ -89,11 +89,10 @@ def law_diagnostics(law: Law, theta: Array, at_bound: BoolArray, errors: Array) 
         found["exponent_at_bound"] = f"{' and '.join(stuck)} ended at a bound of the search: the data do not hold it"
     relative = errors.copy()
     relative[exponents] /= theta[exponents]
-    floor = law.names.index("E") if "E" in law.names else None
-    if floor is not None and (at_bound[floor] or relative[floor] > LARGE_ERROR):
+    if law.floor is not None and (at_bound[law.floor] or relative[law.floor] > LARGE_ERROR):
         found["floor_unidentified"] = (
-            "the floor E cannot be told from the data: the runs are too far above it or span too little; "
-            "far extrapolation rests on it"
+            f"the floor {law.names[law.floor]} cannot be told from the data: the runs are too far above it or span "
+            "too little; far extrapolation rests on it"
         )
     loose = [law.names[i] for i in exponents if relative[i] > LARGE_ERROR]
     if loose:

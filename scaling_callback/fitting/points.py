@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling_callback.errors import InputError
+from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.records import Array, BoolArray
 
 Codes: TypeAlias = NDArray[np.int64]
@@ -120,7 +120,7 @@ class Points:
         """Ln of the named variables, shape (V, n); `compute` is 6 N D where no column says otherwise.
 
         Raises:
-            InputError: There is no such column.
+            NotEnoughData: There is no such column.
         """
         return log_variables({"params": self.params, "tokens": self.tokens, **self.columns}, names)
 
@@ -129,7 +129,7 @@ def log_variables(known: Mapping[str, ArrayLike], names: tuple[str, ...]) -> Arr
     """Ln of the named variables (V, m), broadcast to one length; `compute` is 6 N D where it is not known.
 
     Raises:
-        InputError: A variable is not known.
+        NotEnoughData: A variable is not known.
 
     Example:
         >>> log_variables({"params": 1e6, "tokens": 1e8}, ("compute",)).round(3)
@@ -140,8 +140,8 @@ def log_variables(known: Mapping[str, ArrayLike], names: tuple[str, ...]) -> Arr
         logs.setdefault("compute", np.log(6.0) + logs["params"] + logs["tokens"])
     for name in names:
         if name not in logs:
-            raise InputError(
-                f"the law needs {name}, which is not known for every run or target; give it, or take another law"
+            raise NotEnoughData(
+                f"the law needs {name}, which is not known for every run and target; give it, or take another law"
             )
     return np.stack(np.broadcast_arrays(*(logs[name] for name in names)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from scaling_callback.fitting.objective import Objective
 from scaling_callback.fitting.points import Points
 from scaling_callback.fitting.priors import PriorTerm, ridge_terms, weak_terms
 from scaling_callback.laws import Law
-from scaling_callback.records import Array
+from scaling_callback.records import Array, BoolArray
 
 IndexArray: TypeAlias = NDArray[np.intp]
 
@@ -43,6 +44,11 @@ class Problem:
     terms: tuple[PriorTerm, ...]
     prior_weight: Array
     prior_shift: Array
+
+    @cached_property
+    def shaping(self) -> BoolArray:
+        """Which parameters shape a term and are not its size, shape (P,)."""
+        return np.array([parameter.role != "coefficient" for parameter in self.law.parameters])
 
     def penalty(self, theta: Array, rows: IndexArray) -> tuple[Array, Array, Array]:
         """The prior's cost (R,), gradient (R, P) and curvature (R, P, P) for the problems `rows` of the batch."""

@@ -146,7 +146,7 @@ class Fit:
         variables needs them by name.
 
         Raises:
-            InputError: A variable of the law is missing.
+            NotEnoughData: A variable of the law is missing.
         """
         return self._evaluate(self.theta[None], params, tokens, others)[0]
 
@@ -156,7 +156,7 @@ class Fit:
         """The loss at m points under each replicate, shape (R, m); variables as in `predict`.
 
         Raises:
-            InputError: A variable of the law is missing.
+            NotEnoughData: A variable of the law is missing.
         """
         return self._evaluate(self.draws, params, tokens, others)
 

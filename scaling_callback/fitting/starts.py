@@ -16,7 +16,9 @@ from scaling_callback.errors import InputError
 from scaling_callback.laws import Law
 from scaling_callback.records import Array
 
-N_STARTS = 8
+STARTS_PER_AXIS = 4
+"""Searches begun for each nonlinear parameter of the law: 8 for the Chinchilla law."""
+
 APART = 0.25
 """Two starts differ, along some axis of the grid, by at least this share of the axis."""
 
@@ -46,7 +48,7 @@ def variable_projection(law: Law, x: Array, y: Array, weight: Array) -> Array:
         distances = [(np.abs(places[candidate] - places[other]) / lengths).max() for other in chosen]
         if min(distances, default=1.0) >= APART:
             chosen.append(int(candidate))
-        if len(chosen) == N_STARTS:
+        if len(chosen) == STARTS_PER_AXIS * len(axes):
             break
     return theta[chosen]
 

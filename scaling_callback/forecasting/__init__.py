@@ -15,6 +15,7 @@ from scaling_callback.forecasting.evidence import (
 from scaling_callback.forecasting.forecast import Forecast, baselines, forecast_target, spread_around, take_interval
 from scaling_callback.forecasting.record import backtest, score_issued
 from scaling_callback.forecasting.scores import Score, TrackRecord
+from scaling_callback.forecasting.variables import further_variables
 
 __all__ = [
     "POLICIES",
@@ -30,6 +31,7 @@ __all__ = [
     "checkpoints_beyond",
     "finals",
     "forecast_target",
+    "further_variables",
     "get_policy",
     "score_issued",
     "spread_around",

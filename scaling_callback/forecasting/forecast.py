@@ -57,17 +57,18 @@ def forecast_target(
     forecaster: str = "default",
     known_losses: Mapping[str, float] | None = None,
     record: TrackRecord | None = None,
-    known: Mapping[str, float] | None = None,
+    further: Mapping[str, float] | None = None,
 ) -> Forecast:
     """The fitted law at the target, with an interval for one measured loss.
 
-    `known` holds further variables of the target, for a law that has them.
+    `further` holds further variables of the target, for a law that has them.
 
     Raises:
-        InputError: A target by compute alone has no optimum under the fitted law, or a variable of the law is missing.
+        InputError: A target by compute alone has no optimum under the fitted law.
+        NotEnoughData: A variable of the law is missing.
     """
-    further = {"compute": target.compute, **(known or {})}
-    params, tokens = resolve_target(fit, target, known)
+    params, tokens = resolve_target(fit, target, further)
+    further = {"compute": target.compute, **(further or {})}
     median = float(fit.predict(params, tokens, **further)[0])
     draws = spread_around(fit, median, fit.predict_draws(params, tokens, **further)[:, 0], noise_seed=seed)
     lower, upper = take_interval(draws, level)
@@ -128,7 +129,7 @@ def widening(fit: Fit) -> float:
     return float(np.sqrt(clusters / max(clusters - fit.degrees, clusters / 2)))
 
 
-def resolve_target(fit: Fit, target: Target, known: Mapping[str, float] | None = None) -> tuple[float, float]:
+def resolve_target(fit: Fit, target: Target, further: Mapping[str, float] | None = None) -> tuple[float, float]:
     """(N, D) of the target; for a target by compute alone the optimum under the fitted law.
 
     Raises:
@@ -137,7 +138,7 @@ def resolve_target(fit: Fit, target: Target, known: Mapping[str, float] | None =
     if target.params is not None and target.tokens is not None:
         return target.params, target.tokens
     natural = fit.law.natural(fit.theta[None], fit.centre)
-    params, tokens = fit.law.optimum(natural, target.compute, known)
+    params, tokens = fit.law.optimum(natural, target.compute, further)
     if not np.isfinite(params[0]):
         raise InputError(
             f"the fitted law has no compute-optimal size at {target.compute:.3g} FLOPs; give params=... and tokens=..."

@@ -83,7 +83,10 @@ def backtest(
             continue
         for final in finals[begin:end]:
             target = Target(params=final.params, tokens=final.tokens)
-            made = forecast_target(fitted, target, known=dict(final.further), level=level, seed=seed)
+            try:
+                made = forecast_target(fitted, target, further=dict(final.further), level=level, seed=seed)
+            except NotEnoughData:  # a run that does not say what the law needs to know of it
+                continue
             scores.append(Score(final.run, made.median, made.lower, made.upper, final.loss))
     return TrackRecord(tuple(scores))
 

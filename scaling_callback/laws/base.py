@@ -94,6 +94,7 @@ class Law(ABC):
         variables: Names of its variables: `params`, `tokens`, `compute`, or further columns of the points.
         parameters: Its parameters, in order.
         typical: Natural parameters near published values, in that order.
+        floor: Position of the irreducible loss among the parameters; `None` in a law without one.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Law(ABC):
     variables: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     typical: tuple[float, ...]
+    floor: int | None = 0
 
     @abstractmethod
     def log_loss(self, theta: Array, x: Array) -> tuple[Array, Array]:

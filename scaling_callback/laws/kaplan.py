@@ -35,6 +35,7 @@ class Kaplan(Law):
         Parameter("alpha_D", "exponent of tokens, dimensionless", role="exponent"),
     )
     typical = (6.4e13, 1.8e13, 0.076, 0.103)
+    floor = None
 
     def log_loss(self, theta: Array, x: Array) -> tuple[Array, Array]:
         """alpha_D ln(exp(u) + exp(v)) with u, v the logs of the two terms, and its gradient."""

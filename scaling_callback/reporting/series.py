@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from scaling_callback.fitting import Fit
 from scaling_callback.records import Array, Run, same_count
 from scaling_callback.reporting.tables import Role, ScoreRow, list_held_out, list_runs, list_scores
 from scaling_callback.snapshot import Snapshot
@@ -181,7 +182,7 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
     (ln N as a line in ln C through the evidence), and from the evidence's end straight to the target.
     """
     fit, target = snapshot.fit, mark_target(snapshot)
-    if fit is None:
+    if fit is None or not _can_trace(snapshot, fit):
         return None
     evidence = 6.0 * fit.points.params * fit.points.tokens
     reach = float(evidence.max())
@@ -189,7 +190,8 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
     compute = np.geomspace(float(evidence.min()), end, POINTS)
     if snapshot.allocation is not None and snapshot.allocation.identified:
         natural = fit.law.natural(fit.theta[None], fit.centre)
-        params = np.array([float(fit.law.optimum(natural, float(c))[0][0]) for c in compute])
+        further = snapshot.config.further
+        params = np.array([float(fit.law.optimum(natural, float(c), further)[0][0]) for c in compute])
         kind = "frontier"
     else:
         x = np.log(evidence)
@@ -202,13 +204,13 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
         params = np.exp(along)
         kind = "ladder"
     tokens = compute / (6.0 * params)
-    return LawLine(params, tokens, fit.predict(params, tokens), reach, kind)
+    return LawLine(params, tokens, fit.predict(params, tokens, **snapshot.config.further), reach, kind)
 
 
 def trace_sizes(snapshot: Snapshot) -> tuple[LawLine, ...]:
     """The fitted law against tokens, one line for each size of the ladder and one for the target's size."""
     fit, target = snapshot.fit, mark_target(snapshot)
-    if fit is None:
+    if fit is None or not _can_trace(snapshot, fit):
         return ()
     reach = float(fit.points.tokens.max())
     begin = float(fit.points.tokens.min())
@@ -250,10 +252,15 @@ def collect_residuals(snapshot: Snapshot) -> tuple[ResidualMark, ...]:
     return tuple(marks)
 
 
+def _can_trace(snapshot: Snapshot, fit: Fit) -> bool:
+    """Whether every variable of the law is known along a line of params and tokens."""
+    return {*fit.law.variables} <= {"params", "tokens", "compute", *snapshot.config.further}
+
+
 def _trace_size(snapshot: Snapshot, params: float, tokens: Array, reach: float, rank: int) -> LawLine:
     assert snapshot.fit is not None
     along = np.full(len(tokens), params)
-    return LawLine(along, tokens, snapshot.fit.predict(along, tokens), reach, "size", rank)
+    return LawLine(along, tokens, snapshot.fit.predict(along, tokens, **snapshot.config.further), reach, "size", rank)
 
 
 def _error_row(score: ScoreRow, kind: Literal["recomputed", "live", "target"]) -> ErrorRow:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scaling_callback.curves import Abstention
-from scaling_callback.forecasting import TrackRecord
+from scaling_callback.errors import NotEnoughData
+from scaling_callback.fitting import Fit
+from scaling_callback.forecasting import TrackRecord, further_variables
 from scaling_callback.records import Run, same_count
 from scaling_callback.snapshot import Snapshot
 
@@ -177,11 +179,19 @@ def held_out_measurement(snapshot: Snapshot) -> HeldOut | None:
     return next(_held_out(snapshot), None)
 
 
+def _predict(fit: Fit, run: Run, tokens: float) -> float | None:
+    """The fitted loss of a run; `None` where it does not say what the law needs to know of it."""
+    try:
+        return float(fit.predict(run.params, tokens, **further_variables(run, tokens))[0])
+    except NotEnoughData:
+        return None
+
+
 def _run_row(snapshot: Snapshot, run: Run) -> RunRow:
     last = run.curve[len(run.curve) - 1] if len(run.curve) else None
     final = run.final
     at = final.tokens if final else run.horizon
-    fitted = float(snapshot.fit.predict(run.params, at)[0]) if snapshot.fit and at else None
+    fitted = _predict(snapshot.fit, run, at) if snapshot.fit and at else None
     guess = snapshot.finals.get(run.name)
     lower, upper = (None, None)
     if guess is not None and not isinstance(guess, Abstention):

@@ -53,7 +53,7 @@ def show_fit(result: Mapping[str, Any]) -> str:
 
 def show_sensitivity(result: Mapping[str, Any]) -> str:
     """The part of `fit --sensitivity` that the fit itself does not say."""
-    rows = [("choice", "points", "E", "alpha", "beta", "D/N", "loss", "objective")]
+    rows: list[tuple[str, ...]] = [("choice", "points", "E", "alpha", "beta", "D/N", "loss", "objective")]
     for row in result["rows"]:
         over = f"{row['over_optimum']:.3g} x optimum" if row["group"] == "procedure" and row["over_optimum"] else ""
         answer = [format_value(row[name]) for name in ("E", "alpha", "beta", "tokens_per_param")]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from scaling_callback.sensitivity.choices import ANALYSIS, Choice, as_asked, cap_ratio, cap_size, list_choices
-from scaling_callback.sensitivity.panel import Panel, Row, Spread, compare_choices
+from scaling_callback.sensitivity.panel import compare_choices
+from scaling_callback.sensitivity.result import Panel, Row, Spread
 
 __all__ = [
     "ANALYSIS",

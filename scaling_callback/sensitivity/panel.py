@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from scaling_callback.fitting.points import log_variables
 from scaling_callback.fitting.procedures import Outcome, search
 from scaling_callback.records import Array, Run, Target
 from scaling_callback.sensitivity.choices import ANALYSIS, Choice, list_choices
+from scaling_callback.sensitivity.result import Panel, Row
 
 AHEAD = 10.0
 """The budget where none is given, over the largest compute among the points: a step that a ladder should carry."""
@@ -31,85 +32,12 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Row:
-    """The answer under one choice.
+class _Aim:
+    """What every row answers for: D/N at a budget, and the loss of a target, or of that optimum without one."""
 
-    Attributes:
-        choice: What was done.
-        group: What kind of choice it is.
-        status: `converged` is a certified optimum, `not_converged` none; a procedure `reached` it or `stalled`.
-        params: Natural parameters by name.
-        tokens_per_param: Optimal D/N at the panel's budget; `None` where there is none.
-        loss: Forecast loss at the target, else at that optimum; `None` where it cannot be said.
-        over_optimum: Objective over the certified one of the same problem.
-        points: How many points were fitted.
-        diagnostics: What these points cannot say, by name.
-        verdict: What became of a published procedure, in words; empty for a certified search.
-    """
-
-    choice: str
-    group: str
-    status: str
-    params: Mapping[str, float]
-    tokens_per_param: float | None
-    loss: float | None
-    over_optimum: float | None
-    points: int
-    diagnostics: Mapping[str, str]
-    verdict: str = ""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Lowest and highest of some answers, and their ratio.
-
-    Example:
-        >>> Spread.of([2.0, 5.0, None])
-        Spread(lowest=2.0, highest=5.0, ratio=2.5)
-    """
-
-    lowest: float | None = None
-    highest: float | None = None
-    ratio: float | None = None
-
-    @classmethod
-    def of(cls, values: Sequence[float | None]) -> Spread:
-        """That of the values that are known."""
-        known = [value for value in values if value is not None]
-        if not known:
-            return cls()
-        return cls(min(known), max(known), max(known) / min(known) if min(known) > 0 else math.inf)
-
-
-@dataclass(frozen=True)
-class Panel:
-    """How choices move the answer.
-
-    Attributes:
-        flops: Budget of the optimal D/N.
-        target: What the forecast loss is for; `None` is the optimum of each row at the budget.
-        rows: One a choice that the ladder carries, the base first.
-        skipped: Why the other choices could not be made, by name.
-    """
-
-    flops: float
+    budget: float
     target: Target | None
-    rows: tuple[Row, ...]
-    skipped: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def spread(self, value: str, *, converged: bool) -> Spread:
-        """Of `loss` or `tokens_per_param`, over certified optima or over all rows."""
-        return Spread.of([getattr(row, value) for row in self.rows if row.status == "converged" or not converged])
-
-    @property
-    def analyses(self) -> dict[str, float]:
-        """Optimal D/N by choice, over other analyses of the same points that these do not reject."""
-        kept = [row for row in self.rows if row.group in ANALYSIS and row.status == "converged"]
-        return {
-            row.choice: row.tokens_per_param
-            for row in kept
-            if row.tokens_per_param is not None and "rejected_law" not in row.diagnostics
-        }
+    known: Mapping[str, float]
 
 
 def compare_choices(
@@ -118,8 +46,9 @@ def compare_choices(
     *,
     flops: float | None = None,
     target: Target | None = None,
+    known: Mapping[str, float] | None = None,
     groups: Sequence[str] | None = None,
-    further: Sequence[Choice] = (),
+    also: Sequence[Choice] = (),
     progress: Progress | None = None,
 ) -> Panel:
     """Refit `runs` under `base` and under every choice that changes one thing in it.
@@ -133,8 +62,9 @@ def compare_choices(
         flops: Budget C = 6 N D of the optimal D/N; by default the target's compute, else ten times that of the
             largest point.
         target: What the loss is forecast for; by default the optimum at the budget.
+        known: Values there of further variables of the law, such as `unique_tokens`.
         groups: Only these groups of choices.
-        further: Choices beside those that are always made, such as caps that a study has used.
+        also: Choices beside those that are always made, such as caps that a study has used.
         progress: Told of the choices done, and of how many.
 
     Raises:
@@ -153,9 +83,9 @@ def compare_choices(
     evidence = _points(base, runs)
     certified = _fit(base, evidence)
     budget = flops or (target.compute if target else AHEAD * 6.0 * float((evidence.params * evidence.tokens).max()))
-    aim = None if target is None or target.flops is not None else target
+    aim = _Aim(budget, None if target is None or target.flops is not None else target, known or {})
 
-    choices = [c for c in list_choices(base, runs) if c is base or groups is None or c.group in groups] + [*further]
+    choices = [c for c in list_choices(base, runs) if c is base or groups is None or c.group in groups] + [*also]
     rows: list[Row] = []
     skipped: dict[str, str] = {}
     plain: Fit | None = None
@@ -164,15 +94,15 @@ def compare_choices(
             points = evidence if choice.group in (*ANALYSIS, "procedure") else _other_points(choice, runs, evidence)
             if choice.procedure is not None:
                 plain = plain or _fit(choice, points)
-                rows.append(_describe_outcome(choice, search(points, choice.procedure), plain, budget, aim))
+                rows.append(_describe_outcome(choice, search(points, choice.procedure), plain, aim))
             else:
                 found = certified if choice is base else _fit(choice, points)
-                rows.append(_describe_fit(choice, found, certified, budget, aim))
+                rows.append(_describe_fit(choice, found, certified, aim))
         except NotEnoughData as reason:
             skipped[choice.name] = str(reason)
         if progress is not None:
             progress(done + 1, len(choices))
-    return Panel(budget, aim, tuple(rows), skipped)
+    return Panel(budget, aim.target, tuple(rows), skipped)
 
 
 def _fit(choice: Choice, points: Points) -> Fit:
@@ -202,12 +132,12 @@ def _other_points(choice: Choice, runs: Sequence[Run], base: Points) -> Points:
     return points
 
 
-def _describe_fit(choice: Choice, found: Fit, base: Fit, budget: float, target: Target | None) -> Row:
+def _describe_fit(choice: Choice, found: Fit, base: Fit, aim: _Aim) -> Row:
     natural = found.law.natural(found.theta[None], found.centre)
     diagnostics = dict(found.diagnostics)
     if choice.group == "law" and _rejects(base, found):
         diagnostics["rejected_law"] = f"{found.law.name} explains these points worse than {base.law.name}"
-    ratio, loss = _answer(found, natural, budget, target)
+    ratio, loss = _answer(found, natural, aim)
     return Row(
         choice=choice.name,
         group=choice.group,
@@ -215,14 +145,14 @@ def _describe_fit(choice: Choice, found: Fit, base: Fit, budget: float, target: 
         params=found.params,
         tokens_per_param=ratio,
         # a target's N is given in one counting: what it is in another is not known
-        loss=None if choice.group == "counting" and target is not None else loss,
+        loss=None if choice.group == "counting" and aim.target is not None else loss,
         over_optimum=1.0,
         points=len(found.points),
         diagnostics=diagnostics,
     )
 
 
-def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, budget: float, target: Target | None) -> Row:
+def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, aim: _Aim) -> Row:
     exact = certified.objective <= EXACT * len(certified.points)
     over = None if exact else outcome.objective / certified.objective
     reached = outcome.objective <= certified.objective * (1 + REACHED) + EXACT * len(certified.points)
@@ -235,7 +165,7 @@ def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, budget: 
         low, high = (f"{end / certified.objective:.3g}" for end in outcome.range)
         orders = f" ({low} to {high} by the order of the rows alone)" if low != high else ""
         verdict = f"stopped at {over:.3g} times the optimum{orders}, and {says}"
-    ratio, loss = _answer(certified, outcome.natural[None], budget, target)
+    ratio, loss = _answer(certified, outcome.natural[None], aim)
     return Row(
         choice=choice.name,
         group=choice.group,
@@ -250,16 +180,18 @@ def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, budget: 
     )
 
 
-def _answer(found: Fit, natural: Array, budget: float, target: Target | None) -> tuple[float | None, float | None]:
+def _answer(found: Fit, natural: Array, aim: _Aim) -> tuple[float | None, float | None]:
     """Optimal D/N at the budget, and the loss at the target or at that optimum, of one natural vector (1, P)."""
-    params, tokens = (float(value[0]) for value in found.law.optimum(natural, budget))
+    params, tokens = (float(value[0]) for value in found.law.optimum(natural, aim.budget, aim.known))
     ratio = tokens / params if math.isfinite(params) else None
-    at = {"params": params, "tokens": tokens}
-    if target is not None:
-        at = {"params": target.params or math.nan, "tokens": target.tokens or math.nan}
+    if aim.target is None:
+        at = {"params": params, "tokens": tokens, "compute": aim.budget}
+    else:
+        of = aim.target
+        at = {"params": of.params or math.nan, "tokens": of.tokens or math.nan, "compute": of.compute}
     try:
-        x = log_variables(at, found.law.variables)
-    except InputError:  # the law has a variable that a budget or a target does not tell
+        x = log_variables({**at, **aim.known}, found.law.variables)
+    except InputError:  # the law has a variable that was not given
         return ratio, None
     with np.errstate(all="ignore"):  # a stalled search may leave a term beyond a double
         value, _ = found.law.log_loss(found.law.working(natural, np.zeros(len(x))), x)
