@@ -122,7 +122,8 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
     runs, issued = _read(options)
     with _Progress("bootstrap") as progress:
-        snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
+        config = replace(_config(options), target=options.target, sensitivity=True)
+        snapshot = pipeline.refresh(runs, issued, config, progress)
     path = Path(options.output)
     try:
         path.write_text(render_html(snapshot), encoding="utf-8")

@@ -128,7 +128,7 @@ def test_allocation_of_the_misfitting_ladder_is_refused_for_its_choices_too() ->
     runs = read_table(SHARED / "misfitting.csv", params="params_total")
     split = allocate(runs, BUDGET, Config(runs="best", evidence="finals", prior=False, replicates=50))
     assert not split.identified
-    assert {"outside_ratios", "disagreeing_basins", "disagreeing_choices"} <= split.reasons.keys()
+    assert {"outside_ratios", "far_budget", "disagreeing_choices"} <= split.reasons.keys()
 
 
 def test_allocation_of_the_chinchilla_table_stands_whatever_caps_say() -> None:
