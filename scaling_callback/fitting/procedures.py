@@ -14,7 +14,6 @@ from functools import partial
 from itertools import product
 
 import numpy as np
-from scipy.optimize import minimize
 
 from scaling_callback.fitting.points import Points
 from scaling_callback.records import Array
@@ -120,6 +119,8 @@ def search(points: Points, procedure: Procedure) -> Outcome:
 
 def _search_in_order(table: Array, procedure: Procedure) -> tuple[float, Array, bool]:
     """Sum of the Huber losses at the lowest end, where that is, and whether the optimiser is content."""
+    from scipy.optimize import minimize  # importing the package must not wait for it
+
     logs, weight = table[:3], table[3]
     objective = partial(_evaluate, logs=logs, weight=weight / weight.sum() if procedure.mean else weight)
     starts = np.array(procedure.starts, dtype=float)
