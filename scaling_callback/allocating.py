@@ -65,11 +65,18 @@ class Allocation:
 
 
 def allocate(
-    fit: Fit, flops: float, *, level: float = 0.9, seed: int = 0, further: Mapping[str, float] | None = None
+    fit: Fit,
+    flops: float,
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+    further: Mapping[str, float] | None = None,
+    other_ratios: Mapping[str, float] | None = None,
 ) -> Allocation:
     """The optimum of the fitted law on C = 6 N D, with intervals made as those of a forecast are.
 
-    `further` holds values of further variables of the law, such as `unique_tokens`.
+    `further` holds values of further variables of the law, such as `unique_tokens`; `other_ratios` the optimal D/N
+    that other analyses of the same points arrive at, by name of the analysis.
 
     Raises:
         InputError: The budget is not a positive, finite number.
@@ -90,6 +97,7 @@ def allocate(
     reasons = _reasons(fit, flops, params, tokens, intervals, len(fit.draws) - len(draws["params"]))
     if not math.isfinite(params):
         reasons["no_optimum"] = _why_no_optimum(fit, further)
+    reasons |= _disagreement(other_ratios or {})
     if reasons:
         return Allocation(flops, None, None, None, None, level, {}, reasons)
     loss = float(fit.predict(params, tokens, **further)[0])
@@ -151,3 +159,16 @@ def _reasons(
             f"more than a factor of {WIDE:g}, no recommendation"
         )
     return reasons
+
+
+def _disagreement(ratios: Mapping[str, float]) -> dict[str, str]:
+    """Whether analyses of the same points, none of which they reject, give splits that are no recommendation."""
+    if not ratios or max(ratios.values()) <= WIDE * min(ratios.values()):
+        return {}
+    low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
+    return {
+        "disagreeing_choices": (
+            f"the optimum is {ratios[low]:.3g} tokens per parameter under one choice ({low}) and {ratios[high]:.3g} "
+            f"under another ({high}): more than a factor of {WIDE:g} that the data do not decide"
+        )
+    }

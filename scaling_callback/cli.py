@@ -127,7 +127,12 @@ def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     )
     with _Progress("bootstrap") as progress:
         output = results.describe_fit(pipeline.fit(runs, config, progress), options.level)
-    return output, text.show_fit(output)
+    if not options.sensitivity:
+        return output, text.show_fit(output)
+    with _Progress("choices") as progress:
+        panel = pipeline.compare(runs, replace(config, flops=options.flops), progress)
+    output["sensitivity"] = results.describe_sensitivity(panel)
+    return output, text.show_fit(output) + "\n" + text.show_sensitivity(output["sensitivity"])
 
 
 def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -156,7 +161,8 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     check_output(path, options.source)
     runs, issued = _read(options)
     with _Progress("bootstrap") as progress:
-        snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
+        config = replace(_config(options), target=options.target, sensitivity=True)
+        snapshot = pipeline.refresh(runs, issued, config, progress)
     try:
         page = render_html(snapshot)
     except (ValueError, ArithmeticError) as error:  # axes of counts that no training has overflow in many places
@@ -233,6 +239,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--prior", action="store_true", help="steady the exponents with the weak prior")
     command.add_argument("--cluster", metavar="COLUMN", help="bootstrap by this column (default: by run)")
+    command.add_argument(
+        "--sensitivity", action="store_true", help="refit under every other choice, and show the spread"
+    )
+    command.add_argument(
+        "--flops", type=_budget, metavar="C", help="budget of its D/N (default: ten times the largest run's compute)"
+    )
 
     command = _command(commands, "forecast", _forecast, "Forecast the loss of a target.")
     _example(command, "forecast ladder/ --target params=7e9,tokens=4e12", "the loss of 7B parameters on 4T tokens")

@@ -24,6 +24,7 @@ from scaling_callback.forecasting import (
     score_issued,
 )
 from scaling_callback.records import IssuedForecast, Run, Target
+from scaling_callback.sensitivity import ANALYSIS, Panel, as_asked, compare_choices
 from scaling_callback.snapshot import Config, Snapshot
 
 FIT_DEFAULTS = Config(evidence="finals", prior=False, replicates=0)
@@ -61,8 +62,16 @@ def refresh(
         absent["fit"] = str(reason)
     finished = [run for run in kept if run.name in evidence.used and run.final is not None]
     budget = config.flops or (config.target.compute if config.target else None)
+    panel = compare(runs, config) if found is not None and config.sensitivity else None
     if found is not None and budget is not None:
-        allocation = allocating.allocate(found, budget, level=config.level, seed=config.seed, further=config.further)
+        allocation = allocating.allocate(
+            found,
+            budget,
+            level=config.level,
+            seed=config.seed,
+            further=config.further,
+            other_ratios=panel.analyses if panel else None,
+        )
     record = backtest(
         finished,
         law=config.law,
@@ -105,6 +114,7 @@ def refresh(
         record=record,
         live_record=score_issued(runs, issued),
         absent=absent,
+        sensitivity=panel,
     )
 
 
@@ -151,12 +161,58 @@ def allocate(
 ) -> Allocation:
     """The compute-optimal split of `flops`, or the reasons why these runs do not hold one.
 
+    Other losses, widths and the tied law are fitted beside: a split that turns on such a choice is refused.
+
     Raises:
         NotEnoughData: There are fewer than 3 independent runs to fit.
         InputError: The budget is not a positive, finite number.
     """
     found = _fit(_evidence(_select(runs, config), config), config, progress)
-    return allocating.allocate(found, flops, level=config.level, seed=config.seed, further=config.further)
+    others = compare(runs, replace(config, flops=flops), groups=ANALYSIS).analyses
+    return allocating.allocate(
+        found, flops, level=config.level, seed=config.seed, further=config.further, other_ratios=others
+    )
+
+
+def compare(
+    runs: Sequence[Run],
+    config: Config = FIT_DEFAULTS,
+    progress: Progress | None = None,
+    *,
+    groups: Sequence[str] | None = None,
+) -> Panel:
+    """The answers under every other choice of loss, law, filter, counting, learning rate and optimiser.
+
+    The budget is `config.flops`, else the target's compute, else ten times that of the largest run.
+
+    Raises:
+        NotEnoughData: There are fewer than 3 independent runs to fit.
+        InputError: The budget is not a positive, finite number.
+
+    Example:
+        >>> from scaling_callback.testing import planted_ladder
+        >>> panel = compare(planted_ladder(noise=0.0), groups=("loss", "delta"))
+        >>> [round(row.params["alpha"], 3) for row in panel.rows][:3]
+        [0.35, 0.35, 0.35]
+    """
+    base = as_asked(
+        config.law,
+        config.objective,
+        prior=config.prior,
+        ridges=config.ridges,
+        borrowed=config.borrowed,
+        policy=get_policy(config.evidence),
+        best=config.runs == "best",
+    )
+    return compare_choices(
+        runs,
+        base,
+        flops=config.flops,
+        target=config.target,
+        known=config.further,
+        groups=groups,
+        progress=progress,
+    )
 
 
 def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:

@@ -13,8 +13,9 @@ from scaling_callback.fitting import Borrowed, Fit, Objective, get_objective
 from scaling_callback.forecasting import Evidence, Forecast, TrackRecord, get_policy
 from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Run, Target, is_count
+from scaling_callback.sensitivity import Panel
 
-ASKED = ("target", "flops", "starts", "further", "replicates", "runs", "cluster", "level", "seed")
+ASKED = ("target", "flops", "starts", "further", "replicates", "runs", "cluster", "level", "seed", "sensitivity")
 """Fields of `Config` that say what is asked, and not how it is answered."""
 
 
@@ -38,6 +39,7 @@ class Config:
         cluster: Column of the run card by which the bootstrap resamples; by default trunks of branches, else runs.
         level: Nominal coverage of intervals.
         seed: Seed of everything random.
+        sensitivity: Whether the answers under other choices are computed beside, which takes seconds.
 
     Raises:
         InputError: A value is out of its range.
@@ -58,6 +60,7 @@ class Config:
     cluster: str | None = None
     level: float = 0.9
     seed: int = 0
+    sensitivity: bool = False
 
     @property
     def forecaster(self) -> str:
@@ -112,6 +115,7 @@ class Snapshot:
         record: The record recomputed from the finals that are visible.
         live_record: Forecasts issued while training, scored.
         absent: What could not be said (`fit`, `forecast`, `track_record`), each with its reason.
+        sensitivity: The answers under other choices; `None` where they were not asked for, or there is no fit.
     """
 
     config: Config
@@ -124,3 +128,4 @@ class Snapshot:
     record: TrackRecord
     live_record: TrackRecord
     absent: Mapping[str, str]
+    sensitivity: Panel | None = None

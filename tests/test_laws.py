@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -170,6 +172,13 @@ def test_no_split_near_the_optimum_is_better(law: Law) -> None:
         known = [np.full(61, KNOWN[name]) for name in law.variables[2:]]
         loss = law.loss(natural[[row]], around, 1e21 / 6 / around, *known)[0]
         assert loss.min() >= loss[30] * (1 - 1e-12)
+
+
+@EVERY_LAW
+def test_the_table_of_laws_has_a_row_for_it(law: Law) -> None:
+    table = (Path(__file__).parents[1] / "docs" / "laws.md").read_text()
+    row = next(line for line in table.splitlines() if line.startswith(f"| `{law.name}`"))
+    assert law.equation.split(" = ", 1)[1].split(",")[0] in row
 
 
 @EVERY_LAW

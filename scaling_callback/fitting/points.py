@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.records import Array
+from scaling_callback.records import Array, BoolArray
 
 Codes: TypeAlias = NDArray[np.int64]
 
@@ -87,6 +87,24 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.loss)
+
+    def take(self, mask: BoolArray) -> Points:
+        """The points where `mask` (n,) is true.
+
+        Example:
+            >>> Points.of([1e6, 1e7], [1e8, 1e9], [4.0, 3.5]).take(np.array([False, True])).loss.tolist()
+            [3.5]
+        """
+        return Points(
+            self.params[mask],
+            self.tokens[mask],
+            self.loss[mask],
+            self.weight[mask],
+            self.spread[mask],
+            _encode(self.run[mask]),
+            _encode(self.cluster[mask]),
+            {name: values[mask] for name, values in self.columns.items()},
+        )
 
     @property
     def n_runs(self) -> int:

@@ -156,7 +156,7 @@ def _model(problem: Problem, here: Array, rows: IndexArray, y: Array, w: Array, 
     # so does the exponent of a term that has vanished: the loss no longer depends on it
     held |= (np.abs(jacobian).max(1) < POWERLESS) & (prior_scale == 0) & problem.shaping
     hessian *= ~held[:, :, None] & ~held[:, None, :]
-    diagonal = np.arange(here.shape[1])
+    diagonal = np.arange(here.shape[1], dtype=np.intp)
     # the tiny constant keeps the matrix regular where a parameter has no influence at all
     hessian[:, diagonal, diagonal] += damping[:, None] * scale + 1e-280 + held
     cost = problem.objective.cost(value, y, w) + prior_cost

@@ -25,6 +25,9 @@ APART = 0.25
 ABSENT = 1e-3
 """A term that the linear solution leaves out starts at this share of the loss, small but able to grow."""
 
+SMALLEST = 1e-300
+"""Smallest coefficient of a start."""
+
 CHUNK = 2_000_000
 """Numbers in the designs that are laid out at once."""
 
@@ -80,14 +83,15 @@ def read_starts(law: Law, starts: Sequence[Mapping[str, float]], centre: Array) 
 def _solve(law: Law, nonlinear: Array, x: Array, y: Array, weight: Array) -> tuple[Array, Array]:
     """Positive coefficients (G, M) at each place of the grid (G, K), and the squared residual there (G,)."""
     root = np.sqrt(weight)
+    least = ABSENT * np.sqrt(weight.sum())
     with np.errstate(all="ignore"):  # far from its centre a steep term may overflow: that place is then no start
         design, goal = law.project(nonlinear, x, y)
         design, goal = design * root[None, :, None], goal * root
         # columns of one length: a term that is tiny in its own units is a term like the others
         length = np.sqrt(np.einsum("gnm,gnm->gm", design, design)) + 1e-280
         coefficients, cost = _nonnegative_least_squares(design / length[:, None, :], goal)
-    least = ABSENT * np.sqrt(weight.sum())
-    return np.maximum(coefficients, least) / length, cost
+        # beyond a double there is no start either, but its logarithm must exist: the search clips it to its bounds
+        return np.clip(np.maximum(coefficients, least) / length, SMALLEST, 1.0 / SMALLEST), cost
 
 
 def _nonnegative_least_squares(design: Array, goal: Array) -> tuple[Array, Array]:

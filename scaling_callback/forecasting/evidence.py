@@ -51,6 +51,15 @@ def finals(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
 
 def intermediate(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
     """Every finite observation after the first tenth of its run, weight 1, as if each were a finished run."""
+    return _checkpoints(runs, cluster, FIRST_TENTH)
+
+
+def checkpoints_beyond(progress: float) -> Policy:
+    """`intermediate` with another cut: every finite observation beyond that share of its run."""
+    return lambda runs, cluster: _checkpoints(runs, cluster, progress)
+
+
+def _checkpoints(runs: Sequence[Run], cluster: ClusterOf, beyond: float) -> Evidence:
     rows: list[_Row] = []
     left_out: dict[str, str] = {}
     for run in runs:
@@ -58,9 +67,9 @@ def intermediate(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
             left_out[run.name] = "held out to be compared with the forecast"
             continue
         known = np.isfinite(run.curve.loss)
-        late = known & ~(run.progress <= FIRST_TENTH) if run.horizon else known & (_rank(run) > FIRST_TENTH)
+        late = known & ~(run.progress <= beyond) if run.horizon else known & (_rank(run) > beyond)
         if not late.any():
-            left_out[run.name] = "no finite observation after the first tenth"
+            left_out[run.name] = f"no finite observation after the first {beyond:.0%} of it"
         rows += [_Row(run, float(run.curve.tokens[i]), float(run.curve.loss[i]), 1.0) for i in np.flatnonzero(late)]
     used = dict.fromkeys(row.run.name for row in rows)
     return Evidence(_points(rows, cluster), tuple(used), left_out)

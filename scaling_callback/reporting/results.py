@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, cast
 
 from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit
 from scaling_callback.records import Run
+from scaling_callback.sensitivity import Panel
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.tables import NO_PLAN, list_names
 
@@ -48,6 +50,34 @@ def describe_borrowed(fit: Fit) -> dict[str, dict[str, Any]]:
     if fit.borrowed is None:
         return {}
     return {name: {"value": value, "source": fit.borrowed.source} for name, value in fit.borrowed.values}
+
+
+def describe_sensitivity(panel: Panel) -> dict[str, Any]:
+    """What `fit --sensitivity --json` adds."""
+    rows = [
+        {
+            "choice": row.choice,
+            "group": row.group,
+            "status": row.status,
+            "E": row.params.get("E"),
+            "alpha": row.params.get("alpha"),
+            # a law with one exponent has it for both
+            "beta": row.params.get("beta", row.params.get("alpha")),
+            "params": dict(row.params),
+            "tokens_per_param": row.tokens_per_param,
+            "loss": row.loss,
+            "over_optimum": row.over_optimum,
+            "n_observations": row.points,
+            "diagnostics": dict(row.diagnostics),
+            "verdict": row.verdict,
+        }
+        for row in panel.rows
+    ]
+    spread = {
+        among: {value: asdict(panel.spread(value, converged=only)) for value in ("loss", "tokens_per_param")}
+        for among, only in (("converged", True), ("all", False))
+    }
+    return {"flops": panel.flops, "rows": rows, "spread": spread, "skipped": dict(panel.skipped)}
 
 
 def describe_forecast(snapshot: Snapshot) -> dict[str, Any]:

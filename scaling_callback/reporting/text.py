@@ -64,6 +64,29 @@ def show_fit(result: Mapping[str, Any]) -> str:
     return _join(lines + _doubts(f"{name}: {text}" for name, text in result["diagnostics"].items()))
 
 
+def show_sensitivity(result: Mapping[str, Any]) -> str:
+    """The part of `fit --sensitivity` that the fit itself does not say."""
+    rows: list[tuple[str, ...]] = [("choice", "points", "E", "alpha", "beta", "D/N", "loss", "objective")]
+    for row in result["rows"]:
+        over = f"{row['over_optimum']:.3g} x optimum" if row["group"] == "procedure" and row["over_optimum"] else ""
+        answer = [format_value(row[name]) for name in ("E", "alpha", "beta", "tokens_per_param")]
+        rows.append(
+            (row["choice"], str(row["n_observations"]), *answer, format_loss(row["loss"]), over or row["status"])
+        )
+    lines = ["", f"under other choices, at the optimum for {format_flops(result['flops'])} FLOPs:", *_columns(rows)]
+    for among, words in (("converged", "certified optima"), ("all", "all rows")):
+        loss, ratio = (result["spread"][among][name] for name in ("loss", "tokens_per_param"))
+        lines.append(
+            f"{words}: loss {_ends((loss['lowest'], loss['highest']), format_loss)}, "
+            f"D/N {_ends((ratio['lowest'], ratio['highest']), format_value)}"
+        )
+    stalled = [f"  {row['choice']}: {row['verdict']}" for row in result["rows"] if row["status"] == "stalled"]
+    if stalled:
+        lines += ["", "published procedures that do not find the optimum here:", *stalled]
+    skipped = [f"  {name}: {why}" for name, why in result["skipped"].items()]
+    return "\n".join([*lines, *(["", "choices that these runs do not carry:", *skipped] if skipped else [])])
+
+
 def show_forecast(result: Mapping[str, Any]) -> str:
     """`forecast` in words."""
     target, interval, record = result["target"], result["interval"], result["track_record"]

@@ -1,0 +1,209 @@
+"""Refit under every choice, and say how far the answers spread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_callback.errors import InputError, NotEnoughData
+from scaling_callback.fitting import Fit, Points, Status, fit
+from scaling_callback.fitting.points import log_variables
+from scaling_callback.fitting.procedures import Outcome, search
+from scaling_callback.records import Array, Run, Target
+from scaling_callback.sensitivity.choices import ANALYSIS, Choice, list_choices
+from scaling_callback.sensitivity.result import Panel, Row
+
+AHEAD = 10.0
+"""The budget where none is given, over the largest compute among the points: a step that a ladder should carry."""
+
+REACHED = 1e-3
+"""A published procedure that ends within this fraction of the certified objective has found the optimum."""
+
+EXACT = 1e-12
+"""An objective below this, per point, is an exact fit: there is no ratio to it."""
+
+REJECTED = 10.0
+"""Twice the log likelihood ratio beyond which the data reject another law; chance gives as much once in 600."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """What every row answers for: D/N at a budget, and the loss of a target, or of that optimum without one."""
+
+    budget: float
+    target: Target | None
+    known: Mapping[str, float]
+
+
+def compare_choices(
+    runs: Sequence[Run],
+    base: Choice,
+    *,
+    flops: float | None = None,
+    target: Target | None = None,
+    known: Mapping[str, float] | None = None,
+    groups: Sequence[str] | None = None,
+    also: Sequence[Choice] = (),
+    progress: Progress | None = None,
+) -> Panel:
+    """Refit `runs` under `base` and under every choice that changes one thing in it.
+
+    Sum or mean is no choice of its own: they have one optimum. Minimising the mean is shown among the procedures,
+    whose tolerances it defeats.
+
+    Args:
+        runs: The ladder.
+        base: What was asked.
+        flops: Budget C = 6 N D of the optimal D/N; by default the target's compute, else ten times that of the
+            largest point.
+        target: What the loss is forecast for; by default the optimum at the budget.
+        known: Values there of further variables of the law, such as `unique_tokens`.
+        groups: Only these groups of choices.
+        also: Choices beside those that are always made, such as caps that a study has used.
+        progress: Told of the choices done, and of how many.
+
+    Raises:
+        NotEnoughData: The base itself cannot be fitted.
+        InputError: The budget is not a positive, finite number.
+
+    Example:
+        >>> from scaling_callback.sensitivity import as_asked
+        >>> from scaling_callback.testing import planted_ladder
+        >>> panel = compare_choices(planted_ladder(noise=0.0), as_asked(), flops=1e20, groups=("loss", "delta"))
+        >>> panel.spread("tokens_per_param", converged=True).ratio < 1.01
+        True
+    """
+    if flops is not None and not (math.isfinite(flops) and flops > 0):
+        raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
+    evidence = _points(base, runs)
+    certified = _fit(base, evidence)
+    budget = flops or (target.compute if target else AHEAD * 6.0 * float((evidence.params * evidence.tokens).max()))
+    aim = _Aim(budget, None if target is None or target.flops is not None else target, known or {})
+
+    choices = [c for c in list_choices(base, runs) if c is base or groups is None or c.group in groups] + [*also]
+    rows: list[Row] = []
+    skipped: dict[str, str] = {}
+    plain: Fit | None = None
+    for done, choice in enumerate(choices):
+        try:
+            points = evidence if choice.group in (*ANALYSIS, "procedure") else _other_points(choice, runs, evidence)
+            if choice.procedure is not None:
+                plain = plain or _fit(choice, points)
+                rows.append(_describe_outcome(choice, search(points, choice.procedure), plain, aim))
+            else:
+                found = certified if choice is base else _fit(choice, points)
+                rows.append(_describe_fit(choice, found, certified, aim))
+        except NotEnoughData as reason:
+            skipped[choice.name] = str(reason)
+        if progress is not None:
+            progress(done + 1, len(choices))
+    return Panel(budget, aim.target, tuple(rows), skipped)
+
+
+def _fit(choice: Choice, points: Points) -> Fit:
+    """The certified optimum."""
+    return fit(
+        points,
+        law=choice.law,
+        objective=choice.objective,
+        prior=choice.prior,
+        ridges=choice.ridges,
+        borrowed=choice.borrowed,
+    )
+
+
+def _points(choice: Choice, runs: Sequence[Run]) -> Points:
+    points = choice.policy(choice.select(runs), lambda run: run.cluster).points
+    if points is None:
+        raise NotEnoughData("no point remains")
+    return points.take(choice.keep(points))
+
+
+def _other_points(choice: Choice, runs: Sequence[Run], base: Points) -> Points:
+    points = _points(choice, runs)
+    columns = ("params", "tokens", "loss", "weight")
+    if len(points) == len(base) and all(np.array_equal(getattr(points, c), getattr(base, c)) for c in columns):
+        raise NotEnoughData("it leaves the points as they are")
+    return points
+
+
+def _describe_fit(choice: Choice, found: Fit, base: Fit, aim: _Aim) -> Row:
+    natural = found.law.natural(found.theta[None], found.centre)
+    diagnostics = dict(found.diagnostics)
+    if choice.group == "law" and _rejects(base, found):
+        diagnostics["rejected_law"] = f"{found.law.name} explains these points worse than {base.law.name}"
+    ratio, loss = _answer(found, natural, aim)
+    return Row(
+        choice=choice.name,
+        group=choice.group,
+        status="converged" if found.status is Status.CONVERGED else "not_converged",
+        params=found.params,
+        tokens_per_param=ratio,
+        # a target's N is given in one counting: what it is in another is not known
+        loss=None if choice.group == "counting" and aim.target is not None else loss,
+        over_optimum=1.0,
+        points=len(found.points),
+        diagnostics=diagnostics,
+    )
+
+
+def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, aim: _Aim) -> Row:
+    exact = certified.objective <= EXACT * len(certified.points)
+    over = None if exact else outcome.objective / certified.objective
+    reached = outcome.objective <= certified.objective * (1 + REACHED) + EXACT * len(certified.points)
+    says = "it reports success" if outcome.success else "it reports no success"
+    if reached:
+        verdict = f"reached the optimum, and {says}"
+    elif over is None:
+        verdict = f"stopped short of an exact fit, and {says}"
+    else:
+        low, high = (f"{end / certified.objective:.3g}" for end in outcome.range)
+        orders = f" ({low} to {high} by the order of the rows alone)" if low != high else ""
+        verdict = f"stopped at {over:.3g} times the optimum{orders}, and {says}"
+    ratio, loss = _answer(certified, outcome.natural[None], aim)
+    return Row(
+        choice=choice.name,
+        group=choice.group,
+        status="reached" if reached else "stalled",
+        params=dict(zip(certified.law.names, outcome.natural.tolist(), strict=True)),
+        tokens_per_param=ratio,
+        loss=loss,
+        over_optimum=over,
+        points=len(certified.points),
+        diagnostics={},
+        verdict=verdict,
+    )
+
+
+def _answer(found: Fit, natural: Array, aim: _Aim) -> tuple[float | None, float | None]:
+    """Optimal D/N at the budget, and the loss at the target or at that optimum, of one natural vector (1, P)."""
+    params, tokens = (float(value[0]) for value in found.law.optimum(natural, aim.budget, aim.known))
+    ratio = tokens / params if math.isfinite(params) else None
+    if aim.target is None:
+        at = {"params": params, "tokens": tokens, "compute": aim.budget}
+    else:
+        of = aim.target
+        at = {"params": of.params or math.nan, "tokens": of.tokens or math.nan, "compute": of.compute}
+    try:
+        x = log_variables({**at, **aim.known}, found.law.variables)
+    except InputError:  # the law has a variable that was not given
+        return ratio, None
+    with np.errstate(all="ignore"):  # a stalled search may leave a term beyond a double
+        value, _ = found.law.log_loss(found.law.working(natural, np.zeros(len(x))), x)
+        loss = float(np.exp(value[0, 0]))
+    return ratio, loss if math.isfinite(loss) else None
+
+
+def _rejects(base: Fit, other: Fit) -> bool:
+    """Whether the base explains the points far better than another law, by the likelihood of Laplace residuals.
+
+    A Huber loss far narrower than the noise is the absolute loss: twice the log likelihood ratio is 2 n times the ln
+    of the ratio of the objectives, with n independent points.
+    """
+    floor = EXACT * len(base.points)
+    return 2.0 * base.points.n_independent * math.log((other.objective + floor) / (base.objective + floor)) > REJECTED
