@@ -243,7 +243,10 @@ def _parser() -> argparse.ArgumentParser:
         "--sensitivity", action="store_true", help="refit under every other choice, and show the spread"
     )
     command.add_argument(
-        "--flops", type=_budget, metavar="C", help="budget of its D/N (default: ten times the largest run's compute)"
+        "--flops",
+        type=read_budget,
+        metavar="C",
+        help="budget of its D/N (default: ten times the largest run's compute)",
     )
 
     command = _command(commands, "forecast", _forecast, "Forecast the loss of a target.")
