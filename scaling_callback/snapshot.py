@@ -86,7 +86,7 @@ class Config:
         if not _is_whole(self.replicates):
             raise InputError(f"replicates is {self.replicates!r}; it must be 0 (no bootstrap) or a positive count")
         if self.flops is not None and not is_count(self.flops):
-            raise InputError(f"flops is {self.flops!r}; it must be a positive, finite number of FLOPs")
+            raise InputError(f"flops is {self.flops!r}; a budget must be a positive, finite number of FLOPs")
         for name, value in self.further.items():
             if not is_count(value):
                 raise InputError(f"{name} is {value!r}; it must be a positive, finite number")
