@@ -18,6 +18,12 @@ CHUNK = 250
 TOLERANCE = 1e-8
 """As in the solver, for a replicate: its optimum need not be known better than replicates differ."""
 
+MAX_ITERATIONS = 1000
+"""Steps after which a replicate is searched again from the optimum: it is the only search of its data."""
+
+NEGLIGIBLE = 1e-14
+"""The same in absolute terms: residuals of 1e-7 in ln L, where few different runs can be matched exactly."""
+
 FARTHEST = 1.5
 """Largest standard deviation of a displaced start, in units of ln and of an exponent."""
 
@@ -61,7 +67,7 @@ def bootstrap(
         part = replace(problem, prior_shift=shifted, y=drawn)
         start = optima[rng.integers(len(optima), size=size)]
         start = start + (rng.standard_normal((size, len(reach))) * reach) @ directions.T
-        found = minimise(part, start, weight, tolerance=TOLERANCE)
+        found = minimise(part, start, weight, max_iterations=MAX_ITERATIONS, tolerance=TOLERANCE, negligible=NEGLIGIBLE)
         lost = ~found.converged
         if lost.any():
             again = anneal(

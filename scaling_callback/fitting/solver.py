@@ -14,7 +14,9 @@ import numpy as np
 from scaling_callback.fitting.problem import IndexArray, Problem
 from scaling_callback.records import Array, BoolArray
 
-MAX_ITERATIONS = 1000
+MAX_ITERATIONS = 400
+"""Steps after which a search is given up; of several searches one is enough."""
+
 TOLERANCE = 1e-11
 """Relative decrease of the objective that an undamped step must promise for the search to go on."""
 
@@ -24,7 +26,7 @@ PATIENCE = 25
 STALL, STALLED = 50, 100.0
 """A search that gained less than 100 tolerances in 50 steps goes to and fro over a kink, and has settled."""
 
-POWERLESS = 1e-5
+POWERLESS = 1e-4
 """Largest change of ln L by one unit of an exponent, at any point, below which it does nothing."""
 
 NEGLIGIBLE = 1e-20
@@ -66,6 +68,7 @@ def minimise(
     *,
     max_iterations: int = MAX_ITERATIONS,
     tolerance: float = TOLERANCE,
+    negligible: float = NEGLIGIBLE,
 ) -> Minima:
     """Search from `start` (R, P), with weights (R, n) or (1, n) on the points.
 
@@ -103,9 +106,10 @@ def minimise(
         better = trial <= model.cost
         theta[rows[better]] = there[better]
         iterations[rows] += 1
-        # what the step promises, not what it delivers: near the optimum the delivery is rounding
-        promise = -0.5 * (model.gradient * step).sum(1)
-        small = promise <= tolerance * model.cost + NEGLIGIBLE
+        # what the step promises, not what it delivers: near the optimum the delivery is rounding. A step that promises
+        # a rise comes from a singular curvature, not from an optimum
+        promise = np.abs(0.5 * (model.gradient * step).sum(1))
+        small = promise <= tolerance * model.cost + negligible
         settled = small & (damping[rows] <= UNDAMPED)
         stuck = ~better & (damping[rows] >= MOST_DAMPED)
         converged[rows] = settled | (stuck & small)
@@ -113,7 +117,7 @@ def minimise(
         cost[rows[better]] = trial[better]
         damping[rows] = np.clip(np.where(better, damping[rows] / 5.0, damping[rows] * 8.0), 1e-9, MOST_DAMPED)
         if iteration % STALL == STALL - 1:
-            stalled = open_ & (before - cost <= STALLED * tolerance * cost)
+            stalled = open_ & (before - cost <= STALLED * (tolerance * cost + negligible))
             converged, open_, before = converged | stalled, open_ & ~stalled, cost.copy()
     return Minima(theta, cost, gradient_size, converged, iterations)
 
