@@ -15,8 +15,9 @@ from scaling_callback.records import Array
 CHUNK = 250
 """Replicates solved together: large enough to amortise the loop, small enough for the processor's cache."""
 
-TOLERANCE = 1e-8
-"""As in the solver, for a replicate: its optimum need not be known better than replicates differ."""
+TOLERANCE = 1e-7
+"""As in the solver, for a replicate: its optimum need not be known better than replicates differ (a thousandth of what
+one of a hundred observations costs)."""
 
 MAX_ITERATIONS = 1000
 """Steps after which a replicate is searched again from the optimum: it is the only search of its data."""

@@ -89,7 +89,8 @@ def minimise(
             break
         here, w = theta[rows], weight if len(weight) == 1 else weight[rows]
         y = problem.y if len(problem.y) == 1 else problem.y[rows]
-        model = _model(problem, here, rows, y, w, damping[rows])
+        slow = iteration >= PATIENCE
+        model = _model(problem, here, rows, y, w, damping[rows], slow=slow)
         cost[rows], gradient_size[rows] = model.cost, np.abs(model.gradient).max(1)
         # no single step leaves the region in which its parabola means something
         step = np.clip(-np.linalg.solve(model.hessian, model.gradient[..., None])[..., 0], -1.0, 1.0)
@@ -97,7 +98,7 @@ def minimise(
         there = np.clip(here + step, lower, upper)
         value, _ = problem.law.log_loss(there, problem.x)
         trial = problem.objective.cost(value, y, w) + problem.penalty(there, rows)[0]
-        if iteration >= PATIENCE:
+        if slow:
             bent = np.clip(there + _bend(model, there - here, value), lower, upper)
             value, _ = problem.law.log_loss(bent, problem.x)
             second = problem.objective.cost(value, y, w) + problem.penalty(bent, rows)[0]
@@ -145,7 +146,9 @@ class _Model:
     held: BoolArray
 
 
-def _model(problem: Problem, here: Array, rows: IndexArray, y: Array, w: Array, damping: Array) -> _Model:
+def _model(
+    problem: Problem, here: Array, rows: IndexArray, y: Array, w: Array, damping: Array, *, slow: bool
+) -> _Model:
     """The parabola around `here` (R, P), the places of the problems `rows` of the batch."""
     value, jacobian = problem.law.log_loss(here, problem.x)
     prior_cost, prior_gradient, prior_curvature = problem.penalty(here, rows)
@@ -157,8 +160,8 @@ def _model(problem: Problem, here: Array, rows: IndexArray, y: Array, w: Array, 
     scale = np.einsum("rn,rnp,rnp->rp", w * majorant, jacobian, jacobian) + prior_scale
     # a borrowed parameter lies at both of its bounds, and stays
     held = ((here <= problem.lower) & (gradient >= 0)) | ((here >= problem.upper) & (gradient <= 0))
-    # so does the exponent of a term that has vanished: the loss no longer depends on it
-    held |= (np.abs(jacobian).max(1) < POWERLESS) & (prior_scale == 0) & problem.shaping
+    if slow:  # the exponent of a term that has vanished stays too: the loss no longer depends on it
+        held |= (np.abs(jacobian).max(1) < POWERLESS) & (prior_scale == 0) & problem.shaping
     hessian *= ~held[:, :, None] & ~held[:, None, :]
     diagonal = np.arange(here.shape[1], dtype=np.intp)
     # the tiny constant keeps the matrix regular where a parameter has no influence at all
