@@ -90,13 +90,13 @@ def test_columns_are_points_or_are_refused_in_one_line(rows: list[tuple[float, f
 
 
 @given(tables(), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_the_default_law_ends_in_a_status_or_one_line(table: dict[str, np.ndarray], prior: bool) -> None:
     outcome(table, "chinchilla", "log-huber", prior=prior)
 
 
 @given(tables(), st.sampled_from(sorted(LAWS)), st.sampled_from(sorted(OBJECTIVES)), st.booleans())
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_every_law_and_objective_end_in_a_status_or_one_line(
     table: dict[str, np.ndarray], law: str, objective: str, prior: bool
 ) -> None:

@@ -164,20 +164,3 @@ def test_fewer_than_three_runs_are_refused() -> None:
 def test_points_that_are_not_positive_numbers_are_refused_by_place(wrong: float) -> None:
     with pytest.raises(InputError, match=r"loss\[1\] is .*; it must be a positive, finite number"):
         Points.of([1e7, 1e8, 1e9], [1e9] * 3, [4.0, wrong, 3.5])
-
-
-@given(
-    st.lists(
-        st.tuples(*(st.floats(-30, 30) for _ in range(2)), st.floats(-30, 30)),
-        min_size=3,
-        max_size=8,
-    )
-)
-@settings(max_examples=60)
-def test_any_positive_numbers_end_in_a_status_with_a_sentence(rows: list[tuple[float, float, float]]) -> None:
-    params, tokens, losses = (10.0 ** np.array(column) for column in zip(*rows, strict=True))
-    found = fit(Points.of(params, tokens, losses), prior=True, replicates=3)
-    assert found.status.value
-    assert np.isfinite(found.theta).all()
-    assert np.isfinite(found.draws).all()
-    assert found.objective >= 0

@@ -11,7 +11,8 @@ from scaling_callback import fit as fit_runs
 from scaling_callback import read_table
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OBJECTIVES, Objective, Points, fit
-from scaling_callback.fitting.solver import MAX_ITERATIONS, Minima, minimise
+from scaling_callback.fitting.bootstrap import MAX_ITERATIONS
+from scaling_callback.fitting.solver import Minima, minimise
 from scaling_callback.laws import LAWS, Law, get_law
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import planted_ladder, planted_loss
@@ -53,6 +54,14 @@ def test_the_published_optimum_is_found_from_any_start(chinchilla_table: Path) -
         assert found.objective <= 0.0010182741
         assert found.certificate.given == 1
         assert found.certificate.starts == 9
+
+
+@pytest.mark.parametrize("law", ["chinchilla", "chinchilla-tied", "kaplan", "skaling", "power-compute"])
+def test_every_start_reaches_the_optimum_of_a_good_ladder(law: str) -> None:
+    # a step along which a singular curvature promises a rise once counted as the end of a search
+    made = fit(table(), law=law).certificate
+    assert made.agreeing == made.starts
+    assert made.gradient < 1e-6
 
 
 def test_a_start_in_another_basin_does_not_keep_the_search_there() -> None:

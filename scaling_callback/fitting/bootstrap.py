@@ -15,8 +15,15 @@ from scaling_callback.records import Array
 CHUNK = 250
 """Replicates solved together: large enough to amortise the loop, small enough for the processor's cache."""
 
-TOLERANCE = 1e-8
-"""As in the solver, for a replicate: its optimum need not be known better than replicates differ."""
+TOLERANCE = 1e-7
+"""As in the solver, for a replicate: its optimum need not be known better than replicates differ (a thousandth of what
+one of a hundred observations costs)."""
+
+MAX_ITERATIONS = 1000
+"""Steps after which a replicate is searched again from the optimum: it is the only search of its data."""
+
+NEGLIGIBLE = 1e-14
+"""The same in absolute terms: residuals of 1e-7 in ln L, where few different runs can be matched exactly."""
 
 FARTHEST = 1.5
 """Largest standard deviation of a displaced start, in units of ln and of an exponent."""
@@ -61,7 +68,7 @@ def bootstrap(
         part = replace(problem, prior_shift=shifted, y=drawn)
         start = optima[rng.integers(len(optima), size=size)]
         start = start + (rng.standard_normal((size, len(reach))) * reach) @ directions.T
-        found = minimise(part, start, weight, tolerance=TOLERANCE)
+        found = minimise(part, start, weight, max_iterations=MAX_ITERATIONS, tolerance=TOLERANCE, negligible=NEGLIGIBLE)
         lost = ~found.converged
         if lost.any():
             again = anneal(

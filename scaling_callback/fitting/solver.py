@@ -14,7 +14,9 @@ import numpy as np
 from scaling_callback.fitting.problem import IndexArray, Problem
 from scaling_callback.records import Array, BoolArray
 
-MAX_ITERATIONS = 1000
+MAX_ITERATIONS = 400
+"""Steps after which a search is given up; of several searches one is enough."""
+
 TOLERANCE = 1e-11
 """Relative decrease of the objective that an undamped step must promise for the search to go on."""
 
@@ -24,7 +26,7 @@ PATIENCE = 25
 STALL, STALLED = 50, 100.0
 """A search that gained less than 100 tolerances in 50 steps goes to and fro over a kink, and has settled."""
 
-POWERLESS = 1e-5
+POWERLESS = 1e-4
 """Largest change of ln L by one unit of an exponent, at any point, below which it does nothing."""
 
 NEGLIGIBLE = 1e-20
@@ -66,6 +68,7 @@ def minimise(
     *,
     max_iterations: int = MAX_ITERATIONS,
     tolerance: float = TOLERANCE,
+    negligible: float = NEGLIGIBLE,
 ) -> Minima:
     """Search from `start` (R, P), with weights (R, n) or (1, n) on the points.
 
@@ -86,7 +89,8 @@ def minimise(
             break
         here, w = theta[rows], weight if len(weight) == 1 else weight[rows]
         y = problem.y if len(problem.y) == 1 else problem.y[rows]
-        model = _model(problem, here, rows, y, w, damping[rows])
+        slow = iteration >= PATIENCE
+        model = _model(problem, here, rows, y, w, damping[rows], slow=slow)
         cost[rows], gradient_size[rows] = model.cost, np.abs(model.gradient).max(1)
         # no single step leaves the region in which its parabola means something
         step = np.clip(-np.linalg.solve(model.hessian, model.gradient[..., None])[..., 0], -1.0, 1.0)
@@ -94,7 +98,7 @@ def minimise(
         there = np.clip(here + step, lower, upper)
         value, _ = problem.law.log_loss(there, problem.x)
         trial = problem.objective.cost(value, y, w) + problem.penalty(there, rows)[0]
-        if iteration >= PATIENCE:
+        if slow:
             bent = np.clip(there + _bend(model, there - here, value), lower, upper)
             value, _ = problem.law.log_loss(bent, problem.x)
             second = problem.objective.cost(value, y, w) + problem.penalty(bent, rows)[0]
@@ -103,9 +107,10 @@ def minimise(
         better = trial <= model.cost
         theta[rows[better]] = there[better]
         iterations[rows] += 1
-        # what the step promises, not what it delivers: near the optimum the delivery is rounding
-        promise = -0.5 * (model.gradient * step).sum(1)
-        small = promise <= tolerance * model.cost + NEGLIGIBLE
+        # what the step promises, not what it delivers: near the optimum the delivery is rounding. A step that promises
+        # a rise comes from a singular curvature, not from an optimum
+        promise = np.abs(0.5 * (model.gradient * step).sum(1))
+        small = promise <= tolerance * model.cost + negligible
         settled = small & (damping[rows] <= UNDAMPED)
         stuck = ~better & (damping[rows] >= MOST_DAMPED)
         converged[rows] = settled | (stuck & small)
@@ -113,7 +118,7 @@ def minimise(
         cost[rows[better]] = trial[better]
         damping[rows] = np.clip(np.where(better, damping[rows] / 5.0, damping[rows] * 8.0), 1e-9, MOST_DAMPED)
         if iteration % STALL == STALL - 1:
-            stalled = open_ & (before - cost <= STALLED * tolerance * cost)
+            stalled = open_ & (before - cost <= STALLED * (tolerance * cost + negligible))
             converged, open_, before = converged | stalled, open_ & ~stalled, cost.copy()
     return Minima(theta, cost, gradient_size, converged, iterations)
 
@@ -141,7 +146,9 @@ class _Model:
     held: BoolArray
 
 
-def _model(problem: Problem, here: Array, rows: IndexArray, y: Array, w: Array, damping: Array) -> _Model:
+def _model(
+    problem: Problem, here: Array, rows: IndexArray, y: Array, w: Array, damping: Array, *, slow: bool
+) -> _Model:
     """The parabola around `here` (R, P), the places of the problems `rows` of the batch."""
     value, jacobian = problem.law.log_loss(here, problem.x)
     prior_cost, prior_gradient, prior_curvature = problem.penalty(here, rows)
@@ -150,16 +157,11 @@ def _model(problem: Problem, here: Array, rows: IndexArray, y: Array, w: Array, 
     curvature = w * curvature
     hessian = (jacobian * curvature[..., None]).transpose(0, 2, 1) @ jacobian + prior_curvature
     prior_scale = np.einsum("rpp->rp", prior_curvature)
-    majorant = w * majorant
-    data_scale = np.einsum("rn,rnp,rnp->rp", majorant, jacobian, jacobian)
-    scale = data_scale + prior_scale
+    scale = np.einsum("rn,rnp,rnp->rp", w * majorant, jacobian, jacobian) + prior_scale
     # a borrowed parameter lies at both of its bounds, and stays
     held = ((here <= problem.lower) & (gradient >= 0)) | ((here >= problem.upper) & (gradient <= 0))
-    # so does the exponent of a term that has vanished: the loss no longer depends on it
-    # (a sum that is at hand rules that out for nearly all, at no cost)
-    weak = (data_scale <= 2 * POWERLESS**2 * majorant.sum(1)[:, None]) & (prior_scale == 0) & problem.shaping
-    if weak.any():
-        held |= weak & (np.abs(jacobian).max(1) < POWERLESS)
+    if slow:  # the exponent of a term that has vanished stays too: the loss no longer depends on it
+        held |= (np.abs(jacobian).max(1) < POWERLESS) & (prior_scale == 0) & problem.shaping
     hessian *= ~held[:, :, None] & ~held[:, None, :]
     diagonal = np.arange(here.shape[1], dtype=np.intp)
     # the tiny constant keeps the matrix regular where a parameter has no influence at all
