@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from scaling_callback.errors import InputError
+from scaling_callback.fitting import Borrowed
 from scaling_callback.records import Target
 from scaling_callback.snapshot import Config
 
@@ -73,6 +74,20 @@ def read_level(value: str) -> float:
             f"{value!r} is a level that no {MOST_REPLICATES} replicates hold; ask for 0.999"
         )
     return level
+
+
+def read_borrowed(value: str) -> Borrowed:
+    """Parameters of a published fit.
+
+    Example:
+        >>> read_borrowed("besiroglu:A,alpha").values
+        (('A', 482.01), ('alpha', 0.3478))
+    """
+    study, _, names = value.partition(":")
+    try:
+        return Borrowed.published(study.strip(), *(name.strip() for name in names.split(",") if name.strip()))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def read_budget(value: str) -> float:

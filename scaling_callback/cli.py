@@ -27,6 +27,7 @@ from scaling_callback.arguments import (
     check_replicates,
     count_to,
     fewest_replicates,
+    read_borrowed,
     read_budget,
     read_level,
     read_pair,
@@ -34,9 +35,11 @@ from scaling_callback.arguments import (
     read_target,
 )
 from scaling_callback.errors import InputError, NotEnoughData, ScalingError, ScalingWarning
+from scaling_callback.fitting import OBJECTIVES
 from scaling_callback.forecasting import POLICIES
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws import LAWS
+from scaling_callback.laws.published import PUBLISHED
 from scaling_callback.records import IssuedForecast, Run
 from scaling_callback.reporting import results, text
 from scaling_callback.snapshot import Config
@@ -121,7 +124,10 @@ def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     config = replace(
         _config(options),
         evidence=options.evidence,
+        objective=options.objective,
         prior=options.prior,
+        ridges=options.ridges,
+        borrowed=options.borrow,
         replicates=options.bootstrap,
         cluster=options.cluster,
     )
@@ -130,7 +136,7 @@ def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if not options.sensitivity:
         return output, text.show_fit(output)
     with _Progress("choices") as progress:
-        panel = pipeline.compare(runs, replace(config, flops=options.flops), progress)
+        panel = pipeline.vary_choices(runs, replace(config, flops=options.flops), progress)
     output["sensitivity"] = results.describe_sensitivity(panel)
     return output, text.show_fit(output) + "\n" + text.show_sensitivity(output["sensitivity"])
 
@@ -237,7 +243,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--evidence", choices=tuple(POLICIES), default="finals", help="points to fit (default: %(default)s)"
     )
+    command.add_argument(
+        "--objective", choices=tuple(OBJECTIVES), default="log-huber", help="what is minimised (default: %(default)s)"
+    )
     command.add_argument("--prior", action="store_true", help="steady the exponents with the weak prior")
+    command.add_argument("--ridges", action="store_true", help="tie A to alpha and B to beta as in published fits")
+    command.add_argument(
+        "--borrow",
+        type=read_borrowed,
+        metavar="STUDY[:NAME,...]",
+        help=f"hold parameters at published values, such as besiroglu:A,alpha ({', '.join(PUBLISHED)})",
+    )
     command.add_argument("--cluster", metavar="COLUMN", help="bootstrap by this column (default: by run)")
     command.add_argument(
         "--sensitivity", action="store_true", help="refit under every other choice, and show the spread"

@@ -62,7 +62,7 @@ def refresh(
         absent["fit"] = str(reason)
     finished = [run for run in kept if run.name in evidence.used and run.final is not None]
     budget = config.flops or (config.target.compute if config.target else None)
-    panel = compare(runs, config) if found is not None and config.sensitivity else None
+    panel = vary_choices(runs, config) if found is not None and config.sensitivity else None
     if found is not None and budget is not None:
         allocation = allocating.allocate(
             found,
@@ -168,13 +168,13 @@ def allocate(
         InputError: The budget is not a positive, finite number.
     """
     found = _fit(_evidence(_select(runs, config), config), config, progress)
-    others = compare(runs, replace(config, flops=flops), groups=ANALYSIS).analyses
+    others = vary_choices(runs, replace(config, flops=flops), groups=ANALYSIS).analyses
     return allocating.allocate(
         found, flops, level=config.level, seed=config.seed, further=config.further, other_ratios=others
     )
 
 
-def compare(
+def vary_choices(
     runs: Sequence[Run],
     config: Config = FIT_DEFAULTS,
     progress: Progress | None = None,
@@ -191,7 +191,7 @@ def compare(
 
     Example:
         >>> from scaling_callback.testing import planted_ladder
-        >>> panel = compare(planted_ladder(noise=0.0), groups=("loss", "delta"))
+        >>> panel = vary_choices(planted_ladder(noise=0.0), groups=("loss", "delta"))
         >>> [round(row.params["alpha"], 3) for row in panel.rows][:3]
         [0.35, 0.35, 0.35]
     """

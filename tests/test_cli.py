@@ -268,6 +268,24 @@ def test_what_a_terminal_would_obey_is_shown_as_an_escape(ask: Asked, capsys: py
     assert json.loads(json_text)["last"][0]["run"] == f"{name}0"
 
 
+def test_what_a_fit_borrows_it_says(ask: Asked) -> None:
+    asked = ("fit", "ladder.csv", "--borrow", "besiroglu:A,alpha", "--objective", "log-squared", "--bootstrap", "20")
+    found = ask(*asked)
+
+    assert found["borrowed"].keys() == {"A", "alpha"}
+    assert found["params"]["alpha"] == found["borrowed"]["alpha"]["value"] == 0.3478
+    assert found["minimised"] == "log-squared"
+    assert "alpha             0.3478   from Besiroglu et al. 2024" in ask(*asked, words=True)
+
+
+def test_one_run_can_be_fitted_with_what_it_borrows(ask: Asked) -> None:
+    (run, *_) = planted_ladder(points=12)
+    found = ask("fit", table([run]), "--borrow", "besiroglu:A,alpha", "--evidence", "intermediate")
+
+    assert found["n_runs"] == 1
+    assert "too_few_runs" in found["diagnostics"]
+
+
 def test_a_table_that_cannot_tell_finished_runs_from_cut_ones_says_so_once(ask: Asked) -> None:
     curves = [(n, d, share) for n in (1, 3, 9) for d in (1, 4, 16) for share in (0.5, 1.0)]
     rows = [f"r{n}{d},{n}e7,{d * share}e9,{planted_loss(n * 1e7, d * share * 1e9):.4f}\n" for n, d, share in curves]

@@ -45,6 +45,8 @@ USAGE: dict[str, str] = {
     "fit ladder --where": "bogus=1 params=7",
     "fit ladder.csv --runs": "worst",
     "fit ladder.csv --evidence": "all",
+    "fit ladder.csv --objective": "bogus",
+    "fit ladder.csv --borrow": "nobody besiroglu:N_c kaplan",
     "fit ladder.csv --cluster": "bogus",
     "fit ladder.csv --bootstrap": "-1 1.5 many nan inf 1 19 1e7 1e300",
     "fit ladder.csv --bootstrap 20 --level": "0.95 0.99",

@@ -13,7 +13,7 @@ from scaling_callback import allocate, read_table
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OBJECTIVES, Points, fit
 from scaling_callback.fitting.procedures import GRID, PROCEDURES, Procedure, search
-from scaling_callback.pipeline import FIT_DEFAULTS, compare
+from scaling_callback.pipeline import FIT_DEFAULTS, vary_choices
 from scaling_callback.records import Run, Target
 from scaling_callback.sensitivity import ANALYSIS, Panel, Row, Spread, as_asked, cap_ratio, cap_size, compare_choices
 from scaling_callback.snapshot import Config
@@ -145,7 +145,7 @@ def test_allocation_of_the_chinchilla_table_stands_whatever_caps_say() -> None:
 
 @cache
 def planted_panel() -> Panel:
-    return compare(planted_ladder(noise=0.003, seed=2))
+    return vary_choices(planted_ladder(noise=0.003, seed=2))
 
 
 def test_on_a_wide_ladder_all_analyses_agree() -> None:
@@ -166,16 +166,18 @@ def test_the_budget_is_ten_times_the_largest_run_unless_one_is_given() -> None:
     runs = planted_ladder()
     largest = max(6.0 * run.params * run.final.tokens for run in runs if run.final)
     few = {"groups": ("as asked",)}
-    assert compare(runs, **few).flops == pytest.approx(10 * largest)
-    assert compare(runs, Config(target=Target(params=1e9, tokens=2e10)), **few).flops == pytest.approx(1.2e20)
-    assert compare(runs, Config(flops=1e21), **few).flops == 1e21
+    assert vary_choices(runs, **few).flops == pytest.approx(10 * largest)
+    assert vary_choices(runs, Config(target=Target(params=1e9, tokens=2e10)), **few).flops == pytest.approx(1.2e20)
+    assert vary_choices(runs, Config(flops=1e21), **few).flops == 1e21
     with pytest.raises(InputError, match="flops is -1"):
-        compare(runs, Config(flops=-1.0), **few)
+        vary_choices(runs, Config(flops=-1.0), **few)
 
 
 def test_the_loss_is_of_the_target_where_there_is_one() -> None:
     target = Target(params=1e9, tokens=2e10)
-    panel = compare(planted_ladder(noise=0.0), Config(evidence="finals", prior=False, target=target), groups=("loss",))
+    panel = vary_choices(
+        planted_ladder(noise=0.0), Config(evidence="finals", prior=False, target=target), groups=("loss",)
+    )
     assert [r.loss for r in panel.rows] == pytest.approx([1.8 + 480 / 1e9**0.35 + 2100 / 2e10**0.37] * 5, rel=1e-3)
 
 
@@ -213,7 +215,7 @@ def test_another_counting_and_other_learning_rates_are_made_where_the_columns_ex
             lines.append(",".join(str(c) for c in (*cells, run.final.loss * above, run.final.tokens, rate)))
     path = tmp_path / "two_rates.csv"
     path.write_text("\n".join(lines))
-    panel = compare(read_table(path), groups=("counting", "learning rate"))
+    panel = vary_choices(read_table(path), groups=("counting", "learning rate"))
     found = {r.choice: r.points for r in panel.rows}
     assert found == {
         "as asked": 24,
@@ -234,7 +236,7 @@ def test_another_counting_and_other_learning_rates_are_made_where_the_columns_ex
     ids=["one size", "three runs", "exact"],
 )
 def test_a_poor_ladder_gives_rows_or_reasons(ladder: dict[str, tuple[float, ...]]) -> None:
-    panel = compare(planted_ladder(points=1, **ladder))
+    panel = vary_choices(planted_ladder(points=1, **ladder))
     assert panel.rows[0].choice == "as asked"
     assert all(reason for reason in panel.skipped.values())
     assert all(r.loss is None or np.isfinite(r.loss) for r in panel.rows)
@@ -242,7 +244,7 @@ def test_a_poor_ladder_gives_rows_or_reasons(ladder: dict[str, tuple[float, ...]
 
 def test_a_ladder_that_cannot_be_fitted_has_no_panel() -> None:
     with pytest.raises(NotEnoughData, match="2 finished run"):
-        compare(planted_ladder(sizes=(1e7, 3e7), ratios=(5.0,)))
+        vary_choices(planted_ladder(sizes=(1e7, 3e7), ratios=(5.0,)))
 
 
 def test_choices_that_disagree_refuse_a_split() -> None:
@@ -250,7 +252,7 @@ def test_choices_that_disagree_refuse_a_split() -> None:
     runs = planted_ladder(sizes=(1e7, 3e7, 1e8, 3e8), ratios=(5.0, 20.0, 80.0), noise=0.0)
     spoiled = tuple(spoil(run, 1.12) if run.params > 2e8 else run for run in runs)
     split = allocate(spoiled, 1e22, FIT_DEFAULTS)
-    ratios = compare(spoiled, replace(FIT_DEFAULTS, flops=1e22), groups=ANALYSIS).analyses
+    ratios = vary_choices(spoiled, replace(FIT_DEFAULTS, flops=1e22), groups=ANALYSIS).analyses
     assert max(ratios.values()) > 10 * min(ratios.values())
     assert "more than a factor of 10" in split.reasons["disagreeing_choices"]
 

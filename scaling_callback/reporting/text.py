@@ -55,7 +55,8 @@ def show_fit(result: Mapping[str, Any]) -> str:
     for name, value in result["params"].items():
         ends = result["intervals"].get(name)
         interval = f"   {format_level(result['level'])} {_ends(ends, format_value)}" if ends else ""
-        lines.append(_line(name, format_value(value) + interval))
+        held = f"   from {lent['source']}" if (lent := result["borrowed"].get(name)) else ""
+        lines.append(_line(name, format_value(value) + (held or interval)))
     lines += [
         _line("objective", f"{result['objective']:.6g}"),
         _line("status", f"{result['status']}, {result['certificate']['agreeing']} of "
@@ -84,7 +85,7 @@ def show_sensitivity(result: Mapping[str, Any]) -> str:
     if stalled:
         lines += ["", "published procedures that do not find the optimum here:", *stalled]
     skipped = [f"  {name}: {why}" for name, why in result["skipped"].items()]
-    return "\n".join([*lines, *(["", "choices that these runs do not carry:", *skipped] if skipped else [])])
+    return _join([*lines, *(["", "choices that these runs do not carry:", *skipped] if skipped else [])])
 
 
 def show_forecast(result: Mapping[str, Any]) -> str:
