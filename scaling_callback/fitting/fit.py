@@ -11,6 +11,7 @@ import numpy as np
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting.bootstrap import Progress, bootstrap
 from scaling_callback.fitting.diagnostics import basin_diagnostics, design_diagnostics, law_diagnostics
+from scaling_callback.fitting.noise import SEED_NOISE, run_noise
 from scaling_callback.fitting.objective import LogHuber
 from scaling_callback.fitting.points import Points
 from scaling_callback.fitting.result import Certificate, Fit, Status
@@ -18,9 +19,6 @@ from scaling_callback.fitting.solver import Minima, Problem, anneal
 from scaling_callback.fitting.starts import variable_projection
 from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Array
-
-SEED_NOISE = 0.002
-"""Standard deviation of ln L between seeds of one recipe, assumed where nothing is known: .1 to .3% is usual."""
 
 MIN_RUNS = 3
 """Fewest independent runs that are fitted at all."""
@@ -94,8 +92,8 @@ def fit(
 
     value, jacobian = chosen.log_loss(theta[None], x)
     residual = value - y
-    noise = _noise(residual[0], points.weight, len(theta))
-    covariance = _covariance(jacobian[0], points.weight, noise, problem, theta)
+    noise = run_noise(residual[0], points, len(theta), prior=prior)
+    covariance = _covariance(jacobian[0], points.weight, noise.scale, problem, theta)
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     diagnostics = design_diagnostics(points)
     diagnostics |= law_diagnostics(chosen, theta, problem.bounds, errors)
@@ -113,9 +111,18 @@ def fit(
         points=points,
         theta=theta,
         centre=centre,
-        draws=bootstrap(problem, points, rivals, covariance, replicates, seed=seed, progress=progress),
+        draws=bootstrap(
+            problem,
+            points,
+            rivals,
+            covariance,
+            replicates,
+            noise=noise,
+            seed=seed,
+            progress=progress,
+        ),
         objective=float(objective.cost(residual, weight)[0]),
-        noise=noise,
+        noise=noise.scale,
         status=status,
         certificate=_certificate(minima, best, fresh=len(starts)),
         diagnostics=diagnostics,
@@ -143,19 +150,6 @@ def _typical_cost(problem: Problem, minima: Minima, points: Points) -> float:
     mean = float(minima.cost.min()) / float(points.weight.sum())
     least = float(problem.objective.cost(np.array([[SEED_NOISE]]), np.ones((1, 1)))[0])
     return max(mean, least)
-
-
-def _noise(residual: Array, weight: Array, parameters: int) -> float:
-    """Robust standard deviation of the residuals, at least the seed noise.
-
-    An objective that is nearly an L1 norm passes through about as many points as there are parameters, whose
-    residuals say nothing of the noise: the median is taken over the others (as in Holland and Welsch 1977).
-    """
-    order = np.argsort(np.abs(residual))
-    spent = min(parameters / len(residual), 0.8)  # with hardly more points than parameters a fifth still speaks
-    share = np.cumsum(weight[order]) / weight.sum()
-    place = min(int(np.searchsorted(share, spent + (1 - spent) / 2)), len(order) - 1)
-    return max(1.4826 * float(np.abs(residual)[order][place]), SEED_NOISE)
 
 
 def _covariance(jacobian: Array, weight: Array, noise: float, problem: Problem, theta: Array) -> Array:

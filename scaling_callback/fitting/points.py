@@ -26,6 +26,7 @@ class Points:
         spread: Standard deviation of ln L where a loss is itself a forecast, shape (n,); 0 where it is measured.
         run: Code of the run that it comes from, shape (n,).
         cluster: Code of the cluster that a bootstrap resamples as one, shape (n,).
+        twins: Code of the runs that repeat each other but for their seed, shape (n,).
     """
 
     params: Array
@@ -35,6 +36,7 @@ class Points:
     spread: Array
     run: Codes
     cluster: Codes
+    twins: Codes
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class Points:
         spread: ArrayLike | None = None,
         run: ArrayLike | None = None,
         cluster: ArrayLike | None = None,
+        twins: ArrayLike | None = None,
     ) -> Points:
         """Points from columns; by default each is measured, has weight 1, and is its own run and cluster.
 
@@ -77,6 +80,7 @@ class Points:
             np.zeros(size) if spread is None else np.asarray(spread, dtype=float),
             runs,
             runs if cluster is None else _encode(np.asarray(cluster)),
+            np.arange(size) if twins is None else _encode(np.asarray(twins)),
         )
 
     def __len__(self) -> int:

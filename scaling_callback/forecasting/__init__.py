@@ -8,7 +8,9 @@ from scaling_callback.forecasting.evidence import (
     Evidence,
     best_runs,
     finals,
+    find_twins,
     get_policy,
+    trunks,
 )
 from scaling_callback.forecasting.forecast import Forecast, baselines, forecast_target, spread_around, take_interval
 from scaling_callback.forecasting.record import backtest, score_issued
@@ -25,9 +27,11 @@ __all__ = [
     "baselines",
     "best_runs",
     "finals",
+    "find_twins",
     "forecast_target",
     "get_policy",
     "score_issued",
     "spread_around",
     "take_interval",
+    "trunks",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_callback.errors import InputError
-from scaling_callback.fitting import Fit, Status
+from scaling_callback.fitting import Fit, Status, noise_degrees, seed_noise
 from scaling_callback.forecasting.scores import TrackRecord
 from scaling_callback.records import Array, Run, Target
 
@@ -18,8 +18,12 @@ FAR = 1000.0
 FEW_SCORES = 5
 """Fewest scores of the track record from which its coverage says anything."""
 
-PRIOR_DEGREES = 2
-"""Parameters that the weak prior spares: the two exponents count for little once their medians are given."""
+SHARE_OF_RUN = 0.5
+"""Share of the variance of one run that is in the interval of a loss. A planted truth has none of that noise and a
+measured one all of it: with half of it the level holds for both within a few percent (docs/coverage.md)."""
+
+NORMAL_90 = 1.645
+"""Standard deviations from the centre to either end of the central 90% of a normal distribution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +92,21 @@ def forecast_target(
 def spread_around(fit: Fit, centre: float, values: Array, *, noise_seed: int | None = None) -> Array:
     """Values of a positive quantity under each replicate, shape (R,), made into draws of what may be true.
 
-    They are centred on the point estimate in ln, widened by `widening`, and with `noise_seed` given the noise of
-    one run, so that the interval of a loss is never narrower than that.
+    They are centred on the point estimate in ln; with `noise_seed` given they are a loss, and get their share of the
+    noise of one run (`SHARE_OF_RUN`) and at least the spread of seeds.
     """
     if not len(values):
         return values
     spread = np.log(values)
-    spread = (spread - np.median(spread)) * widening(fit)
+    spread = spread - np.median(spread)
     if noise_seed is not None:
-        spread = spread + fit.noise * np.random.default_rng(noise_seed).standard_normal(len(spread))
+        degrees = noise_degrees(fit.points, len(fit.theta), prior=fit.prior)
+        chance = np.random.default_rng(noise_seed).standard_t(degrees, len(spread))
+        spread = spread + np.sqrt(SHARE_OF_RUN) * fit.noise * chance
+        lower, upper = take_interval(spread, 0.9)
+        # no loss is known better than what two seeds differ by
+        floor = 2 * NORMAL_90 * seed_noise(fit.points)
+        spread = spread * max(1.0, floor / max(upper - lower, 1e-300))
     return centre * np.exp(spread)
 
 
@@ -106,26 +116,6 @@ def take_interval(draws: Array, level: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     lower, upper = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
-
-
-def widening(fit: Fit) -> float:
-    """How much wider than the bootstrap an interval from n independent runs must be.
-
-    A bootstrap of n runs and p parameters underestimates variance by (n - p) / n: sqrt(n / (n - p)). Where p is
-    more than half of n, replicates with fewer different runs than parameters already spread over everything
-    that the data allow, and the factor stays at sqrt(2).
-
-    Example:
-        >>> import numpy as np
-        >>> from scaling_callback.fitting import Points, fit
-        >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
-        >>> found = fit(Points.of(N.ravel(), D.ravel(), (1.8 + 480 / N**0.35 + 2100 / D**0.37).ravel()))
-        >>> round(widening(found), 2)
-        1.31
-    """
-    clusters = fit.points.n_independent
-    used = len(fit.theta) - (PRIOR_DEGREES if fit.prior else 0)
-    return float(np.sqrt(clusters / max(clusters - used, clusters / 2)))
 
 
 def resolve_target(fit: Fit, target: Target) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -42,10 +42,10 @@ def score_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast]) -> Track
     return TrackRecord(tuple(scores))
 
 
-def backtest(runs: Sequence[Run], *, law: str, level: float, seed: int) -> TrackRecord:
+def backtest(runs: Sequence[Run], stems: Mapping[str, str], *, law: str, level: float, seed: int) -> TrackRecord:
     """What the law with the weak prior would have said of each run from the finals of runs with less compute.
 
-    The runs are those whose finals are evidence now: one phase, none held out.
+    The runs are those whose finals are evidence now: one phase, none held out; `stems` names the trunk of each.
 
     Runs are taken by increasing planned compute. At certain numbers of finished runs (`PLACES`) the law is fitted
     to the finals so far and scored on the runs up to the next such number. It is a function of the finals
@@ -53,7 +53,7 @@ def backtest(runs: Sequence[Run], *, law: str, level: float, seed: int) -> Track
     """
     ordered = sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name))
     finals = tuple(
-        _Final(run.name, run.cluster, run.params, run.final.tokens, run.final.loss) for run in ordered if run.final
+        _Final(run.name, stems[run.name], run.params, run.final.tokens, run.final.loss) for run in ordered if run.final
     )
     scores: list[Score] = []
     for begin, end in pairwise(PLACES):
