@@ -11,14 +11,14 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from scaling_callback import fit
-from scaling_callback.forecasting import forecast_target
-from scaling_callback.records import Array, Curve, Run, RunCard, Target
+from scaling_callback import fit, read_table
+from scaling_callback.forecasting import best_runs, forecast_target
+from scaling_callback.records import Array, Curve, Run, RunCard, Target, same_count
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import planted_loss
 
@@ -99,7 +99,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path, help="page whose tables are replaced")
     parser.add_argument("--detail", action="store_true", help="also by design, exponents and noise")
+    parser.add_argument("--real", type=Path, help="folder of measured ladders, looked at instead")
     options = parser.parse_args()
+    if options.real:
+        show_real(options.real)
+        return
     rows: list[str] = []
     for name, config in PATHS.items():
         for count in options.runs:
@@ -117,6 +121,71 @@ HEADER = (
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
 )
 BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
+
+
+@dataclass(frozen=True)
+class Real:
+    """A measured ladder and what is held out of it.
+
+    Attributes:
+        file: Its table.
+        where: Rows that are kept.
+        best: Whether only the best run of each size and horizon is.
+        largest: Whether the runs of the largest size are held out, else the 15% with the most compute.
+        diverged: Final loss from which a run is left out as diverged.
+    """
+
+    file: str
+    where: dict[str, str] = field(default_factory=dict[str, str])
+    best: bool = False
+    largest: bool = True
+    diverged: float = math.inf
+
+
+REAL = (
+    Real("olmo_ladder.csv"),
+    Real("misfitting.csv", best=True),
+    *(
+        Real(f"xlstm_isoflop_llama_ctx{length}.csv", {"loss_kind": "train"}, largest=False, diverged=8.0)
+        for length in (2048, 8192, 16384)
+    ),
+    Real("supercollapse_c5m.csv"),
+    Real("chinchilla_epoch.csv", largest=False),
+)
+
+
+def show_real(folder: Path) -> None:
+    """Print how often the intervals of real ladders hold what was measured of the runs held out of them."""
+    print("| ladder | runs | held out | reach in compute | measured loss | width, mean | error, mean |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for real in REAL:
+        runs = [run for run in read_table(folder / real.file, where=[*real.where.items()]) if run.final is not None]
+        runs = [run for run in runs if run.final and run.final.loss < real.diverged]
+        runs = sorted(best_runs(runs) if real.best else runs, key=lambda run: run.params * (run.horizon or 0.0))
+        cut = int(0.85 * len(runs))
+        edge = max(run.params for run in runs)
+        held = [run for run in runs if same_count(run.params, edge)] if real.largest else runs[cut:]
+        kept = [run for run in runs if run not in held]
+        print(f"| {real.file.removesuffix('.csv')} | {len(kept)} | {len(held)} | {describe(kept, held)} |", flush=True)
+
+
+def describe(kept: Sequence[Run], held: Sequence[Run]) -> str:
+    """Reach, coverage, width and error of the forecasts of `held` from `kept`."""
+    config = PATHS["default"]
+    fitted = fit(kept, config)
+    compute = [run.params * run.final.tokens for run in held if run.final]
+    inside: list[bool] = []
+    widths: list[float] = []
+    errors: list[float] = []
+    for run in held:
+        assert run.final is not None
+        target = Target(params=run.params, tokens=run.final.tokens)
+        made = forecast_target(fitted, target, level=config.level, seed=config.seed)
+        inside.append(made.lower <= run.final.loss <= made.upper)
+        widths.append((made.upper - made.lower) / run.final.loss)
+        errors.append(abs(made.median / run.final.loss - 1))
+    reach = max(compute) / float((fitted.points.params * fitted.points.tokens).max())
+    return f"{reach:.1f} | {np.mean(inside):.0%} | {np.mean(widths):.2%} | {np.mean(errors):.2%}"
 
 
 def row(name: str, count: int, outcomes: Sequence[Outcome]) -> str:

@@ -18,9 +18,9 @@ FAR = 1000.0
 FEW_SCORES = 5
 """Fewest scores of the track record from which its coverage says anything."""
 
-SHARE_OF_RUN = 0.5
-"""Share of the variance of one run that is in the interval of a loss. A planted truth has none of that noise and a
-measured one all of it: with half of it the level holds for both within a few percent (docs/coverage.md)."""
+SHARE_OF_RUN = 0.25
+"""Share of the variance of one run that is in the interval of a loss. The loss of the law has none of that noise and a
+measured one all of it: with half its standard deviation the level holds for both within 4% (docs/coverage.md)."""
 
 NORMAL_90 = 1.645
 """Standard deviations from the centre to either end of the central 90% of a normal distribution."""
@@ -37,7 +37,7 @@ class Forecast:
         lower: Lower end of the interval.
         upper: Upper end of the interval.
         level: Nominal coverage of the interval.
-        draws: Losses that a measurement could show, shape (R,).
+        draws: Losses that may be true, shape (R,): the law's, with half the deviation of one run.
         forecaster: Who made it.
         baselines: What the simplest guesses say (`baselines`).
         warnings: Named doubts, each with a sentence.
@@ -65,7 +65,7 @@ def forecast_target(
     known_losses: Mapping[str, float] | None = None,
     record: TrackRecord | None = None,
 ) -> Forecast:
-    """The fitted law at the target, with an interval for one measured loss.
+    """The fitted law at the target, with an interval for its loss and, within a few percent, for one measured loss.
 
     Raises:
         InputError: A target by compute alone has no optimum under the fitted law.
