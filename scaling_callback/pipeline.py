@@ -5,7 +5,7 @@ Every function is pure: the same runs and configuration give the same numbers to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from scaling_callback import allocating, fitting
@@ -22,6 +22,7 @@ from scaling_callback.forecasting import (
     forecast_target,
     get_policy,
     score_issued,
+    trunks,
 )
 from scaling_callback.records import IssuedForecast, Run, Target
 from scaling_callback.sensitivity import ANALYSIS, Panel, as_asked, compare_choices
@@ -74,6 +75,7 @@ def refresh(
         )
     record = backtest(
         finished,
+        trunks(kept),
         law=config.law,
         objective=config.objective,
         borrowed=config.borrowed,
@@ -220,7 +222,8 @@ def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
 
 
 def _evidence(runs: Sequence[Run], config: Config) -> Evidence:
-    return get_policy(config.evidence)(runs, lambda run: _cluster(run, config.cluster))
+    stems = trunks(runs)
+    return get_policy(config.evidence)(runs, lambda run: _cluster(run, config.cluster, stems))
 
 
 def _fit(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:
@@ -243,9 +246,9 @@ def _fit(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:
     )
 
 
-def _cluster(run: Run, column: str | None) -> str:
+def _cluster(run: Run, column: str | None, stems: Mapping[str, str]) -> str:
     if column is None:
-        return run.cluster
+        return stems[run.name]
     if column == "run":
         return run.name
     value = getattr(run.card, column, None)

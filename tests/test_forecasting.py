@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from scaling_callback import Target, allocate, forecast, read_table, refresh
+from scaling_callback import Target, allocate, fit, forecast, read_table, refresh
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.forecasting import POLICIES, best_runs, finals
+from scaling_callback.fitting import SEED_NOISE, seed_noise
+from scaling_callback.fitting.bootstrap import renew_noise, resample_clusters
+from scaling_callback.fitting.noise import Noise
+from scaling_callback.forecasting import POLICIES, best_runs, finals, forecast_target, trunks
 from scaling_callback.records import Curve, IssuedForecast, Observation, Run, RunCard
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import planted_ladder, planted_loss
@@ -227,6 +231,114 @@ def test_the_record_sees_only_what_came_before() -> None:
     changed = {s.run: s for s in refresh([*runs[:-1], moved], (), Config(target=TARGET)).record.scores}
     assert whole.keys() == changed.keys()
     assert all(whole[name].median == changed[name].median for name in whole)
+
+
+def seeded(seeds: int, noise: float, **change: Any) -> list[Run]:
+    """A planted ladder trained with several seeds; `change` gives the card's fields by the number of the seed."""
+    runs: list[Run] = []
+    for seed in range(seeds):
+        for run in planted_ladder(noise=noise, seed=seed):
+            changes = {name: value(seed) for name, value in change.items()}
+            card = replace(run.card, name=f"{run.name}-{seed}", **{"seed": str(seed), **changes})
+            runs.append(replace(run, card=card))
+    return runs
+
+
+def floor(runs: list[Run]) -> float:
+    points = finals(runs, by_name).points
+    assert points is not None
+    return seed_noise(points)
+
+
+@pytest.mark.parametrize("noise", [0.001, 0.006])
+def test_repeated_seeds_say_how_much_seeds_differ(noise: float) -> None:
+    # 12 places, 3 seeds each: 24 degrees of freedom against the few of the default
+    assert floor(seeded(3, noise)) == pytest.approx(noise, rel=0.35)
+
+
+def test_few_repeated_seeds_move_the_default_only_a_little() -> None:
+    runs = [*planted_ladder(noise=0.0), *seeded(1, 0.0)[:1], *seeded(2, 0.0)[-1:]]
+    assert 0.5 * SEED_NOISE < floor(runs) <= SEED_NOISE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": lambda _: None},
+        {"seed": lambda _: "7"},
+        {"peak_lr": lambda seed: 1e-3 * 2**seed},
+        {"schedule": lambda seed: f"cosine {seed}"},
+        {"batch_tokens": lambda seed: 1e6 * 2**seed},
+        {"params": lambda seed: 1e7 * 1.1**seed},
+        {"recipe": lambda seed: {"optimizer": str(seed)}},
+    ],
+    ids=["no seed", "one seed", "learning rates", "schedules", "batches", "sizes", "recipes"],
+)
+def test_runs_that_differ_in_more_than_a_known_seed_are_no_seeds(change: dict[str, Any]) -> None:
+    assert floor(seeded(3, 0.02, **change)) == SEED_NOISE
+
+
+def test_measured_seeds_set_the_least_width_of_an_interval() -> None:
+    def width(noise: float) -> float:
+        made = forecast_target(fit(seeded(4, noise), Config()), TARGET, level=0.9, seed=0)
+        return (made.upper - made.lower) / made.median
+
+    assert width(0.02) > 2 * 1.645 * 0.02 * 0.6
+    assert width(0.0002) < 2 * 1.645 * SEED_NOISE
+
+
+def branch(run: Run, name: str, parent: str | None) -> Run:
+    return replace(run, card=replace(run.card, name=name, parent=parent))
+
+
+def test_a_branch_of_a_branch_belongs_to_the_first_trunk() -> None:
+    first, second, third, *others = planted_ladder()
+    runs = [branch(third, "c", "b"), branch(first, "a", None), branch(second, "b", "a"), *others]
+    points = refresh(runs, (), Config(target=TARGET)).evidence.points
+    assert points is not None
+    assert len(set(points.cluster[:3].tolist())) == 1
+    assert points.n_independent == len(others) + 1
+
+
+def test_a_trunk_that_is_not_in_the_ladder_still_joins_its_branches() -> None:
+    first, second, *others = planted_ladder()
+    stems = trunks([branch(first, "a", "gone"), branch(second, "b", "gone"), *others])
+    assert stems["a"] == stems["b"] == "gone"
+
+
+def test_runs_that_are_each_others_parent_are_one_cluster() -> None:
+    first, second, third, *_ = planted_ladder()
+    stems = trunks([branch(first, "a", "b"), branch(second, "b", "a"), branch(third, "c", "b")])
+    assert len(set(stems.values())) == 1
+
+
+def test_a_named_cluster_is_drawn_as_one() -> None:
+    runs = seeded(3, 0.004)
+    points = fit(runs, Config(evidence="finals", cluster="params")).points
+    assert points.n_independent == 4
+    rng = np.random.default_rng(0)
+    shocks = renew_noise(np.zeros(len(points)), points, Noise(0.002, 4.0), rng, 5).log_loss
+    counts = resample_clusters(np.zeros(len(points)), points, rng, 5).weight
+    for code in range(4):
+        member = points.cluster == code
+        assert (shocks[:, member] == shocks[:, member][:, :1]).all()
+        assert (counts[:, member] == counts[:, member][:, :1]).all()
+    assert len(np.unique(shocks[0])) == 4
+
+
+def test_an_interval_by_trunk_is_wider_than_one_by_run() -> None:
+    # each trunk has one disturbance that its branches share: they are 6 runs, not 18
+    rng = np.random.default_rng(0)
+    runs: list[Run] = []
+    for trunk in planted_ladder(ratios=(20.0, 80.0), sizes=(1e7, 1e8, 1e9), noise=0.0):
+        shared = float(np.exp(rng.normal(0, 0.01)))
+        curve = replace(trunk.curve, loss=trunk.curve.loss * shared)
+        runs += [
+            replace(trunk, curve=curve, card=replace(trunk.card, name=f"{trunk.name}-{i}", parent=trunk.name))
+            for i in range(3)
+        ]
+    by_trunk, by_run = (forecast(runs, TARGET, Config(cluster=column)) for column in (None, "run"))
+    assert by_trunk.upper - by_trunk.lower > 1.3 * (by_run.upper - by_run.lower)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from scaling_callback.fitting.bootstrap import Progress
 from scaling_callback.fitting.borrowing import Borrowed
-from scaling_callback.fitting.fit import MIN_RUNS, SEED_NOISE, fit
+from scaling_callback.fitting.fit import MIN_RUNS, fit
+from scaling_callback.fitting.noise import SEED_NOISE, noise_degrees, seed_noise
 from scaling_callback.fitting.objective import OBJECTIVES, Objective, get_objective
 from scaling_callback.fitting.points import Points, log_variables
 from scaling_callback.fitting.result import Certificate, Fit, Status
@@ -23,4 +24,6 @@ __all__ = [
     "fit",
     "get_objective",
     "log_variables",
+    "noise_degrees",
+    "seed_noise",
 ]

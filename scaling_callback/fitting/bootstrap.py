@@ -1,12 +1,20 @@
-"""Bootstrap by cluster: how far the optimum moves when other runs of the same recipe had been trained."""
+"""Bootstrap by cluster: how far the optimum moves when other runs of the same recipe had been trained.
+
+Clusters are runs, or trunks with their branches, or what the user names. Where they are many they are resampled with
+replacement (pairs bootstrap). Where they are few such replicates lose whole directions of the design, which the
+ladder itself has: there the design stays, and each replicate sees the fitted losses with new noise (residual bootstrap,
+Davison and Hinkley 1997, section 6.2.3).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
+from scaling_callback.fitting.noise import Noise
 from scaling_callback.fitting.points import Points
 from scaling_callback.fitting.problem import Problem
 from scaling_callback.fitting.solver import anneal, minimise
@@ -28,8 +36,18 @@ NEGLIGIBLE = 1e-14
 FARTHEST = 1.5
 """Largest standard deviation of a displaced start, in units of ln and of an exponent."""
 
+MANY = 10
+"""Clusters a parameter from which pairs are resampled: their variance is then at most a tenth too small."""
+
 Progress = Callable[[int, int], None]
 """Told how many replicates are done, and of how many."""
+
+
+class _Resampled(NamedTuple):
+    """What the replicates of one chunk see: weights and log losses of the points, each (R, n)."""
+
+    weight: Array
+    log_loss: Array
 
 
 def bootstrap(
@@ -39,43 +57,72 @@ def bootstrap(
     covariance: Array,
     replicates: int,
     *,
+    noise: Noise,
     seed: int,
     progress: Progress | None = None,
 ) -> Array:
     """Working parameters (R, P) of `replicates` refits, each re-converged.
 
-    Searches begin at one of the `optima` (S, P) that explain the data about equally well, displaced along the
-    linearised `covariance` (P, P): where the data leave a direction open, replicates must not all stay at
+    Searches begin at one of the `optima` (S, P; the best first) that explain the data about equally well, displaced
+    along the linearised `covariance` (P, P): where the data leave a direction open, replicates must not all stay at
     the place where the first search happened to stop.
 
-    Clusters (runs, or trunks with their branches) are resampled with replacement, never single points:
-    checkpoints of one run share its noise. Where a prior takes part, each replicate draws the prior's medians
-    anew: the prior steadies the centre and must not narrow the interval (DESIGN 5.3).
+    What is drawn anew is a cluster, never a single point: checkpoints of one run share its noise. Where a prior
+    takes part, each replicate draws the prior's medians anew: the prior steadies the centre and must not narrow the
+    interval (DESIGN 5.3).
     """
     rng = np.random.default_rng(seed)
-    clusters = int(points.cluster.max()) + 1
+    fitted = problem.law.log_loss(optima[:1], problem.x)[0][0]
+    # fewer clusters than parameters have no residuals: only leaving some out shows how much rests on each
+    free = int((problem.lower < problem.upper).sum())
+    pairs = not free <= points.n_independent < MANY * free
     spreads, directions = np.linalg.eigh(covariance)
     reach = np.minimum(np.sqrt(np.maximum(spreads, 0.0)), FARTHEST)
+    recipes = np.array([term.recipes for term in problem.terms])
     draws: list[Array] = []
     for begin in range(0, replicates, CHUNK):
         size = min(CHUNK, replicates - begin)
-        counts = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
-        weight = counts[:, points.cluster] * points.weight
-        shifted = rng.standard_normal((size, len(problem.terms)))
+        if pairs:
+            seen = resample_clusters(problem.y[0], points, rng, size)
+        else:
+            seen = renew_noise(fitted, points, noise, rng, size)
+        shifted = recipes * rng.standard_normal((size, len(recipes)))
         # forecast losses share the finished runs that they were made from: half of their variance is common
         common, own = rng.standard_normal((size, 1)), rng.standard_normal((size, len(points)))
-        drawn = problem.y + points.spread * (common + own) / np.sqrt(2.0)
+        drawn = seen.log_loss + points.spread * (common + own) / np.sqrt(2.0)
         part = replace(problem, prior_shift=shifted, y=drawn)
         start = optima[rng.integers(len(optima), size=size)]
         start = start + (rng.standard_normal((size, len(reach))) * reach) @ directions.T
-        found = minimise(part, start, weight, max_iterations=MAX_ITERATIONS, tolerance=TOLERANCE, negligible=NEGLIGIBLE)
-        lost = ~found.converged
-        if lost.any():
-            again = anneal(
-                replace(part, prior_shift=shifted[lost], y=drawn[lost]), optima[np.zeros(lost.sum(), int)], weight[lost]
-            )
-            found.theta[lost] = again.theta
-        draws.append(found.theta)
+        draws.append(_reconverge(part, start, seen.weight, optima[0]))
         if progress is not None:
             progress(begin + size, replicates)
     return np.concatenate(draws) if draws else np.empty((0, optima.shape[1]))
+
+
+def resample_clusters(log_loss: Array, points: Points, rng: np.random.Generator, size: int) -> _Resampled:
+    """Clusters drawn with replacement: the points of one carry its count as weight."""
+    clusters = int(points.cluster.max()) + 1
+    counts = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=size)
+    return _Resampled(counts[:, points.cluster] * points.weight, np.broadcast_to(log_loss, (size, len(points))))
+
+
+def renew_noise(fitted: Array, points: Points, noise: Noise, rng: np.random.Generator, size: int) -> _Resampled:
+    """The fitted ln L (n,) with new noise, the same for all points of a cluster.
+
+    Its standard deviation is itself drawn from what the data allow of it, so that a few runs give the tails of
+    Student's t. Residuals are not redrawn: an objective that is nearly an L1 norm makes as many of them zero as
+    there are parameters.
+    """
+    clusters = int(points.cluster.max()) + 1
+    shocks = noise.draw(rng, size)[:, None] * rng.standard_normal((size, clusters))
+    return _Resampled(np.broadcast_to(points.weight, (size, len(points))), fitted + shocks[:, points.cluster])
+
+
+def _reconverge(problem: Problem, start: Array, weight: Array, best: Array) -> Array:
+    """Optima (R, P) from `start`; a search that is lost begins again at the best optimum of the data."""
+    found = minimise(problem, start, weight, max_iterations=MAX_ITERATIONS, tolerance=TOLERANCE, negligible=NEGLIGIBLE)
+    lost = ~found.converged
+    if lost.any():
+        part = replace(problem, prior_shift=problem.prior_shift[lost], y=problem.y[lost])
+        found.theta[lost] = anneal(part, np.tile(best, (int(lost.sum()), 1)), weight[lost]).theta
+    return found.theta

@@ -18,6 +18,7 @@ from scaling_callback.fitting.diagnostics import (
     find_at_bound,
     law_diagnostics,
 )
+from scaling_callback.fitting.noise import SEED_NOISE, Noise, run_noise
 from scaling_callback.fitting.objective import Objective, get_objective
 from scaling_callback.fitting.points import Points
 from scaling_callback.fitting.priors import weak_terms
@@ -27,9 +28,6 @@ from scaling_callback.fitting.solver import Minima, anneal
 from scaling_callback.fitting.starts import read_starts, variable_projection
 from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Array
-
-SEED_NOISE = 0.002
-"""Standard deviation of ln L between seeds of one recipe, assumed where nothing is known: .1 to .3% is usual."""
 
 MIN_RUNS = 3
 """Fewest independent runs that are fitted at all."""
@@ -117,10 +115,10 @@ def fit(
         points=points,
         theta=theta,
         centre=centre,
-        draws=bootstrap(problem, points, rivals, covariance, replicates, seed=seed, progress=progress),
+        draws=bootstrap(problem, points, rivals, covariance, replicates, noise=noise, seed=seed, progress=progress),
         criterion=criterion,
         objective=float(problem.objective.report(value, problem.y, weight)[0]),
-        noise=noise,
+        noise=noise.scale,
         status=status,
         certificate=_certificate(
             minima, best, len(fresh), len(starts), [chosen.names[i] for i in np.flatnonzero(at_bound)]
@@ -144,12 +142,12 @@ def _diagnose(problem: Problem, minima: Minima, points: Points) -> dict[str, str
     return found | basin_diagnostics(problem.law, minima.theta, minima.cost)
 
 
-def _linearise(problem: Problem, theta: Array, points: Points) -> tuple[float, Array]:
-    """Standard deviation of ln L around the law at `theta` (P,), and the covariance (P, P) of the parameters."""
+def _linearise(problem: Problem, theta: Array, points: Points) -> tuple[Noise, Array]:
+    """How far one run falls from the law at `theta` (P,), and the covariance (P, P) of the parameters."""
     value, jacobian = problem.law.log_loss(theta[None], problem.x)
     free = int((problem.lower < problem.upper).sum())
-    noise = _noise((value - problem.y)[0], points.weight, free)
-    return noise, _covariance(jacobian[0], points.weight, noise, problem, theta)
+    noise = run_noise((value - problem.y)[0], points, free, prior=bool(problem.prior_weight.any()))
+    return noise, _covariance(jacobian[0], points.weight, noise.scale, problem, theta)
 
 
 def _refuse_too_few(points: Points, law: Law, borrowed: Borrowed | None) -> None:
@@ -190,19 +188,6 @@ def _typical_cost(problem: Problem, minima: Minima, points: Points) -> float:
     usual = np.full((1, 1), problem.objective.log_unit)
     least = float(problem.objective.cost(usual + SEED_NOISE, usual, np.ones((1, 1)))[0])
     return max(mean, least)
-
-
-def _noise(residual: Array, weight: Array, parameters: int) -> float:
-    """Robust standard deviation of the residuals, at least the seed noise.
-
-    An objective that is nearly an L1 norm passes through about as many points as there are parameters, whose
-    residuals say nothing of the noise: the median is taken over the others (as in Holland and Welsch 1977).
-    """
-    order = np.argsort(np.abs(residual))
-    spent = min(parameters / len(residual), 0.8)  # with hardly more points than parameters a fifth still speaks
-    share = np.cumsum(weight[order]) / weight.sum()
-    place = min(int(np.searchsorted(share, spent + (1 - spent) / 2)), len(order) - 1)
-    return max(1.4826 * float(np.abs(residual)[order][place]), SEED_NOISE)
 
 
 def _covariance(jacobian: Array, weight: Array, noise: float, problem: Problem, theta: Array) -> Array:

@@ -27,6 +27,7 @@ class Points:
         spread: Standard deviation of ln L where a loss is itself a forecast, shape (n,); 0 where it is measured.
         run: Code of the run that it comes from, shape (n,).
         cluster: Code of the cluster that a bootstrap resamples as one, shape (n,).
+        twins: Code of the runs that repeat each other but for their seed, shape (n,).
         columns: Further variables by name, each (n,), for laws that have them: `unique_tokens`, `compute`.
     """
 
@@ -37,6 +38,7 @@ class Points:
     spread: Array
     run: Codes
     cluster: Codes
+    twins: Codes
     columns: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
     @classmethod
@@ -50,6 +52,7 @@ class Points:
         spread: ArrayLike | None = None,
         run: ArrayLike | None = None,
         cluster: ArrayLike | None = None,
+        twins: ArrayLike | None = None,
         columns: Mapping[str, ArrayLike] | None = None,
     ) -> Points:
         """Points from columns; by default each is measured, has weight 1, and is its own run and cluster.
@@ -82,6 +85,7 @@ class Points:
             np.zeros(size) if spread is None else np.asarray(spread, dtype=float),
             runs,
             runs if cluster is None else _encode(np.asarray(cluster)),
+            np.arange(size) if twins is None else _encode(np.asarray(twins)),
             {name: arrays[name] for name in further},
         )
 
@@ -103,6 +107,7 @@ class Points:
             self.spread[mask],
             _encode(self.run[mask]),
             _encode(self.cluster[mask]),
+            _encode(self.twins[mask]),
             {name: values[mask] for name, values in self.columns.items()},
         )
 

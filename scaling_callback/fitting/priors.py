@@ -10,9 +10,18 @@ import numpy as np
 from scaling_callback.laws import Law
 from scaling_callback.records import Array
 
+PUBLISHED = 0.5
+"""Standard deviation of ln exponent over recipes: published exponents run from .05 to 1, a factor of 20 in all,
+which is six of it. The weak prior is narrower, for a steady centre; its own uncertainty is this."""
+
 
 class PriorTerm(Protocol):
     """One standard score: a number that is standard normal under the prior."""
+
+    @property
+    def recipes(self) -> float:
+        """By how many scores the centre differs between recipes: what the prior itself is uncertain by."""
+        ...
 
     def score(self, theta: Array) -> tuple[Array, Array]:
         """The score (R,) of working parameters (R, P), and its gradient (R, P)."""
@@ -33,6 +42,11 @@ class LogNormal:
     median: float
     sd: float
 
+    @property
+    def recipes(self) -> float:
+        """The spread of published exponents, and no less than its own."""
+        return max(self.sd, PUBLISHED) / self.sd
+
     def score(self, theta: Array) -> tuple[Array, Array]:
         """(ln theta_i - ln median) / sd."""
         gradient = np.zeros_like(theta)
@@ -47,6 +61,7 @@ class Linear:
     combination: Array
     offset: float
     sd: float
+    recipes: float = 1.0
 
     def score(self, theta: Array) -> tuple[Array, Array]:
         """(combination @ theta - offset) / sd."""

@@ -107,11 +107,6 @@ class Fit:
         return len(self.theta) - (len(self.borrowed.values) if self.borrowed else 0)
 
     @property
-    def degrees(self) -> int:
-        """How many of them the data alone must hold: a prior term spares one each, and one is always left."""
-        return max(self.free - self.prior_terms, 1)
-
-    @property
     def natural_draws(self) -> Array:
         """Natural parameters of the replicates, shape (R, P)."""
         return self.law.natural(self.draws, self.centre)

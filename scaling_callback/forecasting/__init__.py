@@ -10,7 +10,9 @@ from scaling_callback.forecasting.evidence import (
     best_runs,
     checkpoints_beyond,
     finals,
+    find_twins,
     get_policy,
+    trunks,
 )
 from scaling_callback.forecasting.forecast import Forecast, baselines, forecast_target, spread_around, take_interval
 from scaling_callback.forecasting.record import backtest, score_issued
@@ -30,10 +32,12 @@ __all__ = [
     "best_runs",
     "checkpoints_beyond",
     "finals",
+    "find_twins",
     "forecast_target",
     "further_variables",
     "get_policy",
     "score_issued",
     "spread_around",
     "take_interval",
+    "trunks",
 ]

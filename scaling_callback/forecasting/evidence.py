@@ -132,6 +132,54 @@ def best_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
     return tuple(run for run in runs if run.name in names)
 
 
+def trunks(runs: Sequence[Run]) -> dict[str, str]:
+    """For each run the trunk that it stems from, however many branches lie between; itself where it is none.
+
+    A parent that is not among the runs is a trunk: nothing more is known of it.
+    """
+    parents = {run.name: run.card.parent for run in runs}
+    return {run.name: _follow(run.name, parents) for run in runs}
+
+
+def _follow(name: str, parents: Mapping[str, str | None]) -> str:
+    seen = [name]
+    while (parent := parents.get(seen[-1])) is not None:
+        if parent in seen:  # damaged cards: runs that are each other's parent are one cluster, whatever its name
+            return min(seen)
+        seen.append(parent)
+    return seen[-1]
+
+
+def find_twins(runs: Sequence[Run]) -> dict[str, str]:
+    """For each run the first that differs from it by the seed alone; itself where there is none.
+
+    Size, horizon, schedule, learning rate, batch and recipe are the same and both seeds are known: a sweep of the
+    learning rate repeats sizes and horizons too, and its differences are no noise. One seed twice is one run twice.
+    """
+    twins: dict[str, str] = {}
+    groups: list[list[Run]] = []
+    for run in runs:
+        group = next((group for group in groups if _repeats(run, group)), None)
+        if group is None:
+            groups.append(group := [])
+        group.append(run)
+        twins[run.name] = group[0].name
+    return twins
+
+
+def _repeats(run: Run, group: Sequence[Run]) -> bool:
+    known = run.card.seed is not None and run.card.seed not in {other.card.seed for other in group}
+    first = group[0]
+    return known and first.card.seed is not None and _is_twin(run, first) and _recipe(run) == _recipe(first)
+
+
+def _recipe(run: Run) -> tuple[object, ...]:
+    """What is known of how a run was trained, but for size, horizon and seed."""
+    rates = run.curve.lr[np.isfinite(run.curve.lr)]
+    peak = run.card.peak_lr if run.card.peak_lr is not None else max(rates, default=None)
+    return run.card.schedule, peak, run.card.batch_tokens, dict(run.card.recipe), run.card.loss_kind, run.card.parent
+
+
 def _is_twin(run: Run, other: Run) -> bool:
     """Whether two runs share params and horizon."""
     return same_count(run.params, other.params) and same_count(run.horizon, other.horizon)
@@ -149,6 +197,7 @@ class _Row:
 def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
     if not rows:
         return None
+    twins = find_twins([row.run for row in rows]) if len({row.run.name for row in rows}) == len(rows) else None
     return Points.of(
         [row.run.params for row in rows],
         [row.tokens for row in rows],
@@ -157,6 +206,8 @@ def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
         spread=[row.spread for row in rows],
         run=[row.run.name for row in rows],
         cluster=[cluster(row.run) for row in rows],
+        # checkpoints of one run repeat no seed
+        twins=None if twins is None else [twins[row.run.name] for row in rows],
         columns=shared_columns([further_variables(row.run, row.tokens) for row in rows]),
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_callback.errors import InputError
-from scaling_callback.fitting import Fit, Status
+from scaling_callback.fitting import Fit, Status, noise_degrees, seed_noise
 from scaling_callback.forecasting.scores import TrackRecord
 from scaling_callback.records import Array, Run, Target
 
@@ -17,6 +17,13 @@ FAR = 1000.0
 
 FEW_SCORES = 5
 """Fewest scores of the track record from which its coverage says anything."""
+
+SHARE_OF_RUN = 0.25
+"""Share of the variance of one run that is in the interval of a loss. The loss of the law has none of that noise and a
+measured one all of it: with half its standard deviation the level holds for both within 4% (docs/coverage.md)."""
+
+NORMAL_90 = 1.645
+"""Standard deviations from the centre to either end of the central 90% of a normal distribution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +37,7 @@ class Forecast:
         lower: Lower end of the interval.
         upper: Upper end of the interval.
         level: Nominal coverage of the interval.
-        draws: Losses that a measurement could show, shape (R,).
+        draws: Losses that may be true, shape (R,): the law's, with half the deviation of one run.
         forecaster: Who made it.
         baselines: What the simplest guesses say (`baselines`).
         warnings: Named doubts, each with a sentence.
@@ -59,7 +66,7 @@ def forecast_target(
     record: TrackRecord | None = None,
     further: Mapping[str, float] | None = None,
 ) -> Forecast:
-    """The fitted law at the target, with an interval for one measured loss.
+    """The fitted law at the target, with an interval for its loss and, within a few percent, for one measured loss.
 
     `further` holds further variables of the target, for a law that has them.
 
@@ -90,15 +97,21 @@ def forecast_target(
 def spread_around(fit: Fit, centre: float, values: Array, *, noise_seed: int | None = None) -> Array:
     """Values of a positive quantity under each replicate, shape (R,), made into draws of what may be true.
 
-    They are centred on the point estimate in ln, widened by `widening`, and with `noise_seed` given the noise of
-    one run, so that the interval of a loss is never narrower than that.
+    They are centred on the point estimate in ln; with `noise_seed` given they are a loss, and get their share of the
+    noise of one run (`SHARE_OF_RUN`) and at least the spread of seeds.
     """
     if not len(values):
         return values
     spread = np.log(values)
-    spread = (spread - np.median(spread)) * widening(fit)
+    spread = spread - np.median(spread)
     if noise_seed is not None:
-        spread = spread + fit.noise * np.random.default_rng(noise_seed).standard_normal(len(spread))
+        degrees = noise_degrees(fit.points, fit.free, prior=fit.prior_terms > 0)
+        chance = np.random.default_rng(noise_seed).standard_t(degrees, len(spread))
+        spread = spread + np.sqrt(SHARE_OF_RUN) * fit.noise * chance
+        lower, upper = take_interval(spread, 0.9)
+        # no loss is known better than what two seeds differ by
+        floor = 2 * NORMAL_90 * seed_noise(fit.points)
+        spread = spread * max(1.0, floor / max(upper - lower, 1e-300))
     return centre * np.exp(spread)
 
 
@@ -108,25 +121,6 @@ def take_interval(draws: Array, level: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     lower, upper = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return float(lower), float(upper)
-
-
-def widening(fit: Fit) -> float:
-    """How much wider than the bootstrap an interval from n independent runs must be.
-
-    A bootstrap of n runs and p parameters underestimates variance by (n - p) / n: sqrt(n / (n - p)). Where p is
-    more than half of n, replicates with fewer different runs than parameters already spread over everything
-    that the data allow, and the factor stays at sqrt(2).
-
-    Example:
-        >>> import numpy as np
-        >>> from scaling_callback.fitting import Points, fit
-        >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
-        >>> found = fit(Points.of(N.ravel(), D.ravel(), (1.8 + 480 / N**0.35 + 2100 / D**0.37).ravel()))
-        >>> round(widening(found), 2)
-        1.31
-    """
-    clusters = fit.points.n_independent
-    return float(np.sqrt(clusters / max(clusters - fit.degrees, clusters / 2)))
 
 
 def resolve_target(fit: Fit, target: Target, further: Mapping[str, float] | None = None) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -46,6 +46,7 @@ def score_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast]) -> Track
 
 def backtest(
     runs: Sequence[Run],
+    stems: Mapping[str, str],
     *,
     law: str | Law,
     objective: str | Objective = "log-huber",
@@ -55,7 +56,7 @@ def backtest(
 ) -> TrackRecord:
     """What the law with the weak prior would have said of each run from the finals of runs with less compute.
 
-    The runs are those whose finals are evidence now: one phase, none held out.
+    The runs are those whose finals are evidence now: one phase, none held out; `stems` names the trunk of each.
 
     Runs are taken by increasing planned compute. At certain numbers of finished runs (`PLACES`) the law is fitted
     to the finals so far and scored on the runs up to the next such number. It is a function of the finals
@@ -65,7 +66,7 @@ def backtest(
     finals = tuple(
         _Final(
             run.name,
-            run.cluster,
+            stems[run.name],
             run.params,
             run.final.tokens,
             run.final.loss,
