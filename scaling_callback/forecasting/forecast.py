@@ -20,7 +20,8 @@ FEW_SCORES = 5
 
 SHARE_OF_RUN = 0.25
 """Share of the variance of one run that is in the interval of a loss. The loss of the law has none of that noise and a
-measured one all of it: with half its standard deviation the level holds for both within 4% (docs/coverage.md)."""
+measured one all of it: with half its standard deviation the level holds for the first, and for the second within
+a few percent (docs/coverage.md)."""
 
 NORMAL_90 = 1.645
 """Standard deviations from the centre to either end of the central 90% of a normal distribution."""
