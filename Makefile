@@ -3,6 +3,7 @@
 #   make test    environment, then every test
 #   make check   format, lint, types, import contract
 #   make bench   benchmarks: accuracy beside time
+#   make coverage   how often intervals hold, written to docs/coverage.md (half an hour)
 # Options for pip: make demo PIP_ARGS="--index-url ..."
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: demo test check bench stress format clean python
+.PHONY: demo test check bench coverage stress format clean python
 
 # caches that libraries choose while they are imported: everything of the demo stays in its folder
 demo: $(READY)
@@ -33,6 +34,9 @@ check: $(READY)
 
 bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fit.py
+
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --write docs/coverage.md
 
 format: $(READY)
 	$(BIN)/ruff format .
