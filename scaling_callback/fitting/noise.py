@@ -17,9 +17,9 @@ from scaling_callback.records import Array
 SEED_NOISE = 0.002
 """Standard deviation of ln L between seeds of one recipe, assumed where nothing is known: .1 to .3% is usual."""
 
-DEFAULT_DEGREES = 3.0
-"""Degrees of freedom that the default counts for. On 3 its 90% range is .12 to .58%: seeds usually differ by .1 to .3%,
-and studies are known in which they differ by several times that."""
+DEFAULT_DEGREES = 1.0
+"""Degrees of freedom that the default counts for: like the weak prior it weighs one observation. With more, ladders
+noisier than usual are held too seldom, and quieter ones too often (docs/coverage.md)."""
 
 OUTLYING = 3.0
 """Robust standard deviations beyond which a residual counts as that many: one spoiled run is no noise of the others."""
