@@ -18,9 +18,10 @@ FAR = 1000.0
 FEW_SCORES = 5
 """Fewest scores of the track record from which its coverage says anything."""
 
-SHARE_OF_RUN = 0.5
+SHARE_OF_RUN = 0.25
 """Share of the variance of one run that is in the interval of a loss. The loss of the law has none of that noise and a
-measured one all of it: halfway the level holds, within a few percent, for both (docs/coverage.md)."""
+measured one all of it: with half its standard deviation the level holds, within a few percent, for both
+(docs/coverage.md)."""
 
 NORMAL_90 = 1.645
 """Standard deviations from the centre to either end of the central 90% of a normal distribution."""
@@ -37,7 +38,7 @@ class Forecast:
         lower: Lower end of the interval.
         upper: Upper end of the interval.
         level: Nominal coverage of the interval.
-        draws: Losses that may be true, shape (R,): the law's, with half the variance of one run.
+        draws: Losses that may be true, shape (R,): the law's, with half the deviation of one run.
         forecaster: Who made it.
         baselines: What the simplest guesses say (`baselines`).
         warnings: Named doubts, each with a sentence.
