@@ -135,7 +135,12 @@ def _reasons(
     if fit.status is Status.NOT_CONVERGED:
         reasons["not_converged"] = Status.NOT_CONVERGED.value
     points = fit.points
-    largest = 6.0 * float((points.params * points.tokens).max())
+    smallest, largest = (6.0 * float(c) for c in np.quantile(points.params * points.tokens, [0.0, 1.0]))
+    if flops * FAR < smallest:
+        reasons["far_budget"] = (
+            f"the budget is {flops / smallest:.2g} times the smallest run's compute; "
+            f"below 1/{FAR:g} the split is a guess"
+        )
     if flops > FAR * largest:
         reasons["far_budget"] = (
             f"the budget is {flops / largest:.2g} times the largest run's compute; beyond {FAR:g} the split is a guess"

@@ -111,6 +111,20 @@ def read_pair(value: str) -> tuple[str, str]:
     return column, wanted
 
 
+def read_further(value: str) -> tuple[str, float]:
+    """A further variable of a law, and its value.
+
+    Example:
+        >>> read_further("unique_tokens=200B")
+        ('unique_tokens', 200000000000.0)
+    """
+    name, wanted = read_pair(value)
+    number = read_number(wanted)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{name} is {wanted}; it must be a positive, finite number")
+    return name, number
+
+
 def read_target(value: str) -> Target:
     """What the forecast is for.
 

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
@@ -184,6 +185,7 @@ class ScalingCallback(Callback):
         self._loaded: dict[str, Any] | None = None  # counters of a checkpoint, until a training takes them up
         self._resumed: str | None = None  # the run that this training continues
         self._resumed_after = 0  # the step that it continues from
+        self._trained: weakref.ref[Any] | None = None  # the module of the last training
         self._seen: Any = None
         self._seen_at: int = -1  # micro-batches at the last observation
         self._warn = WarnOnce()
@@ -221,9 +223,10 @@ class ScalingCallback(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin at zero, or continue what a checkpoint or this callback's last training counted."""
         # the first rank alone knows what was recorded before
-        found = self._agree(trainer, lambda: self._find_beginning(trainer))
+        found = self._agree(trainer, lambda: self._find_beginning(trainer, pl_module))
         beginning = found or _Beginning(lost="it is not known where this training begins")
         self._tally.restart(beginning.tokens, beginning.batches, beginning.lost)
+        self._trained = weakref.ref(pl_module)
         self._recorder, self._loaded = None, None
         self._resumed, self._resumed_after = beginning.continues, trainer.global_step
         self._step, self._world = trainer.global_step, trainer.world_size
@@ -231,7 +234,11 @@ class ScalingCallback(Callback):
         if beginning.lost:
             self._warn_lost(trainer)
 
-    def _find_beginning(self, trainer: Trainer) -> _Beginning:
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the reference to what was trained, which cannot be pickled and means nothing elsewhere."""
+        return {**self.__dict__, "_trained": None}
+
+    def _find_beginning(self, trainer: Trainer, module: LightningModule) -> _Beginning:
         loaded, tally = self._loaded or {}, self._tally
         # a checkpoint may also have been loaded to be validated: its counters belong to no training then; one that
         # another callback wrote may lack the last batch
@@ -239,6 +246,11 @@ class ScalingCallback(Callback):
         if trainer.ckpt_path is not None and 0 <= behind <= LATE_STEPS:
             return _Beginning(
                 float(loaded.get("tokens", 0.0)), int(loaded.get("batches", 0)), loaded.get("run"), loaded.get("lost")
+            )
+        if trainer.global_step == 0 and self._trained is not None and self._trained() is module and tally.batches:
+            return _Beginning(
+                lost="this module was trained before and its steps begin at 0 again; train a new one, or resume from a "
+                "checkpoint"
             )
         if trainer.global_step == 0:
             return _Beginning()
@@ -274,24 +286,27 @@ class ScalingCallback(Callback):
         self._gather(trainer)
         if self._tally.lost or not trainer.is_global_zero:
             return
-        done, horizon = self._tally, self._horizon
         completed = is_completed(trainer)
+        planned = self._horizon or self._tally.extrapolate(planned_batches(trainer, self._tally.batches))
+        if completed and self._horizon is None:
+            planned = self._tally.tokens  # what the plan came to
+        progress = self._tally.tokens / planned if planned else 0.0
         if self._seen_at < 0:
             message = f"{self.monitor!r} was never observed, so nothing was recorded; log it in validation_step"
             self.warn_once(message, about="monitor")
-        elif completed and horizon is not None and done.tokens < FINAL_PROGRESS * horizon:
+        elif planned is not None and progress < FINAL_PROGRESS:
             completed = False
             self.warn_once(
-                f"training ended at {done.tokens / horizon:.0%} of horizon={horizon:g}, so this run counts as "
-                "unfinished; resume it, or pass the horizon that it has"
+                f"training ended at {progress:.0%} of its {planned:g} planned tokens, so this run counts as "
+                "unfinished; resume it, or pass the horizon= that it has"
             )
-        elif completed and self._seen_at < FINAL_PROGRESS * done.batches:
+        elif completed and self._seen_at < FINAL_PROGRESS * self._tally.batches:
             self.warn_once(
-                f"the last validation was after {self._seen_at / done.batches:.0%} of the training, so this run has "
-                "no final loss; validate at its last step, with a val_check_interval that divides max_steps"
+                f"the last validation was after {self._seen_at / self._tally.batches:.0%} of the training, so this run "
+                "has no final loss; validate at its last step, with a val_check_interval that divides max_steps"
             )
         if self._recorder is not None:
-            self._recorder.finish(completed=completed, horizon=None if horizon is not None else done.tokens)
+            self._recorder.finish(completed=completed, horizon=planned if self._horizon is None else None)
 
     def _observe(self, trainer: Trainer, pl_module: LightningModule, *, complain: bool) -> None:
         """One observation for a value that is fresh and was not yet observed after this batch.

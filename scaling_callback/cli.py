@@ -29,6 +29,7 @@ from scaling_callback.arguments import (
     fewest_replicates,
     read_borrowed,
     read_budget,
+    read_further,
     read_level,
     read_pair,
     read_source,
@@ -133,6 +134,7 @@ def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     )
     with _Progress("bootstrap") as progress:
         output = results.describe_fit(pipeline.fit(runs, config, progress), options.level)
+    output |= results.describe_evidence(pipeline.gather(runs, config), runs)
     if not options.sensitivity:
         return output, text.show_fit(output)
     with _Progress("choices") as progress:
@@ -155,8 +157,12 @@ def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     runs, _ = _read(options)
+    config = _config(options)
+    if options.unique_tokens is not None:
+        config = replace(config, further={**config.further, "unique_tokens": options.unique_tokens})
     with _Progress("bootstrap") as progress:
-        output = results.describe_allocation(pipeline.allocate(runs, options.flops, _config(options), progress))
+        output = results.describe_allocation(pipeline.allocate(runs, options.flops, config, progress))
+    output |= results.describe_evidence(pipeline.gather(runs, config), runs)
     return output, text.show_allocation(output)
 
 
@@ -219,6 +225,7 @@ def _config(options: argparse.Namespace) -> Config:
         level=options.level,
         replicates=max(Config.replicates, fewest_replicates(options.level)),
         seed=options.seed,
+        further=dict(options.further),
     )
 
 
@@ -272,6 +279,9 @@ def _parser() -> argparse.ArgumentParser:
     command = _command(commands, "allocate", _allocate, "Split a compute budget into parameters and tokens.")
     _example(command, "allocate ladder.csv --flops 5.88e23", "optimal N and D, or why they cannot be told")
     command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="budget, C = 6 N D")
+    command.add_argument(
+        "--unique-tokens", type=read_budget, metavar="U", help="unique tokens there are, for a law that counts them"
+    )
 
     command = _command(commands, "report", _report, "Write a report that a person can open.")
     _example(command, "report ladder/ --target params=7e9,tokens=4e12 --output report.html", "one HTML file")
@@ -305,6 +315,14 @@ def _command(
     )
     command.add_argument(
         "--law", choices=tuple(LAWS), default="chinchilla", help="the law to fit (default: %(default)s)"
+    )
+    command.add_argument(
+        "--further",
+        action="append",
+        type=read_further,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a further variable of the law at the target or budget, such as unique_tokens=2e11",
     )
     command.add_argument(
         "--level", type=read_level, default=0.9, metavar="L", help="coverage of intervals (default: %(default)s)"

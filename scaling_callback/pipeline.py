@@ -14,6 +14,7 @@ from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import Fit, Progress
 from scaling_callback.forecasting import (
+    ClusterOf,
     Evidence,
     Forecast,
     backtest,
@@ -120,6 +121,17 @@ def refresh(
     )
 
 
+def gather(runs: Sequence[Run], config: Config = FIT_DEFAULTS) -> Evidence:
+    """The points that a fit of these runs sees, and what became of each run.
+
+    Example:
+        >>> from scaling_callback.testing import planted_ladder
+        >>> len(gather(planted_ladder()).used)
+        12
+    """
+    return _evidence(_select(runs, config), config)
+
+
 def fit(runs: Sequence[Run], config: Config = FIT_DEFAULTS, progress: Progress | None = None) -> Fit:
     """Fit a law to a ladder; by default to its finals, without prior or bootstrap.
 
@@ -133,7 +145,7 @@ def fit(runs: Sequence[Run], config: Config = FIT_DEFAULTS, progress: Progress |
         >>> {name: round(value, 3) for name, value in found.params.items()}
         {'E': 1.8, 'A': 480.0, 'B': 2100.0, 'alpha': 0.35, 'beta': 0.37}
     """
-    return _fit(_evidence(_select(runs, config), config), config, progress)
+    return _fit(gather(runs, config), config, progress)
 
 
 def forecast(
@@ -169,7 +181,7 @@ def allocate(
         NotEnoughData: There are fewer than 3 independent runs to fit.
         InputError: The budget is not a positive, finite number.
     """
-    found = _fit(_evidence(_select(runs, config), config), config, progress)
+    found = _fit(gather(runs, config), config, progress)
     others = vary_choices(runs, replace(config, flops=flops), groups=ANALYSIS).analyses
     return allocating.allocate(
         found, flops, level=config.level, seed=config.seed, further=config.further, other_ratios=others
@@ -209,6 +221,7 @@ def vary_choices(
     return compare_choices(
         runs,
         base,
+        cluster=_cluster_by(runs, config),
         flops=config.flops,
         target=config.target,
         known=config.further,
@@ -222,8 +235,13 @@ def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
 
 
 def _evidence(runs: Sequence[Run], config: Config) -> Evidence:
+    return get_policy(config.evidence)(runs, _cluster_by(runs, config))
+
+
+def _cluster_by(runs: Sequence[Run], config: Config) -> ClusterOf:
+    """What each of these runs shares its noise with."""
     stems = trunks(runs)
-    return get_policy(config.evidence)(runs, lambda run: _cluster(run, config.cluster, stems))
+    return lambda run: _cluster(run, config.cluster, stems)
 
 
 def _fit(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:

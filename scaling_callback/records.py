@@ -250,7 +250,10 @@ def is_count(value: Any) -> bool:
     """
     if not isinstance(value, Real) or isinstance(cast("Any", value), bool):
         return False
-    return 0 < float(value) < math.inf
+    try:
+        return 0 < float(value) < math.inf
+    except OverflowError:  # a whole number beyond any float
+        return False
 
 
 def same_count(one: float | None, other: float | None) -> bool:

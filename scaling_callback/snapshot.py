@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any, Literal, cast
 
 from scaling_callback.allocating import Allocation
@@ -70,7 +71,8 @@ class Config:
         words = [self.evidence, get_law(self.law).name]
         if (objective := get_objective(self.objective).name) != Config.objective:
             words.append(objective)
-        words.append("with the weak prior" if self.prior else "without prior")
+        weak = self.prior and any(parameter.prior for parameter in get_law(self.law).parameters)
+        words.append("with the weak prior" if weak else "without prior")
         if self.ridges:
             words.append("with ridges")
         if self.borrowed is not None:
@@ -78,10 +80,13 @@ class Config:
         return " ".join(words)
 
     def __post_init__(self) -> None:
+        for name, kind, wanted in _TYPES:
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be {wanted}")
         get_law(self.law)
         get_objective(self.objective)
         get_policy(self.evidence)
-        if not (isinstance(cast("Any", self.level), int | float) and 0.0 < self.level < 1.0):
+        if not (isinstance(cast("Any", self.level), Real) and 0.0 < self.level < 1.0):
             raise InputError(f"level is {self.level!r}; it must lie between 0 and 1, such as 0.9")
         if not _is_whole(self.replicates):
             raise InputError(f"replicates is {self.replicates!r}; it must be 0 (no bootstrap) or a positive count")
@@ -97,7 +102,18 @@ class Config:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, Integral) and not isinstance(cast("Any", value), bool) and int(value) >= 0
+
+
+_TYPES: list[tuple[str, Any, str]] = [
+    *((name, bool, "True or False") for name in ("prior", "ridges", "sensitivity")),
+    ("target", Target | None, "Target(params=..., tokens=...)"),
+    ("borrowed", Borrowed | None, "Borrowed.published(...), the `lend` of another fit, or None"),
+    ("starts", Sequence, "a list of mappings from parameters to values"),
+    ("further", Mapping, "a mapping from variables to values"),
+    ("cluster", str | None, "the name of a column"),
+]
+"""What fields must be, beyond what the checks of their values say."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,9 +73,10 @@ def bootstrap(
     """
     rng = np.random.default_rng(seed)
     fitted = problem.law.log_loss(optima[:1], problem.x)[0][0]
-    # fewer clusters than parameters have no residuals: only leaving some out shows how much rests on each
+    # fewer clusters than parameters have no residuals: only leaving some out shows how much rests on each; of one
+    # cluster none can be left out
     free = int((problem.lower < problem.upper).sum())
-    pairs = not free <= points.n_independent < MANY * free
+    pairs = points.n_independent > 1 and not free <= points.n_independent < MANY * free
     spreads, directions = np.linalg.eigh(covariance)
     reach = np.minimum(np.sqrt(np.maximum(spreads, 0.0)), FARTHEST)
     recipes = np.array([term.recipes for term in problem.terms])
@@ -88,8 +89,9 @@ def bootstrap(
             seen = renew_noise(fitted, points, noise, rng, size)
         shifted = recipes * rng.standard_normal((size, len(recipes)))
         # forecast losses share the finished runs that they were made from: half of their variance is common
-        common, own = rng.standard_normal((size, 1)), rng.standard_normal((size, len(points)))
-        drawn = seen.log_loss + points.spread * (common + own) / np.sqrt(2.0)
+        # (drawn by run, not by row, so that the order of the rows changes nothing)
+        common, own = rng.standard_normal((size, 1)), rng.standard_normal((size, int(points.run.max()) + 1))
+        drawn = seen.log_loss + points.spread * (common + own[:, points.run]) / np.sqrt(2.0)
         part = replace(problem, prior_shift=shifted, y=drawn)
         start = optima[rng.integers(len(optima), size=size)]
         start = start + (rng.standard_normal((size, len(reach))) * reach) @ directions.T

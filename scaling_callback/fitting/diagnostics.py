@@ -91,13 +91,14 @@ def law_diagnostics(law: Law, theta: Array, at_bound: BoolArray, errors: Array) 
     relative[exponents] /= theta[exponents]
     if law.floor is not None and (at_bound[law.floor] or relative[law.floor] > LARGE_ERROR):
         found["floor_unidentified"] = (
-            f"the floor {law.names[law.floor]} cannot be told from the data: the runs are too far above it or span "
-            "too little; far extrapolation rests on it"
+            f"the floor {law.names[law.floor]} cannot be told from these runs alone: they are too far above it or "
+            "span too little; far extrapolation rests on it"
         )
     loose = [law.names[i] for i in exponents if relative[i] > LARGE_ERROR]
     if loose:
         found["exponent_unidentified"] = (
-            f"{' and '.join(loose)} can be wrong by more than a factor of e: runs over a wider range would pin it down"
+            f"these runs alone leave {' and '.join(loose)} open by more than a factor of e: a wider range would pin it "
+            "down"
         )
     shapes = [i for i, parameter in enumerate(law.parameters) if parameter.role == "shape"]
     open_ = [law.names[i] for i in shapes if at_bound[i] or relative[i] > LARGE_ERROR]
@@ -110,6 +111,8 @@ def law_diagnostics(law: Law, theta: Array, at_bound: BoolArray, errors: Array) 
 
 def basin_diagnostics(law: Law, thetas: Array, costs: Array) -> dict[str, str]:
     """Whether another basin explains the data nearly as well with other exponents."""
+    if not law.exponents:
+        return {}
     best = int(np.argmin(costs))
     rivals = costs <= costs[best] * (1 + BASIN_MARGIN) + 1e-18
     exponents = thetas[:, list(law.exponents)]

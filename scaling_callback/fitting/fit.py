@@ -84,6 +84,8 @@ def fit(
     chosen, criterion = get_law(law), get_objective(objective)
     if replicates < 0:
         raise InputError(f"replicates is {replicates}; it must be 0 (no bootstrap) or a positive count")
+    if ridges and not any(parameter.ridge for parameter in chosen.parameters):
+        raise InputError(f"no ridge was published for the law {chosen.name!r}; leave ridges out")
     _refuse_too_few(points, chosen, borrowed)
     problem, centre = pose(points, chosen, criterion, ridges=ridges, borrowed=borrowed)
     weight = points.weight[None]

@@ -62,7 +62,7 @@ class Objective:
         if self.scale == "log":
             return value - y, 1.0
         predicted = np.exp(np.minimum(value - self.log_unit, LARGEST_RATIO))
-        return predicted - np.exp(y - self.log_unit), predicted
+        return predicted - np.exp(np.minimum(y - self.log_unit, LARGEST_RATIO)), predicted
 
     def cost(self, value: Array, y: Array, weight: Array) -> Array:
         """The sum, shape (R,), for predicted and measured log losses and weights, each (R, n) or (1, n)."""

@@ -65,27 +65,32 @@ class Points:
             2
         """
         further = columns or {}
+        if reserved := {"params", "tokens", "loss", "weight"} & {*further}:
+            raise InputError(f"columns holds {', '.join(sorted(reserved))}, which every point has; name it otherwise")
         given = {"params": params, "tokens": tokens, "loss": loss, "weight": weight, **further}
         arrays: dict[str, Array] = {}
         size = len(np.atleast_1d(np.asarray(params)))
         for name, column in given.items():
-            values = np.ones(size) if column is None else np.atleast_1d(np.asarray(column, dtype=float))
-            if values.shape != (size,):
-                raise InputError(f"{name} has shape {values.shape}, params has ({size},); give columns of one length")
+            values = np.ones(size) if column is None and name == "weight" else _read_column(name, column, size)
             wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
             if len(wrong):
                 raise InputError(f"{name}[{wrong[0]}] is {values[wrong[0]]}; it must be a positive, finite number")
             arrays[name] = values
-        runs = _encode(np.arange(size) if run is None else np.asarray(run))
+        spreads = np.zeros(size) if spread is None else _read_column("spread", spread, size)
+        if not (np.isfinite(spreads) & (spreads >= 0)).all():
+            raise InputError("spread holds a value that is not 0 or a positive, finite number")
+        labels = {"run": run, "cluster": cluster, "twins": twins}
+        codes = {name: None if label is None else _read_labels(name, label, size) for name, label in labels.items()}
+        runs = np.arange(size) if codes["run"] is None else codes["run"]
         return cls(
             arrays["params"],
             arrays["tokens"],
             arrays["loss"],
             arrays["weight"],
-            np.zeros(size) if spread is None else np.asarray(spread, dtype=float),
+            spreads,
             runs,
-            runs if cluster is None else _encode(np.asarray(cluster)),
-            np.arange(size) if twins is None else _encode(np.asarray(twins)),
+            runs if codes["cluster"] is None else codes["cluster"],
+            np.arange(size) if codes["twins"] is None else codes["twins"],
             {name: arrays[name] for name in further},
         )
 
@@ -146,9 +151,40 @@ def log_variables(known: Mapping[str, ArrayLike], names: tuple[str, ...]) -> Arr
     for name in names:
         if name not in logs:
             raise NotEnoughData(
-                f"the law needs {name}, which is not known for every run and target; give it, or take another law"
+                f"the law needs {name}, which is not known for every run and target; give every run a column of "
+                "that name and the target a further variable, or take another law"
             )
     return np.stack(np.broadcast_arrays(*(logs[name] for name in names)))
+
+
+def _read_column(name: str, column: ArrayLike | None, size: int) -> Array:
+    """A column of `size` numbers.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        values = np.atleast_1d(np.asarray(column if column is not None else (), dtype=float))
+    except (TypeError, ValueError):
+        raise InputError(f"{name} holds something that is no number; give a column of numbers") from None
+    if values.shape != (size,):
+        raise InputError(f"{name} has shape {values.shape}, params has ({size},); give columns of one length")
+    return values
+
+
+def _read_labels(name: str, labels: ArrayLike, size: int) -> Codes:
+    """Codes of a column of `size` labels.
+
+    Raises:
+        InputError: It is none.
+    """
+    column = np.atleast_1d(np.asarray(labels))
+    if column.shape != (size,):
+        raise InputError(f"{name} has shape {column.shape}, params has ({size},); give columns of one length")
+    try:
+        return _encode(column)
+    except TypeError:
+        raise InputError(f"{name} mixes kinds of labels; give texts, or numbers") from None
 
 
 def _encode(labels: NDArray[Any]) -> Codes:

@@ -67,7 +67,7 @@ class Fit:
         draws: Working parameters of the bootstrap replicates, shape (R, P); R is 0 without a bootstrap.
         criterion: What was minimised.
         objective: Its value at `theta`, without the prior's term.
-        noise: Robust standard deviation of ln L around the law, per point.
+        noise: Standard deviation of ln L of one run around the law: of its residuals, steadied by what is usual.
         status: How the search ended.
         certificate: Why to believe it.
         diagnostics: What the data cannot say, by name, each with a sentence.

@@ -76,9 +76,9 @@ def forecast_target(
         NotEnoughData: A variable of the law is missing.
     """
     params, tokens = resolve_target(fit, target, further)
-    further = {"compute": target.compute, **(further or {})}
-    median = float(fit.predict(params, tokens, **further)[0])
-    draws = spread_around(fit, median, fit.predict_draws(params, tokens, **further)[:, 0], noise_seed=seed)
+    known = _variables(fit, target, further or {})
+    median = float(fit.predict(params, tokens, **known)[0])
+    draws = spread_around(fit, median, fit.predict_draws(params, tokens, **known)[:, 0], noise_seed=seed)
     lower, upper = take_interval(draws, level)
     return Forecast(
         params=params,
@@ -93,6 +93,22 @@ def forecast_target(
         baselines=known_losses or {},
         warnings=_doubts(fit, params, tokens, level, record),
     )
+
+
+def _variables(fit: Fit, target: Target, further: Mapping[str, float]) -> dict[str, float]:
+    """Further variables of the target, its compute counted as that of the points was.
+
+    Where FLOPs were measured, those of a target cannot be: it costs what the runs cost over 6 N D.
+    """
+    known, measured = dict(further), fit.points.columns.get("compute")
+    if measured is None:
+        known.pop("compute", None)
+    if target.flops is not None:
+        known["compute"] = target.flops
+    elif measured is not None and "compute" not in known:
+        over = measured / (6.0 * fit.points.params * fit.points.tokens)
+        known["compute"] = target.compute * float(np.median(over))
+    return known
 
 
 def spread_around(fit: Fit, centre: float, values: Array, *, noise_seed: int | None = None) -> Array:
@@ -154,8 +170,13 @@ def _doubts(fit: Fit, params: float, tokens: float, level: float, record: TrackR
     doubts = dict(fit.diagnostics)
     if fit.status is Status.NOT_CONVERGED:
         doubts["not_converged"] = fit.status.value
-    largest = float((fit.points.params * fit.points.tokens).max())
-    factor = params * tokens / largest
+    compute = fit.points.params * fit.points.tokens
+    factor, least = params * tokens / float(compute.max()), params * tokens / float(compute.min())
+    if least < 1 / FAR:
+        doubts["far_extrapolation"] = (
+            f"the target has {least:.2g} times the compute of the smallest run: are its counts plain numbers? "
+            f"Nothing is known below about 1/{FAR:g}"
+        )
     if factor > FAR:
         doubts["far_extrapolation"] = (
             f"the target has {factor:.2g} times the compute of the largest run; no published forecast is reliable "

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from scaling_callback.errors import NotEnoughData
 from scaling_callback.fitting import Borrowed, Fit, Objective, Points, fit
+from scaling_callback.forecasting.evidence import find_twins
 from scaling_callback.forecasting.forecast import forecast_target
 from scaling_callback.forecasting.scores import Score, TrackRecord
 from scaling_callback.forecasting.variables import further_variables, shared_columns
@@ -63,10 +64,12 @@ def backtest(
     alone, so a table, an imported ladder and a live one get the same record.
     """
     ordered = sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name))
+    twins = find_twins(ordered)
     finals = tuple(
         _Final(
             run.name,
             stems[run.name],
+            twins[run.name],
             run.params,
             run.final.tokens,
             run.final.loss,
@@ -95,6 +98,7 @@ def backtest(
 class _Final(NamedTuple):
     run: str
     cluster: str
+    twins: str
     params: float
     tokens: float
     loss: float
@@ -106,10 +110,9 @@ def _fit_prefix(
     finals: tuple[_Final, ...], law: str | Law, objective: str | Objective, borrowed: Borrowed | None, seed: int
 ) -> Fit | None:
     """The fit that the record would have made then; `None` where there was too little to fit."""
-    _, clusters, params, tokens, losses, further = zip(*finals, strict=True)
-    points = Points.of(
-        params, tokens, losses, cluster=clusters, columns=shared_columns([dict(pairs) for pairs in further])
-    )
+    runs, clusters, twins, params, tokens, losses, further = zip(*finals, strict=True)
+    columns = shared_columns([dict(pairs) for pairs in further])
+    points = Points.of(params, tokens, losses, run=runs, cluster=clusters, twins=twins, columns=columns)
     try:
         return fit(
             points, law=law, objective=objective, prior=True, borrowed=borrowed, replicates=REPLICATES, seed=seed

@@ -62,9 +62,9 @@ def tidy_location(location: str | os.PathLike[str]) -> str:
         >>> tidy_location("runs/../ladder/"), tidy_location("s3://bucket/ladder/")
         ('ladder', 's3://bucket/ladder')
     """
-    text = os.fspath(location)
+    text = os.fspath(location) if isinstance(cast("Any", location), str | os.PathLike) else ""
     if not text:
-        raise InputError("ladder is empty; give a folder or a URL")
+        raise InputError(f"ladder is {location!r}, which is no place; give a folder or a URL")
     if "://" in text:
         return text.rstrip("/") if text.partition("://")[2].strip("/") else text
     return os.path.normpath(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from scaling_callback.errors import InputError
 from scaling_callback.laws.base import Law, Parameter, Ridge
 from scaling_callback.laws.broken import BrokenPowerLaw
@@ -42,6 +44,8 @@ def get_law(law: str | Law) -> Law:
     """
     if isinstance(law, Law):
         return law
+    if not isinstance(cast("Any", law), str):
+        raise InputError(f"law is {law!r}; it must be a name or a Law object: {', '.join(LAWS)}")
     if law not in LAWS:
         raise InputError(f"there is no law named {law!r}; choose one of: {', '.join(LAWS)}")
     return LAWS[law]

@@ -209,7 +209,7 @@ def draw_residuals(snapshot: Snapshot) -> Figure | None:
         canvas.set_axis("y", "measured over fitted", format_tick_percent, limits=(-limit, limit))
         canvas.add_legend(5)
     caption = (
-        f"The band is the scatter of the evidence around the law, {format_percent(noise)} either way. Hollow marks are "
+        f"The band is what a run is off the law by chance, {format_percent(noise)} either way. Hollow marks are "
         f"finals that the fit did not use. A trend means that the law does not bend as the losses do."
         f"{_explain_legend(sizes)}"
     )

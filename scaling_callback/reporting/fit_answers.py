@@ -58,7 +58,7 @@ def say_assumptions(snapshot: Snapshot) -> Answer:
     repeats = "" if "unique_tokens" in fit.law.variables else ": every token counts as new"
     return say(
         f"The losses follow {fit.law.equation}; {', '.join(fit.law.variables)} are all that it knows{repeats}.",
-        f"The evidence scatters by {format_percent(fit.noise)} around the law. Diagnostics raised: {found}.",
+        f"By chance a run lies about {format_percent(fit.noise)} off the law. Diagnostics raised: {found}.",
     )
 
 
@@ -166,7 +166,7 @@ def say_correctness(snapshot: Snapshot) -> Answer:
     off = f"off by {format_percent(record.are)} of the loss on average"
     sentences = [
         f"{len(record.scores)} forecasts from smaller runs were {off}; {held_share}.",
-        f"Scatter around the law: {format_percent(fit.noise)}.",
+        f"By chance a run lies about {format_percent(fit.noise)} off the law.",
     ]
     if forecast is not None:
         sentences.append(f"Interval of the target: {format_loss(forecast.lower)} to {format_loss(forecast.upper)}.")

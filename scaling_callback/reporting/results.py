@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit
+from scaling_callback.forecasting import Evidence
 from scaling_callback.records import Run
 from scaling_callback.sensitivity import Panel
 from scaling_callback.snapshot import Snapshot
@@ -42,6 +43,15 @@ def describe_fit(fit: Fit, level: float) -> dict[str, Any]:
         "n_observations": len(fit.points),
         "n_runs": fit.points.n_runs,
         "seconds": fit.seconds,
+    }
+
+
+def describe_evidence(evidence: Evidence, runs: Sequence[Run]) -> dict[str, Any]:
+    """What became of the runs: what every answer from them says beside itself."""
+    return {
+        "runs_used": len(evidence.used),
+        "left_out": dict(evidence.left_out),
+        "notes": [*gather_notes(runs).values()],
     }
 
 
@@ -98,8 +108,7 @@ def describe_forecast(snapshot: Snapshot) -> dict[str, Any]:
             "forecasts": len(record.scores),
         },
         "warnings": [f"{name}: {sentence}" for name, sentence in forecast.warnings.items()],
-        "runs_used": len(snapshot.evidence.used),
-        "left_out": dict(snapshot.evidence.left_out),
+        **describe_evidence(snapshot.evidence, snapshot.runs),
     }
 
 
@@ -120,7 +129,7 @@ def describe_allocation(allocation: Allocation) -> dict[str, Any]:
 
 def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, Any]:
     """What `validate --json` prints; what was odd about the records of the runs is a problem too."""
-    notes = _gather_notes(runs)
+    notes = gather_notes(runs)
     last: list[dict[str, Any]] = []
     for run in runs:
         if len(run.curve):
@@ -144,7 +153,7 @@ def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, A
     }
 
 
-def _gather_notes(runs: Sequence[Run]) -> dict[str, str]:
+def gather_notes(runs: Sequence[Run]) -> dict[str, str]:
     """The notes of the runs: one sentence for each, with the runs that share it."""
     names: dict[str, list[str]] = {}
     for run in runs:

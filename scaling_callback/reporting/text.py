@@ -13,6 +13,7 @@ from scaling_callback.reporting.units import (
     format_percent,
     format_value,
 )
+from scaling_callback.tables import list_names
 
 WIDTH = 18
 
@@ -62,7 +63,9 @@ def show_fit(result: Mapping[str, Any]) -> str:
         _line("status", f"{result['status']}, {result['certificate']['agreeing']} of "
               f"{result['certificate']['starts']} searches agree"),
     ]  # fmt: skip
-    return _join(lines + _doubts(f"{name}: {text}" for name, text in result["diagnostics"].items()))
+    return _join(
+        lines + _doubts(f"{name}: {text}" for name, text in result["diagnostics"].items()) + _set_aside(result)
+    )
 
 
 def show_sensitivity(result: Mapping[str, Any]) -> str:
@@ -105,7 +108,7 @@ def show_forecast(result: Mapping[str, Any]) -> str:
     if record["forecasts"]:
         said = f"{record['forecasts']} earlier forecasts missed by {format_percent(record['are'])} on average"
         lines.append(_line("track record", f"{said}; {format_percent(record['coverage'])} within their interval"))
-    return _join(lines + _doubts(result["warnings"]))
+    return _join(lines + _doubts(result["warnings"]) + _set_aside(result))
 
 
 def show_allocation(result: Mapping[str, Any]) -> str:
@@ -113,14 +116,14 @@ def show_allocation(result: Mapping[str, Any]) -> str:
     head = f"{format_flops(result['flops'])} FLOPs"
     if not result["identified"]:
         lines = [f"{head}: these runs do not determine the optimal split", ""]
-        return _join(lines + [f"  {reason}" for reason in result["reasons"]])
+        return _join(lines + [f"  {reason}" for reason in result["reasons"]] + _set_aside(result))
     shown = {"params": format_count, "tokens": format_count, "tokens_per_param": format_value, "loss": format_loss}
     level = format_level(result["level"])
     lines = [head, ""]
     for name, form in shown.items():
         ends = result["intervals"].get(name)
         lines.append(_line(name.replace("_", " "), f"{form(result[name])}   {level} {_ends(ends, form)}"))
-    return _join(lines)
+    return _join(lines + _set_aside(result))
 
 
 def show_report(result: Mapping[str, Any]) -> str:
@@ -147,6 +150,16 @@ def _ends(ends: Sequence[float] | None, form: Any) -> str:
 def _doubts(doubts: Any) -> list[str]:
     found = [f"  {doubt}" for doubt in doubts]
     return ["", "doubts:", *found] if found else []
+
+
+def _set_aside(result: Mapping[str, Any]) -> list[str]:
+    """Runs that are no evidence, by reason, and what was odd about the records of the others."""
+    reasons: dict[str, list[str]] = {}
+    for run, reason in result["left_out"].items():
+        reasons.setdefault(reason, []).append(run)
+    left = [f"  {len(runs)} run(s) ({list_names(runs, most=3)}): {reason}" for reason, runs in reasons.items()]
+    notes = [f"  {note}" for note in result["notes"]]
+    return [*(["", "left out:", *left] if left else []), *(["", "noted:", *notes] if notes else [])]
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -44,6 +44,7 @@ def compare_choices(
     runs: Sequence[Run],
     base: Choice,
     *,
+    cluster: Callable[[Run], str] = lambda run: run.cluster,
     flops: float | None = None,
     target: Target | None = None,
     known: Mapping[str, float] | None = None,
@@ -59,6 +60,7 @@ def compare_choices(
     Args:
         runs: The ladder.
         base: What was asked.
+        cluster: What a run shares its noise with.
         flops: Budget C = 6 N D of the optimal D/N; by default the target's compute, else ten times that of the
             largest point.
         target: What the loss is forecast for; by default the optimum at the budget.
@@ -80,7 +82,7 @@ def compare_choices(
     """
     if flops is not None and not (math.isfinite(flops) and flops > 0):
         raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
-    evidence = _points(base, runs)
+    evidence = _points(base, runs, cluster)
     certified = _fit(base, evidence)
     budget = flops or (target.compute if target else AHEAD * 6.0 * float((evidence.params * evidence.tokens).max()))
     aim = _Aim(budget, None if target is None or target.flops is not None else target, known or {})
@@ -91,7 +93,9 @@ def compare_choices(
     plain: Fit | None = None
     for done, choice in enumerate(choices):
         try:
-            points = evidence if choice.group in (*ANALYSIS, "procedure") else _other_points(choice, runs, evidence)
+            points = (
+                evidence if choice.group in (*ANALYSIS, "procedure") else _other_points(choice, runs, cluster, evidence)
+            )
             if choice.procedure is not None:
                 plain = plain or _fit(choice, points)
                 rows.append(_describe_outcome(choice, search(points, choice.procedure), plain, aim))
@@ -117,15 +121,15 @@ def _fit(choice: Choice, points: Points) -> Fit:
     )
 
 
-def _points(choice: Choice, runs: Sequence[Run]) -> Points:
-    points = choice.policy(choice.select(runs), lambda run: run.cluster).points
+def _points(choice: Choice, runs: Sequence[Run], cluster: Callable[[Run], str]) -> Points:
+    points = choice.policy(choice.select(runs), cluster).points
     if points is None:
         raise NotEnoughData("no point remains")
     return points.take(choice.keep(points))
 
 
-def _other_points(choice: Choice, runs: Sequence[Run], base: Points) -> Points:
-    points = _points(choice, runs)
+def _other_points(choice: Choice, runs: Sequence[Run], cluster: Callable[[Run], str], base: Points) -> Points:
+    points = _points(choice, runs, cluster)
     columns = ("params", "tokens", "loss", "weight")
     if len(points) == len(base) and all(np.array_equal(getattr(points, c), getattr(base, c)) for c in columns):
         raise NotEnoughData("it leaves the points as they are")
@@ -200,10 +204,13 @@ def _answer(found: Fit, natural: Array, aim: _Aim) -> tuple[float | None, float 
 
 
 def _rejects(base: Fit, other: Fit) -> bool:
-    """Whether the base explains the points far better than another law, by the likelihood of Laplace residuals.
+    """Whether the base explains the points far better than another law, by the likelihood of the residuals.
 
-    A Huber loss far narrower than the noise is the absolute loss: twice the log likelihood ratio is 2 n times the ln
-    of the ratio of the objectives, with n independent points.
+    Twice the log likelihood ratio is n ln of the ratio of two sums of squares (normal residuals), and twice that for
+    sums of absolute residuals (Laplace), which a Huber loss far narrower than the noise comes to. Of n independent
+    points as many are spent as the base has parameters.
     """
     floor = EXACT * len(base.points)
-    return 2.0 * base.points.n_independent * math.log((other.objective + floor) / (base.objective + floor)) > REJECTED
+    spare = max(base.points.n_independent - base.free, 0)
+    sides = 1.0 if math.isinf(base.criterion.delta) else 2.0
+    return sides * spare * math.log((other.objective + floor) / (base.objective + floor)) > REJECTED

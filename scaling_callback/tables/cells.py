@@ -100,10 +100,10 @@ class Table:
         return value
 
 
-def list_names(names: Iterable[str]) -> str:
+def list_names(names: Iterable[str], most: int = MOST_NAMES) -> str:
     """Names for a message: on one line, and no more than a person reads."""
     shown = [shorten(name) or "''" for name in names]
-    return ", ".join(shown[:MOST_NAMES]) + (", ..." if len(shown) > MOST_NAMES else "")
+    return ", ".join(shown[:most]) + (", ..." if len(shown) > most else "")
 
 
 def shorten(text: str) -> str:

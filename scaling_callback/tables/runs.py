@@ -219,7 +219,7 @@ def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
         peak_lr=_last(table, "peak_lr", rows),
         seed=table.text("seed", rows[-1]) or None,
         parent=table.text("parent", rows[-1]) or None,
-        held_out=table.text("held_out", rows[-1]).lower() in TRUE,
+        held_out=_flag(table, "held_out", rows[-1]),
         batch_tokens=_last(table, "batch_tokens", rows),
         flops_per_token=_flops_per_token(table, rows),
         loss_kind=table.text("loss_kind", rows[-1]) or None,
@@ -268,9 +268,6 @@ def _observation(table: Table, row: int) -> Observation:
     if math.isinf(loss) or loss <= 0:
         raise InputError(f"{table.place(row)}: loss is {loss:g}; it must be a positive, finite number, or nan")
     tokens = table.count("tokens", row)
-    flag = table.text("is_final", row).lower()
-    if flag not in TRUE | FALSE:
-        raise InputError(f"{table.place(row)}: is_final is {shorten(flag)!r}; it must be true or false")
     step, lr, wall_time = (table.number(column, row) for column in ("step", "lr", "wall_time"))
     return Observation(
         tokens=tokens,
@@ -278,8 +275,15 @@ def _observation(table: Table, row: int) -> Observation:
         step=math.nan if step is None else step,
         lr=math.nan if lr is None else lr,
         wall_time=math.nan if wall_time is None else wall_time,
-        is_final=flag in TRUE,
+        is_final=_flag(table, "is_final", row),
     )
+
+
+def _flag(table: Table, column: str, row: int) -> bool:
+    flag = table.text(column, row).lower()
+    if flag not in TRUE | FALSE:
+        raise InputError(f"{table.place(row)}: {column} is {shorten(flag)!r}; it must be true or false")
+    return flag in TRUE
 
 
 def _last(table: Table, column: str, rows: Sequence[int]) -> float | None:
