@@ -280,10 +280,38 @@ def test_what_a_fit_borrows_it_says(ask: Asked) -> None:
 
 def test_one_run_can_be_fitted_with_what_it_borrows(ask: Asked) -> None:
     (run, *_) = planted_ladder(points=12)
-    found = ask("fit", table([run]), "--borrow", "besiroglu:A,alpha", "--evidence", "intermediate")
+    found = ask(
+        *("fit", table([run]), "--borrow", "besiroglu:A,alpha", "--evidence", "intermediate", "--bootstrap", "100")
+    )
 
     assert found["n_runs"] == 1
     assert "too_few_runs" in found["diagnostics"]
+    lower, upper = found["intervals"]["beta"]  # of one run the noise of a run is all that can be drawn
+    assert upper > 1.01 * lower
+
+
+@pytest.mark.parametrize("command", ["fit", "forecast", "allocate"])
+def test_runs_that_are_no_evidence_are_named_with_the_reason(ask: Asked, command: str) -> None:
+    asked = (command, "ladder", *MORE.get(command, []))
+    assert ask(*asked)["left_out"].keys() == {"young"}
+    assert "left out:\n  1 run(s) (young): unfinished: " in ask(*asked, words=True)
+
+
+def test_a_law_of_a_further_variable_is_given_it_on_the_command_line(ask: Asked) -> None:
+    runs = planted_ladder(noise=0.002)
+    unique = [replace(run, card=replace(run.card, extra={"unique_tokens": str(run.horizon)})) for run in runs]
+    source, law = table(unique), ("--law", "muennighoff")
+    made = ask("forecast", source, *law, *TARGET, "--further", "unique_tokens=20B")
+
+    assert made["median"] == pytest.approx(TRUTH, rel=0.05)
+    assert ask("allocate", source, *law, "--flops", "2e20", "--unique-tokens", "20B")["reasons"] is not None
+
+
+def test_a_panel_clusters_as_its_fit_does(ask: Asked) -> None:
+    runs = [replace(run, card=replace(run.card, parent="trunk")) for run in planted_ladder(points=2)]
+    found = ask("fit", table(runs), "--cluster", "run", "--sensitivity")
+
+    assert found["sensitivity"]["rows"]
 
 
 def test_a_table_that_cannot_tell_finished_runs_from_cut_ones_says_so_once(ask: Asked) -> None:

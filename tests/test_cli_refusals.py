@@ -46,6 +46,8 @@ USAGE: dict[str, str] = {
     "fit ladder.csv --runs": "worst",
     "fit ladder.csv --evidence": "all",
     "fit ladder.csv --objective": "bogus",
+    "fit ladder.csv --ridges --law": "kaplan",
+    "fit ladder.csv --further": "unique_tokens unique_tokens=0 unique_tokens=many =1",
     "fit ladder.csv --borrow": "nobody besiroglu:N_c kaplan",
     "fit ladder.csv --cluster": "bogus",
     "fit ladder.csv --bootstrap": "-1 1.5 many nan inf 1 19 1e7 1e300",

@@ -164,3 +164,47 @@ def test_fewer_than_three_runs_are_refused() -> None:
 def test_points_that_are_not_positive_numbers_are_refused_by_place(wrong: float) -> None:
     with pytest.raises(InputError, match=r"loss\[1\] is .*; it must be a positive, finite number"):
         Points.of([1e7, 1e8, 1e9], [1e9] * 3, [4.0, wrong, 3.5])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"columns": {"loss": [1.0, 2.0, 3.0]}}, "columns holds loss, which every point has"),
+        ({"spread": [0.0, -1.0, 0.0]}, "spread holds a value that is not 0 or a positive"),
+        ({"spread": [0.0]}, r"spread has shape \(1,\), params has \(3,\)"),
+        ({"cluster": ["a", "b"]}, r"cluster has shape \(2,\)"),
+        ({"twins": [1]}, r"twins has shape \(1,\)"),
+        ({"run": np.array(["a", None, 3], dtype=object)}, "run mixes kinds of labels"),
+        ({"weight": ["heavy", "light", "none"]}, "weight holds something that is no number"),
+    ],
+)
+def test_columns_that_are_no_columns_are_refused_in_one_line(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Points.of([1e7, 1e8, 1e9], [1e9] * 3, [4.0, 3.7, 3.5], **wrong)
+
+
+def test_params_that_are_missing_are_not_one_run_of_size_one() -> None:
+    with pytest.raises(InputError, match="params has shape"):
+        Points.of(None, [1e9], [4.0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"prior": "no"}, "prior is 'no'; it must be True or False"),
+        ({"sensitivity": 1}, "sensitivity is 1"),
+        ({"target": (7e9, 4e12)}, "target is .*; it must be Target"),
+        ({"borrowed": "besiroglu"}, "borrowed is 'besiroglu'; it must be Borrowed"),
+        ({"further": None}, "further is None; it must be a mapping"),
+        ({"starts": None}, "starts is None"),
+        ({"cluster": 3}, "cluster is 3"),
+        ({"law": 3}, "law is 3; it must be a name or a Law object"),
+    ],
+)
+def test_a_configuration_of_the_wrong_kind_is_refused_in_one_line(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Config(**wrong)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert Config(seed=np.int64(3), replicates=np.int64(50), level=np.float32(0.9)).seed == 3

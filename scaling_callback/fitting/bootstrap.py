@@ -109,15 +109,21 @@ def resample_clusters(log_loss: Array, points: Points, rng: np.random.Generator,
 
 
 def renew_noise(fitted: Array, points: Points, noise: Noise, rng: np.random.Generator, size: int) -> _Resampled:
-    """The fitted ln L (n,) with new noise, the same for all points of a cluster.
+    """The fitted ln L (n,) with new noise, half of whose variance the points of a cluster share.
+
+    What they do not share is their own: checkpoints of a run, branches of a trunk and seeds of a size are neither one
+    measurement nor independent.
 
     Its standard deviation is itself drawn from what the data allow of it, so that a few runs give the tails of
     Student's t. Residuals are not redrawn: an objective that is nearly an L1 norm makes as many of them zero as
     there are parameters.
     """
     clusters = int(points.cluster.max()) + 1
-    shocks = noise.draw(rng, size)[:, None] * rng.standard_normal((size, clusters))
-    return _Resampled(np.broadcast_to(points.weight, (size, len(points))), fitted + shocks[:, points.cluster])
+    scale = noise.draw(rng, size)[:, None]
+    shocks = rng.standard_normal((size, clusters))[:, points.cluster]
+    if clusters < len(points):
+        shocks = (shocks + rng.standard_normal(shocks.shape)) / np.sqrt(2.0)
+    return _Resampled(np.broadcast_to(points.weight, (size, len(points))), fitted + scale * shocks)
 
 
 def _reconverge(problem: Problem, start: Array, weight: Array, best: Array) -> Array:
