@@ -14,7 +14,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from torch import Tensor
 
@@ -23,8 +23,10 @@ from scaling_callback.ladder import Ladder
 from scaling_callback.laws import Law
 from scaling_callback.measuring import (
     COUNTINGS,
+    Beginning,
     Tally,
     count_tokens,
+    find_beginning,
     identify,
     is_completed,
     is_promised,
@@ -57,20 +59,8 @@ else:
 
 _log = logging.getLogger("scaling_callback")
 
-LATE_STEPS = 2
-"""Steps that a checkpoint's counters may lie behind it: two optimisers make two in one batch."""
-
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-class _Beginning(NamedTuple):
-    """Where a training starts: what was counted before it, and the run that it continues."""
-
-    tokens: float = 0.0
-    batches: int = 0
-    continues: str | None = None
-    lost: str | None = None
 
 
 def _guarded(
@@ -223,8 +213,9 @@ class ScalingCallback(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin at zero, or continue what a checkpoint or this callback's last training counted."""
         # the first rank alone knows what was recorded before
-        found = self._agree(trainer, lambda: self._find_beginning(trainer, pl_module))
-        beginning = found or _Beginning(lost="it is not known where this training begins")
+        again = self._trained is not None and self._trained() is pl_module
+        found = self._agree(trainer, lambda: find_beginning(trainer, self._loaded, self._tally, self.run, again=again))
+        beginning = found or Beginning(lost="it is not known where this training begins")
         self._tally.restart(beginning.tokens, beginning.batches, beginning.lost)
         self._trained = weakref.ref(pl_module)
         self._recorder, self._loaded = None, None
@@ -237,29 +228,6 @@ class ScalingCallback(Callback):
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the reference to what was trained, which cannot be pickled and means nothing elsewhere."""
         return {**self.__dict__, "_trained": None}
-
-    def _find_beginning(self, trainer: Trainer, module: LightningModule) -> _Beginning:
-        loaded, tally = self._loaded or {}, self._tally
-        # a checkpoint may also have been loaded to be validated: its counters belong to no training then; one that
-        # another callback wrote may lack the last batch
-        behind = trainer.global_step - int(loaded.get("step", -LATE_STEPS - 1))
-        if trainer.ckpt_path is not None and 0 <= behind <= LATE_STEPS:
-            return _Beginning(
-                float(loaded.get("tokens", 0.0)), int(loaded.get("batches", 0)), loaded.get("run"), loaded.get("lost")
-            )
-        if trainer.global_step == 0 and self._trained is not None and self._trained() is module and tally.batches:
-            return _Beginning(
-                lost="this module was trained before and its steps begin at 0 again; train a new one, or resume from a "
-                "checkpoint"
-            )
-        if trainer.global_step == 0:
-            return _Beginning()
-        if self.run is not None:
-            return _Beginning(tally.tokens, tally.batches, self.run, tally.lost)
-        return _Beginning(
-            lost=f"training starts at step {trainer.global_step} and the tokens before it were not counted; resume "
-            "from a checkpoint that was written with this callback"
-        )
 
     @_guarded
     def on_train_batch_end(

@@ -9,12 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import sys
-import time
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -45,6 +41,7 @@ from scaling_callback.records import IssuedForecast, Run
 from scaling_callback.reporting import results, text
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import check_table, is_table, read_table
+from scaling_callback.terminal import Progress, one_line, show, tell
 
 LONGEST_REASON = 200
 """Of a library's own message a person reads no more."""
@@ -60,44 +57,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             output, words = options.command(options)
         for warning in caught:
             if issubclass(warning.category, ScalingWarning):
-                _tell(f"warning: {_one_line(warning.message)}")
-        _show(_json(output) if options.json else words)
+                tell(f"warning: {one_line(warning.message)}")
+        show(_json(output) if options.json else words)
     except NotEnoughData as error:
         return _refuse(f"{options.source}: {error}")
     except (ScalingError, OSError) as error:
         return _refuse(str(error))
     except KeyboardInterrupt:
-        _tell("scaling-callback: interrupted")
+        tell("scaling-callback: interrupted")
         return 130
     return 0
 
 
 def _refuse(words: str) -> int:
-    _tell(f"scaling-callback: {_one_line(words)}")
+    tell(f"scaling-callback: {one_line(words)}")
     return 2
-
-
-def _tell(line: str) -> None:
-    """A line on standard error, if there is one: `print` would turn to standard output."""
-    if sys.stderr is not None:  # pyright: ignore[reportUnnecessaryComparison]  (it is None where it was closed)
-        print(line, file=sys.stderr)
-
-
-def _show(words: str) -> None:
-    """Print, with escapes for what the terminal's encoding lacks: names in a table may hold anything.
-
-    Raises:
-        InputError: Standard output is closed, or takes nothing more.
-    """
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (it is None where it was closed)
-        raise InputError("standard output is closed; send it to a file or a terminal")
-    encoding = sys.stdout.encoding or "utf-8"
-    try:
-        print(words.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-    except OSError as error:  # the interpreter must not flush again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):  # whoever reads a pipe has seen enough
-            raise InputError(f"standard output cannot be written ({error.strerror}); send it elsewhere") from None
 
 
 def _json(output: dict[str, Any]) -> str:
@@ -132,12 +106,12 @@ def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         replicates=options.bootstrap,
         cluster=options.cluster,
     )
-    with _Progress("bootstrap") as progress:
+    with Progress("bootstrap") as progress:
         output = results.describe_fit(pipeline.fit(runs, config, progress), options.level)
     output |= results.describe_evidence(pipeline.gather(runs, config), runs)
     if not options.sensitivity:
         return output, text.show_fit(output)
-    with _Progress("choices") as progress:
+    with Progress("choices") as progress:
         panel = pipeline.vary_choices(runs, replace(config, flops=options.flops), progress)
     output["sensitivity"] = results.describe_sensitivity(panel)
     return output, text.show_fit(output) + "\n" + text.show_sensitivity(output["sensitivity"])
@@ -145,7 +119,7 @@ def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     runs, issued = _read(options)
-    with _Progress("bootstrap") as progress:
+    with Progress("bootstrap") as progress:
         snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
     if snapshot.forecast is None:
         raise NotEnoughData(snapshot.absent["forecast"])
@@ -160,7 +134,7 @@ def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     config = _config(options)
     if options.unique_tokens is not None:
         config = replace(config, further={**config.further, "unique_tokens": options.unique_tokens})
-    with _Progress("bootstrap") as progress:
+    with Progress("bootstrap") as progress:
         output = results.describe_allocation(pipeline.allocate(runs, options.flops, config, progress))
     output |= results.describe_evidence(pipeline.gather(runs, config), runs)
     return output, text.show_allocation(output)
@@ -172,7 +146,7 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     path = Path(options.output)
     check_output(path, options.source)
     runs, issued = _read(options)
-    with _Progress("bootstrap") as progress:
+    with Progress("bootstrap") as progress:
         config = replace(_config(options), target=options.target, sensitivity=True)
         snapshot = pipeline.refresh(runs, issued, config, progress)
     try:
@@ -205,7 +179,7 @@ def _read(options: argparse.Namespace, *, some: bool = True) -> tuple[tuple[Run,
     except ScalingError:
         raise
     except failures as error:
-        reason = (_one_line(error) or type(error).__name__)[:LONGEST_REASON]
+        reason = (one_line(error) or type(error).__name__)[:LONGEST_REASON]
         raise InputError(
             f"{options.source} cannot be read as a ladder ({reason}); check its name, and that you may open it"
         ) from None
@@ -351,33 +325,9 @@ class _Parser(argparse.ArgumentParser):
     """One line on standard error, as for every other mistake."""
 
     def error(self, message: str) -> NoReturn:
-        _tell(f"{self.prog}: {_one_line(message)}; see {self.prog} --help")
+        tell(f"{self.prog}: {one_line(message)}; see {self.prog} --help")
         raise SystemExit(2)
 
     def print_help(self, file: Any = None) -> None:  # noqa: ARG002  (argparse's own signature)
         """Print as every other answer is printed."""
-        _show(self.format_help().rstrip("\n"))
-
-
-class _Progress(AbstractContextManager["_Progress"]):
-    """Work done so far, on a terminal, once a command has taken longer than two seconds."""
-
-    PATIENCE = 2.0
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._began = time.monotonic()
-        self._shown = False
-
-    def __call__(self, done: int, total: int) -> None:
-        if sys.stderr.isatty() and time.monotonic() - self._began > self.PATIENCE:
-            self._shown = True
-            print(f"\r{self._what}: {done} of {total}", end="", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _one_line(error: object) -> str:
-    return text.make_visible(" ".join(str(error).split()))
+        show(self.format_help().rstrip("\n"))

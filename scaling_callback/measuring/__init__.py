@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scaling_callback.measuring.beginning import Beginning, find_beginning
 from scaling_callback.measuring.identity import identify, read_recipe
 from scaling_callback.measuring.sizes import COUNTINGS, count_params
 from scaling_callback.measuring.tally import Tally
@@ -10,9 +11,11 @@ from scaling_callback.measuring.training import is_completed, is_promised, learn
 
 __all__ = [
     "COUNTINGS",
+    "Beginning",
     "Tally",
     "count_params",
     "count_tokens",
+    "find_beginning",
     "identify",
     "is_completed",
     "is_promised",
