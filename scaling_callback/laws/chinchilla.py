@@ -7,9 +7,9 @@ from typing import final
 
 import numpy as np
 
-from scaling_callback.laws.base import Law, Parameter, Ridge
+from scaling_callback.laws.base import Law, Parameter
 from scaling_callback.laws.optima import split_two_terms
-from scaling_callback.laws.terms import log_positive, project_terms, raise_coefficient
+from scaling_callback.laws.terms import DATA_EXPONENT, SIZE_EXPONENT, log_positive, project_terms, raise_coefficient
 from scaling_callback.records import Array
 
 LOG_E, LOG_A, LOG_B, ALPHA, BETA = range(5)
@@ -32,20 +32,8 @@ class Chinchilla(Law):
         Parameter("E", "irreducible loss, in units of the loss"),
         Parameter("A", "loss from finite size: A / N^alpha in units of the loss"),
         Parameter("B", "loss from finite data: B / D^beta in units of the loss"),
-        Parameter(
-            "alpha",
-            "exponent of parameters, dimensionless",
-            role="exponent",
-            prior=(0.34, 0.35),
-            ridge=Ridge("A", "params", intercept=0.01163, slope=0.05005, sd=0.05),
-        ),
-        Parameter(
-            "beta",
-            "exponent of tokens, dimensionless",
-            role="exponent",
-            prior=(0.37, 0.35),
-            ridge=Ridge("B", "tokens", intercept=0.23710, slope=0.03844, sd=0.15),
-        ),
+        SIZE_EXPONENT,
+        DATA_EXPONENT,
     )
     typical = (1.8172, 482.01, 2085.43, 0.3478, 0.3658)
 

@@ -6,8 +6,15 @@ from typing import final
 
 import numpy as np
 
-from scaling_callback.laws.base import EXPONENT_GRID, Law, Parameter, Ridge
-from scaling_callback.laws.terms import add_terms, log_positive, project_terms, raise_coefficient
+from scaling_callback.laws.base import EXPONENT_GRID, Law, Parameter
+from scaling_callback.laws.terms import (
+    DATA_EXPONENT,
+    SIZE_EXPONENT,
+    add_terms,
+    log_positive,
+    project_terms,
+    raise_coefficient,
+)
 from scaling_callback.records import Array
 
 LOG_E, LOG_A, LOG_B, ALPHA, BETA, LOG_R_N, LOG_R_D = range(7)
@@ -36,20 +43,8 @@ class Muennighoff(Law):
         Parameter("E", "irreducible loss, in units of the loss"),
         Parameter("A", "loss from finite size: A / N'^alpha in units of the loss"),
         Parameter("B", "loss from finite data: B / D'^beta in units of the loss"),
-        Parameter(
-            "alpha",
-            "exponent of effective parameters, dimensionless",
-            role="exponent",
-            prior=(0.34, 0.35),
-            ridge=Ridge("A", "params", intercept=0.01163, slope=0.05005, sd=0.05),
-        ),
-        Parameter(
-            "beta",
-            "exponent of effective tokens, dimensionless",
-            role="exponent",
-            prior=(0.37, 0.35),
-            ridge=Ridge("B", "tokens", intercept=0.23710, slope=0.03844, sd=0.15),
-        ),
+        SIZE_EXPONENT,
+        DATA_EXPONENT,
         Parameter("R_N", "multiples of U_N after which more parameters add little", "shape", LOWEST, HIGHEST),
         Parameter("R_D", "repetitions after which another adds little", "shape", LOWEST, HIGHEST),
     )

@@ -4,7 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
+from scaling_callback.laws.base import Parameter, Ridge
 from scaling_callback.records import Array
+
+SIZE_EXPONENT = Parameter(
+    "alpha",
+    "exponent of parameters, dimensionless",
+    role="exponent",
+    prior=(0.34, 0.35),
+    ridge=Ridge("A", "params", intercept=0.01163, slope=0.05005, sd=0.05),
+)
+DATA_EXPONENT = Parameter(
+    "beta",
+    "exponent of tokens, dimensionless",
+    role="exponent",
+    prior=(0.37, 0.35),
+    ridge=Ridge("B", "tokens", intercept=0.23710, slope=0.03844, sd=0.15),
+)
+"""The exponents of a size term and a data term, with the weak prior (DESIGN 5.3) and the ridges of published fits (Choshen
+et al. 2024, arXiv 2410.11840)."""
 
 
 def add_terms(*logs: Array) -> tuple[Array, Array]:
