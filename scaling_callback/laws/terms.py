@@ -21,8 +21,8 @@ DATA_EXPONENT = Parameter(
     prior=(0.37, 0.35),
     ridge=Ridge("B", "tokens", intercept=0.23710, slope=0.03844, sd=0.15),
 )
-"""The exponents of a size term and a data term, with the weak prior (DESIGN 5.3) and the ridges of published fits (Choshen
-et al. 2024, arXiv 2410.11840)."""
+"""The exponents of a size term and a data term, with the weak prior (DESIGN 5.3) and the ridges of published fits
+(Choshen et al. 2024, arXiv 2410.11840)."""
 
 
 def add_terms(*logs: Array) -> tuple[Array, Array]:
