@@ -256,6 +256,20 @@ def is_count(value: Any) -> bool:
         return False
 
 
+def as_count(text: str) -> float | None:
+    """A text as a positive, finite number; `None` where it is none.
+
+    Example:
+        >>> as_count("2e9"), as_count("-1"), as_count("torch")
+        (2000000000.0, None, None)
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if is_count(value) else None
+
+
 def same_count(one: float | None, other: float | None) -> bool:
     """Whether two counts (sizes, horizons) are known and differ by at most 2%.
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from scaling_callback.fitting.bootstrap import Progress
 from scaling_callback.fitting.borrowing import Borrowed
 from scaling_callback.fitting.fit import MIN_RUNS, fit
-from scaling_callback.fitting.noise import SEED_NOISE, noise_degrees, seed_noise
+from scaling_callback.fitting.noise import SEED_NOISE, seed_noise
 from scaling_callback.fitting.objective import OBJECTIVES, Objective, get_objective
-from scaling_callback.fitting.points import Points, log_variables
+from scaling_callback.fitting.points import OWN_COLUMNS, Points, log_variables
 from scaling_callback.fitting.result import Certificate, Fit, Status
 
 __all__ = [
     "MIN_RUNS",
     "OBJECTIVES",
+    "OWN_COLUMNS",
     "SEED_NOISE",
     "Borrowed",
     "Certificate",
@@ -24,6 +25,5 @@ __all__ = [
     "fit",
     "get_objective",
     "log_variables",
-    "noise_degrees",
     "seed_noise",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from scaling_callback.errors import InputError
 from scaling_callback.laws import Law
 from scaling_callback.laws.published import get_family
-from scaling_callback.records import Array
+from scaling_callback.records import Array, is_count
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Borrowed:
 
     def __post_init__(self) -> None:
         for name, value in self.values:
-            if not (math.isfinite(value) and value > 0):
+            if not is_count(value):
                 raise InputError(f"borrowed {name} is {value}; it must be a positive, finite number")
 
     @classmethod

@@ -121,6 +121,7 @@ def fit(
         criterion=criterion,
         objective=float(problem.objective.report(value, problem.y, weight)[0]),
         noise=noise.scale,
+        noise_degrees=noise.degrees,
         status=status,
         certificate=_certificate(
             minima, best, len(fresh), len(starts), [chosen.names[i] for i in np.flatnonzero(at_bound)]

@@ -47,19 +47,12 @@ def seed_noise(points: Points) -> float:
         >>> seed_noise(ladder)
         0.002
     """
-    squares, degrees = 0.0, 0
     measured = points.spread == 0
-    for code in np.unique(points.twins):
-        logs = np.log(points.loss[measured & (points.twins == code)])
-        if len(logs) > 1:
-            squares += float(((logs - logs.mean()) ** 2).sum())
-            degrees += len(logs) - 1
-    return _posterior(SEED_NOISE, squares, degrees)
-
-
-def noise_degrees(points: Points, parameters: int, *, prior: bool) -> float:
-    """Degrees of freedom of `run_noise`: of its default, and of the clusters beyond what the law uses up."""
-    return DEFAULT_DEGREES + _spare(points, parameters, prior=prior)
+    logs, twins = np.log(points.loss[measured]), points.twins[measured]
+    counts = np.bincount(twins)
+    means = np.bincount(twins, weights=logs) / np.maximum(counts, 1)
+    squares = float(((logs - means[twins]) ** 2).sum())
+    return _posterior(SEED_NOISE, squares, len(logs) - int(np.count_nonzero(counts)))
 
 
 def run_noise(residual: Array, points: Points, parameters: int, *, prior: bool) -> Noise:
@@ -73,13 +66,8 @@ def run_noise(residual: Array, points: Points, parameters: int, *, prior: bool) 
     total = np.bincount(points.cluster, weights=known)
     squares = np.bincount(points.cluster, weights=known * clipped**2)
     mean = squares[total > 0] / total[total > 0]
-    spare = _spare(points, parameters, prior=prior)
-    scale = _posterior(seed_noise(points), float(mean.sum()), spare)
-    return Noise(scale, noise_degrees(points, parameters, prior=prior))
-
-
-def _spare(points: Points, parameters: int, *, prior: bool) -> float:
-    return max(points.n_independent - parameters + (PRIOR_DEGREES if prior else 0.0), 0.0)
+    spare = max(points.n_independent - parameters + (PRIOR_DEGREES if prior else 0.0), 0.0)
+    return Noise(_posterior(seed_noise(points), float(mean.sum()), spare), DEFAULT_DEGREES + spare)
 
 
 def _posterior(usual: float, squares: float, degrees: float) -> float:

@@ -15,6 +15,10 @@ from scaling_callback.records import Array, BoolArray
 Codes: TypeAlias = NDArray[np.int64]
 
 
+OWN_COLUMNS = ("params", "tokens", "loss", "weight")
+"""Columns of numbers that every point has: no further variable may take their names."""
+
+
 @dataclass(frozen=True, eq=False)
 class Points:
     """n points (N, D, L) with the weight of each and the cluster it belongs to.
@@ -65,7 +69,7 @@ class Points:
             2
         """
         further = columns or {}
-        if reserved := {"params", "tokens", "loss", "weight"} & {*further}:
+        if reserved := {*OWN_COLUMNS} & {*further}:
             raise InputError(f"columns holds {', '.join(sorted(reserved))}, which every point has; name it otherwise")
         given = {"params": params, "tokens": tokens, "loss": loss, "weight": weight, **further}
         arrays: dict[str, Array] = {}

@@ -68,6 +68,7 @@ class Fit:
         criterion: What was minimised.
         objective: Its value at `theta`, without the prior's term.
         noise: Standard deviation of ln L of one run around the law: of its residuals, steadied by what is usual.
+        noise_degrees: Degrees of freedom that this rests on.
         status: How the search ended.
         certificate: Why to believe it.
         diagnostics: What the data cannot say, by name, each with a sentence.
@@ -86,6 +87,7 @@ class Fit:
     criterion: Objective
     objective: float
     noise: float
+    noise_degrees: float
     status: Status
     certificate: Certificate
     diagnostics: Mapping[str, str]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_callback.errors import InputError
-from scaling_callback.fitting import Fit, Status, noise_degrees, seed_noise
+from scaling_callback.fitting import Fit, Status, seed_noise
 from scaling_callback.forecasting.scores import TrackRecord
 from scaling_callback.records import Array, Run, Target
 
@@ -122,8 +122,7 @@ def spread_around(fit: Fit, centre: float, values: Array, *, noise_seed: int | N
     spread = np.log(values)
     spread = spread - np.median(spread)
     if noise_seed is not None:
-        degrees = noise_degrees(fit.points, fit.free, prior=fit.prior_terms > 0)
-        chance = np.random.default_rng(noise_seed).standard_t(degrees, len(spread))
+        chance = np.random.default_rng(noise_seed).standard_t(fit.noise_degrees, len(spread))
         spread = spread + np.sqrt(SHARE_OF_RUN) * fit.noise * chance
         lower, upper = take_interval(spread, 0.9)
         # no loss is known better than what two seeds differ by

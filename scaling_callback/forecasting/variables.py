@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
-from scaling_callback.records import Run
-
-POINTS = ("params", "tokens", "loss", "weight")
-"""Columns that every point has under these names: no card may speak for them."""
+from scaling_callback.fitting import OWN_COLUMNS
+from scaling_callback.records import Run, as_count
 
 
 def further_variables(run: Run, tokens: float) -> dict[str, float]:
@@ -20,14 +17,8 @@ def further_variables(run: Run, tokens: float) -> dict[str, float]:
         >>> further_variables(Run(card, Curve.of([])), 1e9)
         {'unique_tokens': 2000000000.0}
     """
-    found: dict[str, float] = {}
-    for name, text in run.card.extra.items():
-        try:
-            value = float(text)
-        except ValueError:
-            continue
-        if math.isfinite(value) and value > 0:
-            found[name] = value
+    counts = {name: as_count(text) for name, text in run.card.extra.items()}
+    found = {name: count for name, count in counts.items() if count is not None}
     if run.card.flops_per_token is not None:
         found["compute"] = run.card.flops_per_token * tokens
     return found
@@ -42,5 +33,5 @@ def shared_columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float]
         >>> shared_columns([{"unique_tokens": 1e9, "seed": 1.0}, {"unique_tokens": 2e9}])
         {'unique_tokens': [1000000000.0, 2000000000.0]}
     """
-    shared = set[str].intersection(*(set(row) for row in rows)) - {*POINTS}
+    shared = set[str].intersection(*(set(row) for row in rows)) - {*OWN_COLUMNS}
     return {name: [row[name] for row in rows] for name in sorted(shared)}

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from scaling_callback.fitting import Status
+from scaling_callback.reporting.facts import group_notes
 from scaling_callback.snapshot import Snapshot
 
 SHOWN_NAMES = 3
@@ -52,12 +53,8 @@ def list_doubts(snapshot: Snapshot) -> tuple[Doubt, ...]:
 
 def _gather_notes(snapshot: Snapshot) -> dict[str, str]:
     """What was odd about the records of the runs: one sentence for each oddity, with the runs that share it."""
-    runs: dict[str, list[str]] = {}
-    for run in snapshot.runs:
-        for note in run.notes:
-            runs.setdefault(note, []).append(run.name)
     found: dict[str, str] = {}
-    for index, (note, names) in enumerate(runs.items(), start=1):
+    for index, (note, names) in enumerate(group_notes(snapshot.runs).items(), start=1):
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
         found[f"note_{index}"] = f"{note} ({', '.join(map(_quote_name, names[:SHOWN_NAMES]))}{more})"
     return found

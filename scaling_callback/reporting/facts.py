@@ -30,6 +30,15 @@ def find_fact(snapshot: Snapshot, *keys: str) -> str | None:
     return list_values(said) + some
 
 
+def group_notes(runs: Iterable[Run]) -> dict[str, list[str]]:
+    """What was odd about the records of runs: each note, with the names of the runs that share it."""
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        for note in run.notes:
+            names.setdefault(note, []).append(run.name)
+    return names
+
+
 def list_values(values: Iterable[str]) -> str:
     """The different values in their order, the first few by name.
 

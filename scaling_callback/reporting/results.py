@@ -11,6 +11,7 @@ from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import Evidence
 from scaling_callback.records import Run
+from scaling_callback.reporting.facts import group_notes
 from scaling_callback.sensitivity import Panel
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.tables import NO_PLAN, list_names
@@ -155,13 +156,9 @@ def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, A
 
 def gather_notes(runs: Sequence[Run]) -> dict[str, str]:
     """The notes of the runs: one sentence for each, with the runs that share it."""
-    names: dict[str, list[str]] = {}
-    for run in runs:
-        for note in run.notes:
-            names.setdefault(note, []).append(run.name)
     return {
         note: f"run {shared[0]}: {note}" if len(shared) == 1 else f"{len(shared)} runs ({list_names(shared)}): {note}"
-        for note, shared in names.items()
+        for note, shared in group_notes(runs).items()
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.fitting import Fit, Points, Status, fit
+from scaling_callback.fitting import OWN_COLUMNS, Fit, Points, Status, fit
 from scaling_callback.fitting.points import log_variables
 from scaling_callback.fitting.procedures import Outcome, search
 from scaling_callback.records import Array, Run, Target
@@ -130,8 +130,7 @@ def _points(choice: Choice, runs: Sequence[Run], cluster: Callable[[Run], str]) 
 
 def _other_points(choice: Choice, runs: Sequence[Run], cluster: Callable[[Run], str], base: Points) -> Points:
     points = _points(choice, runs, cluster)
-    columns = ("params", "tokens", "loss", "weight")
-    if len(points) == len(base) and all(np.array_equal(getattr(points, c), getattr(base, c)) for c in columns):
+    if len(points) == len(base) and all(np.array_equal(getattr(points, c), getattr(base, c)) for c in OWN_COLUMNS):
         raise NotEnoughData("it leaves the points as they are")
     return points
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from scaling_callback.errors import InputError
-from scaling_callback.records import Curve, Observation, Run, RunCard
+from scaling_callback.records import Curve, Observation, Run, RunCard, as_count
 from scaling_callback.tables.cells import FALSE, REQUIRED, TRUE, DataFrame, Table, list_names, read_cells, shorten
 
 OPTIONAL_NUMBERS = ("total_tokens", "peak_lr", "batch_tokens", "flops")
@@ -245,7 +245,7 @@ def _other_columns(table: Table, row: int) -> tuple[dict[str, float], dict[str, 
         text = table.text(column, row)
         if column in KNOWN or not text:
             continue
-        size = _as_size(text) if column.startswith("params") else None
+        size = as_count(text) if column.startswith("params") else None
         if size is None:
             extra[column] = text
         else:
@@ -289,14 +289,6 @@ def _flag(table: Table, column: str, row: int) -> bool:
 def _last(table: Table, column: str, rows: Sequence[int]) -> float | None:
     """The last value of a column that is present within a run."""
     return next((value for row in reversed(rows) if (value := table.positive(column, row)) is not None), None)
-
-
-def _as_size(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
 
 
 def _written(column: str, value: object) -> object:
