@@ -26,6 +26,7 @@ from scaling_callback.fitting.problem import Problem, pose
 from scaling_callback.fitting.result import Certificate, Fit, Status
 from scaling_callback.fitting.solver import Minima, anneal
 from scaling_callback.fitting.starts import read_starts, variable_projection
+from scaling_callback.fitting.steps import step_replicates
 from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Array
 
@@ -46,6 +47,7 @@ def fit(
     borrowed: Borrowed | None = None,
     starts: Sequence[Mapping[str, float]] = (),
     replicates: int = 0,
+    refits: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Fit:
@@ -63,6 +65,7 @@ def fit(
         borrowed: Parameters to hold at values from elsewhere; fewer runs can then be fitted.
         starts: Natural parameters to start further searches from.
         replicates: Bootstrap replicates; 0 for none.
+        refits: Whether each replicate is refitted until it has converged; else it takes a few steps (`steps`).
         seed: Seed of the bootstrap.
         progress: Told of the replicates done.
 
@@ -112,12 +115,17 @@ def fit(
         status = Status.NO_VARIATION
         diagnostics["no_variation"] = Status.NO_VARIATION.value
 
+    draws = (
+        bootstrap(problem, points, rivals, covariance, replicates, noise=noise, seed=seed, progress=progress)
+        if refits
+        else step_replicates(problem, points, theta, covariance, replicates, noise=noise, seed=seed, progress=progress)
+    )
     return Fit(
         law=chosen,
         points=points,
         theta=theta,
         centre=centre,
-        draws=bootstrap(problem, points, rivals, covariance, replicates, noise=noise, seed=seed, progress=progress),
+        draws=draws,
         criterion=criterion,
         objective=float(problem.objective.report(value, problem.y, weight)[0]),
         noise=noise.scale,

@@ -1,4 +1,4 @@
-"""Prior terms: what published fits say of an exponent, each as one standard score of the working parameters."""
+"""Prior terms: what is known of a parameter beforehand, each as one standard score of the working parameters."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class PriorTerm(Protocol):
 class LogNormal:
     """Ln of the parameter at `index` is normal around ln `median` with deviation `sd`.
 
+    With a `factor` it is the product of that parameter and of the shape there, whose working value is its ln.
+
     Example:
         >>> score, _ = LogNormal(0, median=0.34, sd=0.35).score(np.array([[0.34], [0.34 * np.exp(0.35)]]))
         >>> score.round(12)
@@ -41,6 +43,7 @@ class LogNormal:
     index: int
     median: float
     sd: float
+    factor: int | None = None
 
     @property
     def recipes(self) -> float:
@@ -51,7 +54,11 @@ class LogNormal:
         """(ln theta_i - ln median) / sd."""
         gradient = np.zeros_like(theta)
         gradient[:, self.index] = 1.0 / (self.sd * theta[:, self.index])
-        return (np.log(theta[:, self.index]) - np.log(self.median)) / self.sd, gradient
+        log = np.log(theta[:, self.index])
+        if self.factor is not None:
+            gradient[:, self.factor] = 1.0 / self.sd
+            log = log + theta[:, self.factor]
+        return (log - np.log(self.median)) / self.sd, gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +77,19 @@ class Linear:
 
 
 def weak_terms(law: Law) -> tuple[PriorTerm, ...]:
-    """The weak prior on the exponents of a law that has one (DESIGN 5.3)."""
-    return tuple(LogNormal(i, *p.prior) for i, p in enumerate(law.parameters) if p.prior is not None)
+    """The weak prior on those parameters of a law that have one (DESIGN 5.3)."""
+    terms: list[PriorTerm] = []
+    for index, parameter in enumerate(law.parameters):
+        if parameter.prior is None:
+            continue
+        centre, sd = parameter.prior
+        if parameter.exponent:
+            factor = None if parameter.prior_factor is None else law.names.index(parameter.prior_factor)
+            terms.append(LogNormal(index, centre, sd, factor))
+        else:
+            offset = centre if parameter.role == "signed" else float(np.log(centre))
+            terms.append(Linear(np.eye(len(law.parameters))[index], offset, sd))
+    return tuple(terms)
 
 
 def ridge_terms(law: Law, centre: Array) -> tuple[PriorTerm, ...]:

@@ -44,7 +44,7 @@ ClusterOf = Callable[[Run], str]
 
 def finals(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
     """The final of every finished run of the prevailing phase, weight 1."""
-    kept, left_out = _finished(runs)
+    kept, left_out = split_finished(runs)
     rows = [_Row(run, run.final.tokens, run.final.loss, 1.0) for run in kept if run.final is not None]
     return Evidence(_points(rows, cluster), tuple(run.name for run in kept), left_out)
 
@@ -81,7 +81,7 @@ def finals_and_guesses(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
     A guess weighs what a measurement with its spread weighs against one with seed noise alone:
     s^2 / (s^2 + spread^2).
     """
-    kept, left_out = _finished(runs)
+    kept, left_out = split_finished(runs)
     rows = [_Row(run, run.final.tokens, run.final.loss, 1.0) for run in kept if run.final is not None]
     guessed: dict[str, FinalForecast] = {}
     reasons = dict(left_out)
@@ -212,7 +212,7 @@ def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
     )
 
 
-def _finished(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
+def split_finished(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
     """Runs whose final may be evidence, and why the others may not."""
     finished: list[Run] = []
     left_out: dict[str, str] = {}

@@ -18,7 +18,7 @@ import numpy as np
 from scaling_callback.laws.optima import search_optimum
 from scaling_callback.records import Array
 
-Role: TypeAlias = Literal["coefficient", "exponent", "shape"]
+Role: TypeAlias = Literal["coefficient", "exponent", "shape", "signed"]
 
 EXPONENT_GRID = np.geomspace(0.04, 1.6, 12)
 """Exponents at which a search may start, for each exponent of a law; published ones lie between .05 and 1."""
@@ -59,10 +59,13 @@ class Parameter:
         name: As in the published equation.
         meaning: What it stands for, with its unit.
         role: A `coefficient` is the size of a term of L (working: ln of the term at the centre of the data), an
-            `exponent` is searched as it stands, a `shape` is any other positive number (working: its ln).
-        lower: Lower bound of an exponent or shape, in working units.
+            `exponent` is searched as it stands, a `shape` is any other positive number (working: its ln), a `signed`
+            one any number at all (working: as it stands).
+        lower: Lower bound of what is no coefficient, in working units.
         upper: Upper bound of it.
-        prior: Median and log standard deviation of the weak prior on an exponent (DESIGN 5.3).
+        prior: The weak prior (DESIGN 5.3): median and log standard deviation of an exponent or shape, mean and standard
+            deviation of a signed parameter.
+        prior_factor: Name of a shape; where it is given, the prior is of the product of the exponent and that shape.
         ridge: Where published fits put an exponent, given its coefficient.
     """
 
@@ -72,6 +75,7 @@ class Parameter:
     lower: float = 0.01
     upper: float = STEEPEST
     prior: tuple[float, float] | None = None
+    prior_factor: str | None = None
     ridge: Ridge | None = None
 
     @property
