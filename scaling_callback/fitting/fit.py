@@ -24,7 +24,7 @@ from scaling_callback.fitting.points import Points
 from scaling_callback.fitting.priors import weak_terms
 from scaling_callback.fitting.problem import Problem, pose
 from scaling_callback.fitting.result import Certificate, Fit, Status
-from scaling_callback.fitting.solver import Minima, anneal
+from scaling_callback.fitting.solver import ANNEALING_ITERATIONS, MAX_ITERATIONS, Minima, anneal
 from scaling_callback.fitting.starts import read_starts, variable_projection
 from scaling_callback.fitting.steps import step_replicates
 from scaling_callback.laws import Law, get_law
@@ -46,6 +46,7 @@ def fit(
     ridges: bool = False,
     borrowed: Borrowed | None = None,
     starts: Sequence[Mapping[str, float]] = (),
+    searches: int | None = None,
     replicates: int = 0,
     refits: bool = True,
     seed: int = 0,
@@ -64,6 +65,7 @@ def fit(
         ridges: Add the lines along which coefficients and exponents of published fits lie, each weighing the same.
         borrowed: Parameters to hold at values from elsewhere; fewer runs can then be fitted.
         starts: Natural parameters to start further searches from.
+        searches: Most searches that start from the points; by default a few for each nonlinear parameter of the law.
         replicates: Bootstrap replicates; 0 for none.
         refits: Whether each replicate is refitted until it has converged; else it takes a few steps (`steps`).
         seed: Seed of the bootstrap.
@@ -93,14 +95,18 @@ def fit(
     problem, centre = pose(points, chosen, criterion, ridges=ridges, borrowed=borrowed)
     weight = points.weight[None]
 
-    projected = variable_projection(chosen, problem.x, problem.y[0], points.weight)
+    projected = variable_projection(chosen, problem.x, problem.y[0], points.weight, searches)
     fresh = np.concatenate([projected, read_starts(chosen, starts, centre)])
-    minima = anneal(problem, fresh, weight)
+    # where a prior follows and speed is asked for, it is enough to come near: without it searches creep along valleys
+    near = ANNEALING_ITERATIONS if searches is not None and prior else MAX_ITERATIONS
+    minima = anneal(problem, fresh, weight, near)
     # of the data alone: a prior that fills in what they lack must not hide that they lack it
     diagnostics = design_diagnostics(points, chosen) | _diagnose(problem, minima, points)
     if prior or ridges:
         problem = _with_prior(problem, minima, points, weak=prior)
-        minima = anneal(problem, np.concatenate([minima.theta, fresh]), weight)
+        # few searches are for speed: they go on from where they are, which is no earlier fit but this one
+        begin = minima.theta if searches is not None else np.concatenate([minima.theta, fresh])
+        minima = anneal(problem, begin, weight)
     best = int(np.argmin(minima.cost))
     theta = minima.theta[best]
 
@@ -108,8 +114,8 @@ def fit(
     noise, covariance = _linearise(problem, theta, points)
     at_bound = find_at_bound(theta, problem.lower, problem.upper)
     # what one observation costs is no ground to prefer one optimum over another
-    near = minima.cost <= minima.cost[best] + _typical_cost(problem, minima, points)
-    rivals = np.concatenate([theta[None], minima.theta[near]])
+    close = minima.cost <= minima.cost[best] + _typical_cost(problem, minima, points)
+    rivals = np.concatenate([theta[None], minima.theta[close]])
     status = Status.CONVERGED if minima.converged[best] else Status.NOT_CONVERGED
     if np.ptp(problem.y) <= 1e-9:
         status = Status.NO_VARIATION
@@ -156,7 +162,8 @@ def _diagnose(problem: Problem, minima: Minima, points: Points) -> dict[str, str
 def _linearise(problem: Problem, theta: Array, points: Points) -> tuple[Noise, Array]:
     """How far one run falls from the law at `theta` (P,), and the covariance (P, P) of the parameters."""
     value, jacobian = problem.law.log_loss(theta[None], problem.x)
-    free = int((problem.lower < problem.upper).sum())
+    # a signed parameter describes points within a run: no run is spent on it
+    free = int(((problem.lower < problem.upper) & ~problem.within).sum())
     noise = run_noise((value - problem.y)[0], points, free, prior=bool(problem.prior_weight.any()))
     return noise, _covariance(jacobian[0], points.weight, noise.scale, problem, theta)
 

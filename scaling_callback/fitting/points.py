@@ -101,8 +101,8 @@ class Points:
     def __len__(self) -> int:
         return len(self.loss)
 
-    def take(self, mask: BoolArray) -> Points:
-        """The points where `mask` (n,) is true.
+    def take(self, mask: BoolArray | NDArray[np.intp]) -> Points:
+        """The points where `mask` (n,) is true, or those at its places.
 
         Example:
             >>> Points.of([1e6, 1e7], [1e8, 1e9], [4.0, 3.5]).take(np.array([False, True])).loss.tolist()

@@ -50,6 +50,11 @@ class Problem:
         """Which parameters shape a term and are not its size, shape (P,)."""
         return np.array([parameter.role != "coefficient" for parameter in self.law.parameters])
 
+    @cached_property
+    def within(self) -> BoolArray:
+        """Which parameters describe points within a run, and not runs, shape (P,)."""
+        return np.array([parameter.role == "signed" for parameter in self.law.parameters])
+
     def penalty(self, theta: Array, rows: IndexArray) -> tuple[Array, Array, Array]:
         """The prior's cost (R,), gradient (R, P) and curvature (R, P, P) for the problems `rows` of the batch."""
         cost, gradient, curvature = np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1, 1))

@@ -181,10 +181,10 @@ def _bend(model: _Model, step: Array, reached: Array) -> Array:
     return np.asarray(-0.5 * np.linalg.solve(model.hessian, turn[..., None])[..., 0], dtype=np.float64)
 
 
-def anneal(problem: Problem, start: Array, weight: Array) -> Minima:
-    """`minimise` through decreasing Huber deltas down to the problem's own."""
+def anneal(problem: Problem, start: Array, weight: Array, max_iterations: int = MAX_ITERATIONS) -> Minima:
+    """`minimise` through decreasing Huber deltas down to the problem's own, where it takes at most `max_iterations`."""
     for delta in ANNEALING:
         if delta > problem.objective.width:
             wide = replace(problem, objective=replace(problem.objective, delta=delta))
             start = minimise(wide, start, weight, max_iterations=ANNEALING_ITERATIONS).theta
-    return minimise(problem, start, weight)
+    return minimise(problem, start, weight, max_iterations=max_iterations)

@@ -32,10 +32,11 @@ CHUNK = 2_000_000
 """Numbers in the designs that are laid out at once."""
 
 
-def variable_projection(law: Law, x: Array, y: Array, weight: Array) -> Array:
+def variable_projection(law: Law, x: Array, y: Array, weight: Array, most: int | None = None) -> Array:
     """The best starts on the grid that are not neighbours on it, shape (S, P), best first.
 
-    `x` (V, n) are centred log variables, `y` (n,) log losses, `weight` (n,).
+    `x` (V, n) are centred log variables, `y` (n,) log losses, `weight` (n,); S is at most `most`, by default
+    `STARTS_PER_AXIS` an axis of the grid.
     """
     axes = law.axes(x, y)
     places = np.array(list(product(*(range(len(axis)) for axis in axes))), dtype=np.intp)
@@ -51,7 +52,7 @@ def variable_projection(law: Law, x: Array, y: Array, weight: Array) -> Array:
         distances = [(np.abs(places[candidate] - places[other]) / lengths).max() for other in chosen]
         if min(distances, default=1.0) >= APART:
             chosen.append(int(candidate))
-        if len(chosen) == STARTS_PER_AXIS * len(axes):
+        if len(chosen) == (most or STARTS_PER_AXIS * len(axes)):
             break
     return theta[chosen]
 

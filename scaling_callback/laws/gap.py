@@ -15,7 +15,7 @@ PROGRESS = "progress"
 """Name of the further variable: tokens over horizon, exactly 1 at the final of a run."""
 
 GAP_SD = 0.3
-"""Standard deviation around 0 of each coefficient of the gap, in units of ln L: a checkpoint may lie tens of percent off the
+"""Standard deviation around 0 of each coefficient of the gap, in ln L: a checkpoint may lie tens of percent off the
 law. Of .03, .1 and .3 the two larger forecast alike: it only keeps apart what few runs cannot."""
 
 LARGEST = 5.0
@@ -27,9 +27,9 @@ class GapLaw(Law):
     """L(v, x) = L_base(v) exp(G), G = (1 - x) (c_0 + sum_v c_v ln v + c_x (1 - x)) at progress x.
 
     At a final x is 1 and the gap exactly 0, so that the base law is the law of finished runs. What an unfinished point
-    lies above it (its learning rate has yet to fall) or below (a longer schedule spends the same tokens at higher rates)
-    is a share of the loss that closes with progress and drifts with size and data. It has no published form; the gap
-    on ln L is linear in its coefficients, needs no learning rates, and forecasts better than gaps on the data term, on
+    lies above it (its learning rate has yet to fall) or below (a longer schedule spends the same tokens at higher
+    rates) is a share of the loss that closes with progress and drifts with size and data. It has no published form;
+    this one is linear in its coefficients, needs no learning rates, and forecasts better than gaps on the data term, on
     the reducible loss, or driven by the learning rate.
 
     The coefficients are working parameters around the centre of the base law; natural ones hold around ln v = 0.
@@ -67,7 +67,7 @@ class GapLaw(Law):
         return value + theta[:, self._own :] @ features, whole
 
     def project(self, nonlinear: Array, x: Array, y: Array) -> tuple[Array, Array]:
-        """The base law's, where a point counts by its progress squared: the gap is not known yet where a search starts."""
+        """The base law's, a point counting by its progress squared: where a search starts the gap is not known yet."""
         design, goal = self.base.project(nonlinear, x[:-1], y)
         share = np.exp(2.0 * np.minimum(x[-1], 0.0))
         return design * share[None, :, None], goal * share
