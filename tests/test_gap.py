@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.fitting import Borrowed, Points, fit
+from scaling_callback.fitting import Borrowed, Points, fit, seed_noise
 from scaling_callback.fitting import steps as stepping
+from scaling_callback.fitting.priors import weak_terms
 from scaling_callback.forecasting import finals, get_policy
 from scaling_callback.forecasting.joint import (
     CHECKPOINTS,
@@ -197,6 +198,19 @@ def test_a_run_without_a_horizon_is_left_out_by_name() -> None:
     assert first.name not in evidence.used
 
 
+def test_repeated_seeds_tell_the_noise() -> None:
+    runs = [
+        Run(
+            replace(run.card, name=f"{run.name}-{seed}", seed=str(seed)),
+            replace(run.curve, loss=run.curve.loss * (1 + 0.01 * seed)),
+        )
+        for run in gapped_ladder()
+        for seed in (0, 1)
+    ]
+    assert seed_noise(gather(runs)) == pytest.approx(0.01 / math.sqrt(2), rel=0.1)
+    assert seed_noise(fit_joint(gather(runs)).points) == seed_noise(gather(runs))
+
+
 def test_a_held_out_run_is_no_evidence() -> None:
     runs = gapped_ladder()
     runs[0] = Run(replace(runs[0].card, held_out=True), runs[0].curve)
@@ -238,6 +252,40 @@ def test_too_few_finished_runs_are_refused() -> None:
 def test_points_without_progress_are_refused() -> None:
     with pytest.raises(InputError, match="no column 'progress'"):
         fit_joint(Points.of([1e7, 1e8, 1e9], [1e9, 1e10, 1e11], [4.0, 3.0, 2.0]))
+
+
+def test_no_searches_are_refused() -> None:
+    with pytest.raises(InputError, match="searches is 0"):
+        fit(Points.of([1e7, 1e8, 1e9], [1e9, 1e10, 1e11], [4.0, 3.0, 2.0]), searches=0)
+
+
+def test_few_searches_end_where_many_do() -> None:
+    points = gather(gapped_ladder(0.002))
+    few, many = (fit(points, law=with_gap(get_law("skaling")), prior=True, searches=n) for n in (4, None))
+    assert few.certificate.starts == 4
+    assert few.objective == pytest.approx(many.objective, rel=1e-3)
+    assert few.predict(*TARGET, progress=1.0) == pytest.approx(many.predict(*TARGET, progress=1.0), rel=1e-4)
+
+
+def test_the_prior_of_the_skaling_law_is_of_the_exponents_outside_its_power() -> None:
+    law = get_law("skaling")
+    scores = [
+        [float(term.score(law.working(np.array([natural]), np.zeros(2)))[0][0]) for term in weak_terms(law)]
+        for natural in ((1.8, 1e6, 1e8, 0.68, 0.74, 0.5), (1.8, 1e6, 1e8, 0.34, 0.37, 1.0))
+    ]
+    np.testing.assert_allclose(scores, [[0.0, 0.0, math.log(0.5) / 0.35], [0.0, 0.0, 0.0]], atol=1e-12)
+
+
+def test_the_score_of_every_prior_agrees_with_finite_differences() -> None:
+    for law in LAWS.values():
+        theta = law.working(np.array([law.typical]), np.zeros(len(law.variables)))
+        for term in weak_terms(law):
+            _, slope = term.score(theta)
+            for p in range(theta.shape[1]):
+                step = np.zeros_like(theta)
+                step[:, p] = 1e-6
+                difference = (term.score(theta + step)[0] - term.score(theta - step)[0]) / 2e-6
+                np.testing.assert_allclose(slope[:, p], difference, rtol=1e-5, atol=1e-8)
 
 
 def test_parameters_of_the_base_law_can_be_borrowed() -> None:

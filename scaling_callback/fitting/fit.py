@@ -24,7 +24,7 @@ from scaling_callback.fitting.points import Points
 from scaling_callback.fitting.priors import weak_terms
 from scaling_callback.fitting.problem import Problem, pose
 from scaling_callback.fitting.result import Certificate, Fit, Status
-from scaling_callback.fitting.solver import ANNEALING_ITERATIONS, MAX_ITERATIONS, Minima, anneal
+from scaling_callback.fitting.solver import ANNEALING_ITERATIONS, MAX_ITERATIONS, Minima, anneal, minimise
 from scaling_callback.fitting.starts import read_starts, variable_projection
 from scaling_callback.fitting.steps import step_replicates
 from scaling_callback.laws import Law, get_law
@@ -74,7 +74,7 @@ def fit(
     Raises:
         NotEnoughData: There are fewer than 3 independent runs, or fewer points than free parameters where some are
             borrowed.
-        InputError: A name, a start, a borrowed value or the number of replicates cannot be used.
+        InputError: A name, a start, a borrowed value or the number of searches or replicates cannot be used.
 
     Example:
         >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
@@ -89,6 +89,8 @@ def fit(
     chosen, criterion = get_law(law), get_objective(objective)
     if replicates < 0:
         raise InputError(f"replicates is {replicates}; it must be 0 (no bootstrap) or a positive count")
+    if searches is not None and searches < 1:
+        raise InputError(f"searches is {searches}; it must be a positive count, or None for the default")
     if ridges and not any(parameter.ridge for parameter in chosen.parameters):
         raise InputError(f"no ridge was published for the law {chosen.name!r}; leave ridges out")
     _refuse_too_few(points, chosen, borrowed)
@@ -104,9 +106,10 @@ def fit(
     diagnostics = design_diagnostics(points, chosen) | _diagnose(problem, minima, points)
     if prior or ridges:
         problem = _with_prior(problem, minima, points, weak=prior)
-        # few searches are for speed: they go on from where they are, which is no earlier fit but this one
-        begin = minima.theta if searches is not None else np.concatenate([minima.theta, fresh])
-        minima = anneal(problem, begin, weight)
+        if searches is None:
+            minima = anneal(problem, np.concatenate([minima.theta, fresh]), weight)
+        else:  # few searches are for speed: they go on from where they are, which is no earlier fit but this one
+            minima = minimise(problem, minima.theta, weight)
     best = int(np.argmin(minima.cost))
     theta = minima.theta[best]
 

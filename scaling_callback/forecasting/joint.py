@@ -14,7 +14,7 @@ import numpy as np
 
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import MIN_RUNS, Borrowed, Fit, Objective, Points, Progress, fit
-from scaling_callback.forecasting.evidence import ClusterOf, Evidence, split_finished
+from scaling_callback.forecasting.evidence import ClusterOf, Evidence, find_twins, split_finished
 from scaling_callback.forecasting.variables import further_variables, shared_columns
 from scaling_callback.laws import get_law
 from scaling_callback.laws.base import Law
@@ -185,6 +185,9 @@ def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
     if not rows:
         return None
     runs, tokens, loss, weight, progress = zip(*rows, strict=True)
+    # finals may repeat a seed, checkpoints of one run do not
+    twins = find_twins([run for run, *_, x in rows if x == 1.0])
+    repeats = [twins[run.name] if x == 1.0 else f"{run.name}@{seen:g}" for run, seen, *_, x in rows]
     columns = shared_columns([further_variables(run, seen) for run, seen in zip(runs, tokens, strict=True)])
     return Points.of(
         [run.params for run in runs],
@@ -193,5 +196,6 @@ def _points(rows: Sequence[_Row], cluster: ClusterOf) -> Points | None:
         weight=weight,
         run=[run.name for run in runs],
         cluster=[cluster(run) for run in runs],
+        twins=repeats,
         columns={**columns, PROGRESS: progress},
     )
