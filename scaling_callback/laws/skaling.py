@@ -19,11 +19,12 @@ FLOORS = np.array([0.2, 0.5, 0.7, 0.85, 0.95])
 
 SPREAD = 0.5
 """Log standard deviation of the weak prior on alpha k and beta k, the exponents of the loss where only size or only
-data is scarce: that of published exponents over recipes. Of .35, .5 and .7 ladders are forecast best in the middle."""
+data is scarce: that of published exponents over recipes. Of .35, .5 and .7, each with `BEND` in proportion, ladders are
+forecast best in the middle."""
 
 BEND = 0.35
-"""Log standard deviation of the weak prior on k around 1, the Chinchilla law. Of .25, .35 and .5 ladders are forecast
-about alike, and without one worse than by the Chinchilla law where that is right."""
+"""Log standard deviation of the weak prior on k around 1, the Chinchilla law. Of .2, .35 and .5 ladders are forecast
+about alike, and without one worse where the Chinchilla law is right."""
 
 
 @final
