@@ -131,9 +131,9 @@ def spread_over_forms(
     """Draws (R,) of a loss under `fitted`, spread by how far a `rival` form says otherwise of the same target.
 
     A bootstrap knows nothing of the error of the form itself. Two forms that explain the data about equally well are
-    two draws of it: their difference d in ln L estimates its standard deviation as |d| / sqrt 2. On five ladders at four
-    prefixes each, intervals of 90% then held 88% of measured losses and 69% without (|d| / 2: 83%, |d|: 95%); on 19
-    further ladders, most of them other cuts of the same runs, 91% and 80%.
+    two draws of it: their difference d in ln L estimates its standard deviation as |d| / sqrt 2. On five ladders at
+    four prefixes each, intervals of 90% then held 88% of measured losses and 69% without (|d| / 2: 83%, |d|: 95%); on
+    19 further ladders, most of them other cuts of the same runs, 91% and 80%.
 
     Example:
         >>> from scaling_callback.testing import planted_ladder
