@@ -8,21 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from scaling_callback import allocating, fitting
+from scaling_callback import allocating
 from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import Fit, Progress
 from scaling_callback.forecasting import (
+    MEMBERS,
+    Backtest,
     ClusterOf,
     Evidence,
     Forecast,
+    Part,
     backtest,
     baselines,
     best_runs,
+    combine,
     forecast_target,
     get_policy,
     score_issued,
+    take_interval,
     trunks,
 )
 from scaling_callback.records import IssuedForecast, Run, Target
@@ -53,7 +58,8 @@ def refresh(
         InputError: The configuration names something that does not exist.
     """
     kept = _select(runs, config)
-    evidence = _evidence(kept, config)
+    cluster = _cluster_by(kept, config)
+    evidence = config.fitted.gather(kept, cluster)
     absent: dict[str, str] = {}
     found: Fit | None = None
     forecast: Forecast | None = None
@@ -74,16 +80,10 @@ def refresh(
             further=config.further,
             other_ratios=panel.analyses if panel else None,
         )
-    record = backtest(
-        finished,
-        trunks(kept),
-        law=config.law,
-        objective=config.objective,
-        borrowed=config.borrowed,
-        level=config.level,
-        seed=config.seed,
-    )
-    if not record.scores:
+    clusters = {run.name: cluster(run) for run in finished}
+    forecasters = MEMBERS if config.combines else (config.fitted,)
+    past = backtest(finished, clusters, forecasters, level=config.level, seed=config.seed)
+    if not past.record.scores:
         absent["track_record"] = "no run finished after three others: no forecast can have been checked yet"
     if config.target is None:
         absent["forecast"] = "no target was given"
@@ -101,10 +101,13 @@ def refresh(
                 seed=config.seed,
                 forecaster=config.forecaster,
                 known_losses=baselines(finished),
-                record=record,
+                record=past.record,
                 further=config.further,
             )
+            if config.combines:
+                forecast = _combine(forecast, kept, cluster, past, config)
         except NotEnoughData as reason:
+            forecast = None
             absent["forecast"] = str(reason)
     return Snapshot(
         config=config,
@@ -114,10 +117,33 @@ def refresh(
         forecast=forecast,
         allocation=allocation,
         finals=_finals(kept, evidence),
-        record=record,
+        record=past.record,
+        member_records=past.members,
         live_record=score_issued(runs, issued),
         absent=absent,
         sensitivity=panel,
+    )
+
+
+def _combine(made: Forecast, runs: Sequence[Run], cluster: ClusterOf, past: Backtest, config: Config) -> Forecast:
+    """The forecast of the combination, with target, baselines and doubts of the one that the shown fit made."""
+    fits = [
+        # the law of first choice lends its draws
+        member.fit(member.gather(runs, cluster), replicates=config.replicates if i == 0 else 0, seed=config.seed)
+        for i, member in enumerate(MEMBERS)
+    ]
+    combined = combine(fits, made.params, made.tokens, history=past.history, seed=config.seed)
+    lower, upper = take_interval(combined.draws, config.level)
+    names = [member.name for member in MEMBERS]
+    parts = zip(combined.medians.tolist(), combined.weights.tolist(), strict=True)
+    return replace(
+        made,
+        median=combined.median,
+        # few draws may all lie on one side of the centre
+        lower=min(lower, combined.median),
+        upper=max(upper, combined.median),
+        draws=combined.draws,
+        parts={name: Part(median, weight) for name, (median, weight) in zip(names, parts, strict=True)},
     )
 
 
@@ -129,7 +155,8 @@ def gather(runs: Sequence[Run], config: Config = FIT_DEFAULTS) -> Evidence:
         >>> len(gather(planted_ladder()).used)
         12
     """
-    return _evidence(_select(runs, config), config)
+    kept = _select(runs, config)
+    return config.fitted.gather(kept, _cluster_by(kept, config))
 
 
 def fit(runs: Sequence[Run], config: Config = FIT_DEFAULTS, progress: Progress | None = None) -> Fit:
@@ -234,10 +261,6 @@ def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
     return best_runs(runs) if config.runs == "best" else tuple(runs)
 
 
-def _evidence(runs: Sequence[Run], config: Config) -> Evidence:
-    return get_policy(config.evidence)(runs, _cluster_by(runs, config))
-
-
 def _cluster_by(runs: Sequence[Run], config: Config) -> ClusterOf:
     """What each of these runs shares its noise with."""
     stems = trunks(runs)
@@ -245,23 +268,7 @@ def _cluster_by(runs: Sequence[Run], config: Config) -> ClusterOf:
 
 
 def _fit(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:
-    if evidence.points is None:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(evidence.left_out.items())[:3])
-        raise NotEnoughData(
-            f"no finished run; a fit needs at least {fitting.MIN_RUNS}" + (f" ({reasons})" if reasons else "")
-        )
-    return fitting.fit(
-        evidence.points,
-        law=config.law,
-        objective=config.objective,
-        prior=config.prior,
-        ridges=config.ridges,
-        borrowed=config.borrowed,
-        starts=config.starts,
-        replicates=config.replicates,
-        seed=config.seed,
-        progress=progress,
-    )
+    return config.fitted.fit(evidence, replicates=config.replicates, seed=config.seed, progress=progress)
 
 
 def _cluster(run: Run, column: str | None, stems: Mapping[str, str]) -> str:

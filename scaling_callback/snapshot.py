@@ -11,7 +11,7 @@ from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Borrowed, Fit, Objective, get_objective
-from scaling_callback.forecasting import Evidence, Forecast, TrackRecord, get_policy
+from scaling_callback.forecasting import DEFAULT, Evidence, Forecast, Forecaster, TrackRecord, get_policy
 from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Run, Target, is_count
 from scaling_callback.sensitivity import Panel
@@ -64,10 +64,31 @@ class Config:
     sensitivity: bool = False
 
     @property
+    def combines(self) -> bool:
+        """Whether nothing was chosen of how to forecast, so that the default combination answers."""
+        return self == replace(Config(), **{name: getattr(self, name) for name in ASKED})
+
+    @property
     def forecaster(self) -> str:
-        """Name of the forecaster that evidence, law, objective and priors make up."""
-        if self == replace(Config(), **{name: getattr(self, name) for name in ASKED}):
-            return "default"
+        """Name of who forecasts."""
+        return DEFAULT if self.combines else self._name
+
+    @property
+    def fitted(self) -> Forecaster:
+        """The evidence, law, objective and priors of the fit that is shown and that splits budgets."""
+        return Forecaster(
+            name=self._name,
+            evidence=self.evidence,
+            law=self.law,
+            objective=self.objective,
+            prior=self.prior,
+            ridges=self.ridges,
+            borrowed=self.borrowed,
+            starts=tuple(self.starts),
+        )
+
+    @property
+    def _name(self) -> str:
         words = [self.evidence, get_law(self.law).name]
         if (objective := get_objective(self.objective).name) != Config.objective:
             words.append(objective)
@@ -128,7 +149,8 @@ class Snapshot:
         forecast: The forecast of the target; likewise.
         allocation: The split of the budget; likewise (an allocation may itself carry reasons).
         finals: For each unfinished run its forecast final, or why there is none.
-        record: The record recomputed from the finals that are visible.
+        record: The record of the forecaster, recomputed from the runs that are visible.
+        member_records: The same of each forecaster that it combines, by name.
         live_record: Forecasts issued while training, scored.
         absent: What could not be said (`fit`, `forecast`, `track_record`), each with its reason.
         sensitivity: The answers under other choices; `None` where they were not asked for, or there is no fit.
@@ -144,4 +166,5 @@ class Snapshot:
     record: TrackRecord
     live_record: TrackRecord
     absent: Mapping[str, str]
+    member_records: Mapping[str, TrackRecord] = field(default_factory=dict[str, TrackRecord])
     sensitivity: Panel | None = None

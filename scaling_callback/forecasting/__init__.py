@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scaling_callback.forecasting.combine import combine
 from scaling_callback.forecasting.evidence import (
     POLICIES,
     ClusterOf,
@@ -14,16 +15,32 @@ from scaling_callback.forecasting.evidence import (
     get_policy,
     trunks,
 )
-from scaling_callback.forecasting.forecast import Forecast, baselines, forecast_target, spread_around, take_interval
-from scaling_callback.forecasting.record import backtest, score_issued
+from scaling_callback.forecasting.forecast import (
+    Forecast,
+    Part,
+    baselines,
+    find_doubts,
+    forecast_target,
+    resolve_target,
+    spread_around,
+    take_interval,
+)
+from scaling_callback.forecasting.forecasters import DEFAULT, FORECASTERS, MEMBERS, Forecaster, get_forecaster
+from scaling_callback.forecasting.record import Backtest, backtest, score_issued
 from scaling_callback.forecasting.scores import Score, TrackRecord
 from scaling_callback.forecasting.variables import further_variables
 
 __all__ = [
-    "POLICIES",
+    "Backtest",
     "ClusterOf",
+    "DEFAULT",
     "Evidence",
+    "FORECASTERS",
     "Forecast",
+    "Forecaster",
+    "MEMBERS",
+    "POLICIES",
+    "Part",
     "Policy",
     "Score",
     "TrackRecord",
@@ -31,11 +48,15 @@ __all__ = [
     "baselines",
     "best_runs",
     "checkpoints_beyond",
+    "combine",
     "finals",
+    "find_doubts",
     "find_twins",
     "forecast_target",
     "further_variables",
+    "get_forecaster",
     "get_policy",
+    "resolve_target",
     "score_issued",
     "spread_around",
     "take_interval",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Forecast:
         forecaster: Who made it.
         baselines: What the simplest guesses say (`baselines`).
         warnings: Named doubts, each with a sentence.
+        parts: Of a combination, what each forecaster in it says and weighs.
     """
 
     params: float
@@ -54,6 +55,15 @@ class Forecast:
     forecaster: str
     baselines: Mapping[str, float]
     warnings: Mapping[str, str]
+    parts: Mapping[str, Part] = field(default_factory=dict[str, "Part"])
+
+
+@dataclass(frozen=True)
+class Part:
+    """One forecaster in a combination: the loss that it says, and its weight."""
+
+    median: float
+    weight: float
 
 
 def forecast_target(
@@ -91,7 +101,7 @@ def forecast_target(
         draws=draws,
         forecaster=forecaster,
         baselines=known_losses or {},
-        warnings=_doubts(fit, params, tokens, level, record),
+        warnings=find_doubts(fit, params, tokens, level, record),
     )
 
 
@@ -164,7 +174,7 @@ def baselines(runs: Sequence[Run]) -> dict[str, float]:
     return {"best_loss": min(loss for _, loss in finals), "most_compute": max(finals)[1]}
 
 
-def _doubts(fit: Fit, params: float, tokens: float, level: float, record: TrackRecord | None) -> dict[str, str]:
+def find_doubts(fit: Fit, params: float, tokens: float, level: float, record: TrackRecord | None) -> dict[str, str]:
     """The diagnostics of the fit, and what reach and record add to them."""
     doubts = dict(fit.diagnostics)
     if fit.status is Status.NOT_CONVERGED:

@@ -1,19 +1,25 @@
-"""The track record: past forecasts of this ladder against what was then measured."""
+"""The track record: forecasts against what was then measured.
+
+Two sources, kept apart: the record that is recomputed from what is visible now, the same for a table, an imported
+ladder and a live one; and forecasts that were issued while training, which are scored and shown but decide nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+
+import numpy as np
 
 from scaling_callback.errors import NotEnoughData
-from scaling_callback.fitting import Borrowed, Fit, Objective, Points, fit
-from scaling_callback.forecasting.evidence import find_twins
-from scaling_callback.forecasting.forecast import forecast_target
+from scaling_callback.fitting import Fit
+from scaling_callback.forecasting.combine import NO_HISTORY, History, combine, find_reach
+from scaling_callback.forecasting.forecast import forecast_target, take_interval
+from scaling_callback.forecasting.forecasters import Forecaster
 from scaling_callback.forecasting.scores import Score, TrackRecord
-from scaling_callback.forecasting.variables import further_variables, shared_columns
-from scaling_callback.laws import Law
+from scaling_callback.forecasting.variables import further_variables
 from scaling_callback.records import IssuedForecast, Run, Target, same_count
 
 PLACES = tuple(sorted({3 * 2**k for k in range(12)} | {2 ** (k + 2) for k in range(12)}))
@@ -21,6 +27,21 @@ PLACES = tuple(sorted({3 * 2**k for k in range(12)} | {2 ** (k + 2) for k in ran
 many runs there are by now, so a new run leaves the earlier refits as they were (and in the cache)."""
 
 REPLICATES = 100
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What forecasts from the runs that finished earlier would have said of those that finished later.
+
+    Attributes:
+        record: Each run's last forecast before it, as a user would have had it.
+        members: The same of each forecaster that the forecast combines, by name.
+        history: Every such forecast, however far it reached: what weighs and widens the next one.
+    """
+
+    record: TrackRecord = TrackRecord()
+    members: Mapping[str, TrackRecord] = field(default_factory=dict[str, TrackRecord])
+    history: History = NO_HISTORY
 
 
 def score_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast]) -> TrackRecord:
@@ -46,76 +67,92 @@ def score_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast]) -> Track
 
 
 def backtest(
-    runs: Sequence[Run],
-    stems: Mapping[str, str],
-    *,
-    law: str | Law,
-    objective: str | Objective = "log-huber",
-    borrowed: Borrowed | None = None,
-    level: float,
-    seed: int,
-) -> TrackRecord:
-    """What the law with the weak prior would have said of each run from the finals of runs with less compute.
+    runs: Sequence[Run], clusters: Mapping[str, str], forecasters: Sequence[Forecaster], *, level: float, seed: int
+) -> Backtest:
+    """What these forecasters would have said of each run from the runs with less compute.
 
-    The runs are those whose finals are evidence now: one phase, none held out; `stems` names the trunk of each.
+    The runs are finished, and those whose finals are evidence now: one phase, none held out; `clusters` names what
+    each shares its noise with. Several forecasters are combined as `combine` does, by what was known then.
 
-    Runs are taken by increasing planned compute. At certain numbers of finished runs (`PLACES`) the law is fitted
-    to the finals so far and scored on the runs up to the next such number. It is a function of the finals
-    alone, so a table, an imported ladder and a live one get the same record.
+    Runs are taken by increasing planned compute. At certain numbers of finished runs (`PLACES`) the laws are fitted
+    to those so far and asked for every later one. It is a function of the runs alone, so a table, an imported
+    ladder and a live one get the same record.
     """
     ordered = sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name))
-    twins = find_twins(ordered)
-    finals = tuple(
-        _Final(
-            run.name,
-            stems[run.name],
-            twins[run.name],
-            run.params,
-            run.final.tokens,
-            run.final.loss,
-            tuple(further_variables(run, run.final.tokens).items()),
-        )
-        for run in ordered
-        if run.final
-    )
+    plain = [replace(forecaster, starts=()) for forecaster in forecasters]
     scores: list[Score] = []
+    members: dict[str, list[Score]] = {forecaster.name: [] for forecaster in forecasters}
+    rows: list[_Row] = []
     for begin, end in pairwise(PLACES):
-        if begin >= len(finals):
+        if begin >= len(ordered):
             break
-        fitted = _fit_prefix(finals[:begin], law, objective, borrowed, seed)
-        if fitted is None:
+        prefix = tuple(ordered[:begin])
+        named = tuple(clusters[run.name] for run in prefix)
+        # only the law of first choice lends its draws
+        fits = [_fit_prefix(prefix, named, f, REPLICATES if i == 0 else 0, seed) for i, f in enumerate(plain)]
+        if any(fit is None for fit in fits):
             continue
-        for final in finals[begin:end]:
-            target = Target(params=final.params, tokens=final.tokens)
-            try:
-                made = forecast_target(fitted, target, further=dict(final.further), level=level, seed=seed)
-            except NotEnoughData:  # a run that does not say what the law needs to know of it
-                continue
-            scores.append(Score(final.run, made.median, made.lower, made.upper, final.loss))
-    return TrackRecord(tuple(scores))
+        known = [fit for fit in fits if fit is not None]
+        history = _collect([row for row in rows if row.rank < begin])
+        for rank, run in enumerate(ordered[begin:], start=begin):
+            assert run.final is not None
+            if len(known) > 1:
+                made = combine(known, run.params, run.final.tokens, history=history, seed=seed)
+                reach = find_reach(known[0].points, run.params, run.final.tokens)
+                errors = np.log(made.medians / run.final.loss)
+                rows.append(_Row(rank, begin, reach, tuple(errors.tolist()), made.miss(run.final.loss)))
+                if rank < end:
+                    scores.append(_score(run, made.median, made.draws, level))
+                    for forecaster, median in zip(forecasters, made.medians.tolist(), strict=True):
+                        members[forecaster.name].append(_score(run, median, np.zeros(0), level))
+            elif rank < end:
+                target = Target(params=run.params, tokens=run.final.tokens)
+                further = further_variables(run, run.final.tokens)
+                try:
+                    single = forecast_target(known[0], target, further=further, level=level, seed=seed)
+                except NotEnoughData:  # a run that does not say what the law needs to know of it
+                    continue
+                scores.append(Score(run.name, single.median, single.lower, single.upper, run.final.loss))
+    if len(forecasters) == 1:
+        return Backtest(TrackRecord(tuple(scores)))
+    records = {name: TrackRecord(tuple(found)) for name, found in members.items()}
+    return Backtest(TrackRecord(tuple(scores)), records, _collect(rows))
 
 
-class _Final(NamedTuple):
-    run: str
-    cluster: str
-    twins: str
-    params: float
-    tokens: float
-    loss: float
-    further: tuple[tuple[str, float], ...]
+@dataclass(frozen=True)
+class _Row:
+    """One forecast of the record: of the run of that rank, from so many finished runs."""
+
+    rank: int
+    place: int
+    reach: float
+    errors: tuple[float, ...]
+    miss: float
+
+
+def _collect(rows: Sequence[_Row]) -> History:
+    if not rows:
+        return NO_HISTORY
+    return History(
+        np.array([float(row.place) for row in rows]),
+        np.array([row.reach for row in rows]),
+        np.array([row.errors for row in rows]),
+        np.array([row.miss for row in rows]),
+    )
+
+
+def _score(run: Run, median: float, draws: np.ndarray[tuple[int], np.dtype[np.float64]], level: float) -> Score:
+    assert run.final is not None
+    lower, upper = take_interval(draws, level)
+    return Score(run.name, median, lower, upper, run.final.loss)
 
 
 @lru_cache(maxsize=256)
-def _fit_prefix(
-    finals: tuple[_Final, ...], law: str | Law, objective: str | Objective, borrowed: Borrowed | None, seed: int
-) -> Fit | None:
+def _fit_prefix(prefix: tuple[Run, ...], clusters: tuple[str, ...], forecaster: Forecaster, replicates: int, seed: int) -> Fit | None:
     """The fit that the record would have made then; `None` where there was too little to fit."""
-    runs, clusters, twins, params, tokens, losses, further = zip(*finals, strict=True)
-    columns = shared_columns([dict(pairs) for pairs in further])
-    points = Points.of(params, tokens, losses, run=runs, cluster=clusters, twins=twins, columns=columns)
+    named = {run.name: cluster for run, cluster in zip(prefix, clusters, strict=True)}
+    evidence = forecaster.gather(prefix, lambda run: named[run.name])
     try:
-        return fit(
-            points, law=law, objective=objective, prior=True, borrowed=borrowed, replicates=REPLICATES, seed=seed
-        )
+        return forecaster.fit(evidence, replicates=replicates, seed=seed)
     except NotEnoughData:  # branches of one or two trunks are not three independent runs
         return None
