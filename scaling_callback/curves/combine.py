@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scaling_callback.curves.cooldown import GAP_UNKNOWN, NOT_AHEAD
 from scaling_callback.curves.methods import METHODS
 from scaling_callback.curves.observed import find_obstacle, order_finished
 from scaling_callback.curves.progress import mark
@@ -22,11 +23,12 @@ from scaling_callback.curves.result import Abstention, FinalForecast
 from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.records import Array, Run
 
-FIRST_CHOICE = {"gap": 1.0, "template": 0.5, "law": 0.25, "own-power-law": 0.25}
-"""Weights of the methods at equal spreads: the order in which they are trusted while the record is empty."""
+FIRST_CHOICE = {"gap": 1.0, "cooldown": 1.0, "template": 0.5}
+"""Weights of the methods at equal spreads: the order in which they are trusted while the record is empty; 0.25 is
+for all others."""
 
-DOUBT = {"gap": 1.0, "template": 1.5, "law": 1.5, "own-power-law": 1.5}
-"""kappa of each method while the record is empty: by how much it claims too little."""
+DOUBT = {"gap": 1.0}
+"""kappa of each method while the record is empty: by how much it claims too little; 1.5 is for all others."""
 
 PRIOR_RUNS = 2.0
 """Scored runs that these weigh."""
@@ -43,16 +45,25 @@ def forecast_final(run: Run, finished: Sequence[Run]) -> FinalForecast | Abstent
 
     Args:
         run: The running run, with a known horizon.
-        finished: Runs of the same ladder that have a final.
+        finished: Runs of the same ladder that have a final. A run among them that has none is used as the trunk of
+            its branches only.
     """
     obstacle = find_obstacle(run)
-    if obstacle is not None:
+    if obstacle is not None and (obstacle.code != "too_early" or run.card.parent is None):
         return obstacle
     ordered = order_finished(run, finished)
-    answers = {name: method(run, ordered) for name, method in METHODS.items()}
+    trunk = [other for other in finished if other.name == run.card.parent and other not in ordered]
+    answers = {name: method(run, (*ordered, *trunk)) for name, method in METHODS.items()}
+    if answers["cooldown"] == GAP_UNKNOWN:
+        # its own curve knows nothing of the gap, and annealed runs of other schedules at best their own
+        answers["own-power-law"] = GAP_UNKNOWN
     made = {name: answer for name, answer in answers.items() if isinstance(answer, FinalForecast)}
+    if obstacle is not None:  # a branch is forecast from its trunk before it has a curve of its own
+        made = {name: answer for name, answer in made.items() if name == "cooldown"}
     if not made:
-        return next(answer for answer in answers.values() if isinstance(answer, Abstention))
+        reasons = [answers["cooldown"], obstacle, *answers.values()]
+        known = [reason for reason in reasons if isinstance(reason, Abstention) and reason.code != NOT_AHEAD]
+        return known[0]
     return _combine(made, make_record(run, ordered, mark(run), tuple(made)))
 
 
@@ -60,14 +71,14 @@ def _combine(made: dict[str, FinalForecast], record: Record) -> FinalForecast:
     names = tuple(made)
     medians = np.log([made[name].median for name in names])
     spreads = np.array([made[name].spread / made[name].median for name in names])
-    doubts = np.array([DOUBT[name] for name in names])
+    doubts = np.array([DOUBT.get(name, 1.5) for name in names])
     kappa = np.array(
         [
             _scale(error, spread, record.nearness, doubt)
             for error, spread, doubt in zip(record.error, record.spread, doubts, strict=True)
         ]
     )
-    trust = np.array([FIRST_CHOICE[name] for name in names])
+    trust = np.array([FIRST_CHOICE.get(name, 0.25) for name in names])
     middle, spread = _mix(medians[:, None], (kappa * spreads)[:, None], trust)
     past = _mix(record.error, kappa[:, None] * record.spread, trust)
     scale = _scale(*past, record.nearness, 1.0)

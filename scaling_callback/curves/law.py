@@ -21,8 +21,8 @@ from scaling_callback.records import Run
 EXPONENTS = np.geomspace(0.08, 1.2, 14)
 """Values of each exponent: the range of published ones, a fifth apart."""
 
-PRIOR = ((np.log(0.34), 0.35), (np.log(0.37), 0.35))
-"""The weak prior on ln alpha and ln beta (DESIGN 5.3)."""
+PRIOR = (np.log([0.34, 0.37]), 0.35)
+"""Means and deviation of ln alpha and ln beta: the weak prior (DESIGN 5.3)."""
 
 
 def forecast_by_law(run: Run, finished: Sequence[Run]) -> FinalForecast | Abstention:
@@ -54,9 +54,8 @@ def _fit(finished: tuple[Run, ...], log_params: float, log_tokens: float) -> tup
     with np.errstate(over="ignore"):
         goal = [np.exp(-alpha * (log_params - centre[0])), np.exp(-beta * (log_tokens - centre[1]))]
     target = np.stack([np.ones(len(alpha)), *goal], -1)
-    prior = -0.5 * sum(
-        np.square((np.log(value) - mean) / sd) for value, (mean, sd) in zip((alpha, beta), PRIOR, strict=True)
-    )
+    scores = (np.log([alpha, beta]).T - PRIOR[0]) / PRIOR[1]
+    prior = -0.5 * np.square(scores).sum(1)
     # relative errors: a loss counts in units of itself. Few finals may want one term to be negative: it is left out
     for terms in ([0, 1, 2], [0, 2], [0, 1]):
         found = average(design[..., terms] / loss[:, None] * unit, np.ones(len(loss)), target[:, terms], prior)

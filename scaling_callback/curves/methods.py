@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from scaling_callback.curves.cooldown import forecast_by_cooldown
 from scaling_callback.curves.gap import forecast_by_gap
 from scaling_callback.curves.law import forecast_by_law
 from scaling_callback.curves.own import forecast_by_own_law
@@ -19,4 +20,5 @@ METHODS: dict[str, Method] = {
     "template": forecast_by_template,
     "own-power-law": forecast_by_own_law,
     "law": forecast_by_law,
+    "cooldown": forecast_by_cooldown,
 }

@@ -1,7 +1,7 @@
 """What each method would have said of the finished runs at the same progress, and by how much it would have missed.
 
 For a finished run r with at least three finished before it, every method forecasts r from its prefix and those runs
-alone. Nothing is fitted to what is scored; the record is a pure function of what is visible and is kept from call to call.
+alone. Nothing is fitted to what is scored; the record is a pure function of what is visible, kept from call to call.
 """
 
 from __future__ import annotations

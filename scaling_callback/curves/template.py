@@ -91,7 +91,7 @@ def forecast_by_template(run: Run, finished: Sequence[Run]) -> FinalForecast | A
 def _match(run: Run, templates: Sequence[Run]) -> Matches | None:
     """Lay the seen part of `run` on each template; `None` where there is none to lay it on."""
     seen = observe(run)
-    pairs = [
+    pairs: list[tuple[Run, float]] = [
         (template, distance)
         for template in templates
         if (distance := schedule_distance(run, template)) is not None
@@ -102,8 +102,8 @@ def _match(run: Run, templates: Sequence[Run]) -> Matches | None:
         return None
     traits = relate(run, [template for template, _ in pairs])
     schedule = np.array([distance for _, distance in pairs])
-    near = np.argsort(np.square(traits).sum(1) + schedule**2, kind="stable")[:MOST_RUNS]
-    chosen = [pairs[index][0] for index in near]
+    near: list[int] = np.argsort(np.square(traits).sum(1) + schedule**2, kind="stable")[:MOST_RUNS].tolist()
+    chosen: list[Run] = [pairs[index][0] for index in near]
     curves = [observe(template) for template in chosen]
     basis = np.array([np.interp(seen.log_progress, c.log_progress, c.log_loss) for c in curves])
     basis -= np.array([[log_final(template)] for template in chosen])
@@ -141,14 +141,14 @@ def _drift(finished: tuple[Run, ...], progress: float) -> Array:
     if not known:
         return np.zeros(5)
     traits, error, weight = (np.concatenate(part) for part in zip(*known, strict=True))
-    drift = np.zeros(5)
-    for _ in range(2):
-        scaled = traits * weight[:, None]
-        drift = np.linalg.solve(scaled.T @ traits + DRIFT * np.eye(5), scaled.T @ error)
-        residual = np.abs(error - traits @ drift)
-        usual = 1.4826 * float(np.median(residual)) + 1e-9
-        weight = weight * np.minimum(1.0, 2.0 * usual / np.maximum(residual, 1e-12))
-    return drift
+    residual = np.abs(error - traits @ _ridge(traits, error, weight))
+    usual = 1.4826 * float(np.median(residual)) + 1e-9
+    return _ridge(traits, error, weight * np.minimum(1.0, 2.0 * usual / np.maximum(residual, 1e-12)))
+
+
+def _ridge(traits: Array, error: Array, weight: Array) -> Array:
+    scaled = traits * weight[:, None]
+    return np.asarray(np.linalg.solve(scaled.T @ traits + DRIFT * np.eye(5), scaled.T @ error), dtype=np.float64)
 
 
 @lru_cache(maxsize=32768)
