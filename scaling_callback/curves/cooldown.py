@@ -14,7 +14,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from scaling_callback.curves.observed import MIN_OBSERVATIONS, log_final, observe, order_finished, rate_shape, relate
+from scaling_callback.curves.observed import (
+    MIN_OBSERVATIONS,
+    conclude,
+    log_final,
+    observe,
+    order_finished,
+    rate_shape,
+    relate,
+)
 from scaling_callback.curves.own import forecast_by_own_law
 from scaling_callback.curves.process import regress
 from scaling_callback.curves.result import Abstention, FinalForecast
@@ -48,7 +56,7 @@ def forecast_by_cooldown(run: Run, finished: Sequence[Run]) -> FinalForecast | A
         return Abstention(NOT_AHEAD, "it is no branch, and its learning rate is not held constant")
     if (base := _constant_loss(trunk, run.horizon)) is None:
         return Abstention("too_early", f"its constant rate has fewer than {MIN_OBSERVATIONS} usable observations")
-    branches = [
+    branches: list[tuple[Run, float]] = [
         (other, float(np.log(gapless[0])))
         for other in order_finished(run, finished)
         if other.phase != "constant"
@@ -60,14 +68,14 @@ def forecast_by_cooldown(run: Run, finished: Sequence[Run]) -> FinalForecast | A
         return GAP_UNKNOWN
     # the nearest ones: more cost time and change nothing
     apart = np.square(relate(run, [other for other, _ in branches])).sum(1)
-    branches = [branches[index] for index in np.argsort(apart, kind="stable")[:MOST_BRANCHES]]
+    near: list[int] = np.argsort(apart, kind="stable")[:MOST_BRANCHES].tolist()
+    branches = [branches[index] for index in near]
     gaps = np.array([log_final(other) - loss for other, loss in branches])
     traits = relate(run, [other for other, _ in branches])
     gap, spread = regress(traits, np.zeros((len(gaps), 2)), gaps, np.ones(len(gaps)))
     loss, deviation = base
-    median = loss * float(np.exp(gap))
     relative = float(np.sqrt(spread**2 + deviation**2 + (0.5 * SEED_NOISE) ** 2))
-    return FinalForecast(median, median * relative, "cooldown", len(gaps))
+    return conclude(float(np.log(loss)) + gap, relative, "cooldown", len(gaps))
 
 
 def holds_rate(run: Run) -> bool:
@@ -90,7 +98,7 @@ def _constant_loss(trunk: Run, tokens: float) -> tuple[float, float] | None:
     if len(seen) < MIN_OBSERVATIONS:
         return None
     if trunk.curve.tokens[-1] >= tokens * (1.0 - 1e-9):
-        known = np.isfinite(trunk.curve.loss) & (trunk.curve.loss > 0)
+        known = np.isfinite(trunk.curve.loss) & (trunk.curve.loss > 0) & (trunk.curve.tokens > 0)
         at = np.interp([np.log(tokens)], np.log(trunk.curve.tokens[known]), np.log(trunk.curve.loss[known]))
         return float(np.exp(at[0])), 0.0
     card = replace(whole.card, schedule="constant")

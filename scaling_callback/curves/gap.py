@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scaling_callback.curves.observed import (
+    conclude,
     find_obstacle,
     log_final,
     observe,
@@ -63,8 +64,7 @@ def forecast_by_gap(run: Run, finished: Sequence[Run]) -> FinalForecast | Absten
     table = np.array(rows)
     finals = np.array([log_final(other) for other in beside])
     mean, deviation = regress(relate(run, beside), table[:, :2], finals - table[:, 0], 1.0 + table[:, 2] ** 2)
-    median = float(np.exp(mean))
-    return FinalForecast(median, median * max(deviation, 0.5 * SEED_NOISE), "gap", len(beside))
+    return conclude(mean, max(deviation, 0.5 * SEED_NOISE), "gap", len(beside))
 
 
 def _compare(run: Run, other: Run) -> tuple[float, float] | None:

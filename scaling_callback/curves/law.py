@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from scaling_callback.curves.observed import log_final, order_finished
+from scaling_callback.curves.observed import conclude, log_final, order_finished
 from scaling_callback.curves.regression import average
 from scaling_callback.curves.result import Abstention, FinalForecast
 from scaling_callback.fitting import MIN_RUNS, SEED_NOISE
@@ -39,7 +39,7 @@ def forecast_by_law(run: Run, finished: Sequence[Run]) -> FinalForecast | Absten
     if found is None:
         return Abstention("no_law", "the finals of the finished runs do not fall with size and tokens")
     median, spread = found
-    return FinalForecast(median, max(spread, SEED_NOISE * median), "law", len(alike))
+    return conclude(float(np.log(median)), max(spread / median, SEED_NOISE), "law", len(alike))
 
 
 @lru_cache(maxsize=4096)

@@ -9,14 +9,27 @@ from functools import lru_cache
 
 import numpy as np
 
-from scaling_callback.curves.result import Abstention
-from scaling_callback.records import Array, Run, as_count
+from scaling_callback.curves.result import Abstention, FinalForecast
+from scaling_callback.records import Array, BoolArray, Run, as_count
 
 MIN_OBSERVATIONS = 3
 """Fewest usable observations from which a final is forecast (DESIGN 4.2)."""
 
 MOST_POINTS = 200
 """A curve of more observations is averaged into about this many: beyond it only time is lost."""
+
+ABSURD = 1e6
+"""Factor from the median of its curve beyond which a loss is a failed measurement and no spike."""
+
+SPIKE, LEAST_SPIKE = 6.0, 0.02
+"""Robust deviations, and ln loss, that an observation must be off its neighbours to be left out as a spike: a curve that
+falls smoothly is its own running median, and noise of six deviations is none."""
+
+TINIEST, LARGEST = 1e-30, 1e30
+"""Losses beyond these are no losses: their squares would leave a double."""
+
+MOST_UNSURE = 1.0
+"""Deviation of ln loss beyond which a number says nothing."""
 
 SHAPE_UNIT = 0.1
 """Difference of two learning rates, as a share of their peaks, that counts as one step away. A tenth of the peak
@@ -44,13 +57,34 @@ class Seen:
 @lru_cache(maxsize=4096)
 def observe(run: Run) -> Seen:
     """The usable observations of `run`, averaged in blocks where there are more than 200."""
-    usable = np.isfinite(run.curve.loss) & (run.curve.loss > 0) & (run.progress > 0)
+    usable = _usable(run)
     x, y = np.log(run.progress[usable]), np.log(run.curve.loss[usable])
+    calm = ~_spikes(y)
+    x, y = x[calm], y[calm]
     if len(x) > MOST_POINTS:
         edges = np.linspace(0, len(x), MOST_POINTS + 1).astype(np.intp)
         size = np.diff(edges)
         x, y = (np.add.reduceat(values, edges[:-1]) / size for values in (x, y))
     return Seen(np.exp(x), x, y)
+
+
+def _usable(run: Run) -> BoolArray:
+    loss = run.curve.loss
+    usable = (loss > TINIEST) & (loss < LARGEST) & (run.progress > 0) & np.isfinite(run.curve.tokens)
+    if usable.any():
+        middle = float(np.median(loss[usable]))
+        usable &= (loss < ABSURD * middle) & (loss > middle / ABSURD)
+    return usable
+
+
+def _spikes(log_loss: Array) -> BoolArray:
+    """Single observations far from the median of their five neighbours; what persists is no spike."""
+    spiked = np.zeros(len(log_loss), dtype=bool)
+    if len(log_loss) >= 5:
+        inner = log_loss[2:-2]
+        away = np.abs(inner - np.median(np.lib.stride_tricks.sliding_window_view(log_loss, 5), axis=1))
+        spiked[2:-2] = away > max(SPIKE * 1.4826 * float(np.median(away)), LEAST_SPIKE)
+    return spiked
 
 
 def find_obstacle(run: Run) -> Abstention | None:
@@ -61,7 +95,7 @@ def find_obstacle(run: Run) -> Abstention | None:
         return Abstention(
             "size_unknown", f"its size is {run.params} and its planned tokens {run.horizon}; both must be counts"
         )
-    if len(run.curve) and not np.isfinite(run.curve.loss[-1]):
+    if len(run.curve) and run.progress[-1] > 0 and not _usable(run)[-1]:
         return Abstention("diverged", f"its last loss is {run.curve.loss[-1]}")
     usable = len(observe(run))
     if usable < MIN_OBSERVATIONS:
@@ -77,12 +111,20 @@ def order_finished(run: Run, finished: Sequence[Run]) -> tuple[Run, ...]:
         if other is not run
         and other.name != run.name
         and other.final is not None
-        and other.final.loss > 0
+        and TINIEST < other.final.loss < LARGEST
         and other.horizon is not None
         and 0 < other.horizon < np.inf
         and 0 < other.params < np.inf
     ]
     return tuple(sorted(kept, key=lambda other: (other.planned_flops or 0.0, other.name)))
+
+
+def conclude(log_median: float, deviation: float, method: str, templates: int) -> FinalForecast | Abstention:
+    """A forecast from ln of its median and the deviation of ln loss, or the abstention of a method that ran away."""
+    if not np.isfinite([log_median, deviation]).all() or abs(log_median) > np.log(LARGEST) or deviation > MOST_UNSURE:
+        return Abstention("unbounded", f"the method {method!r} cannot tell this run's final within a factor of e")
+    median = float(np.exp(log_median))
+    return FinalForecast(median, median * float(deviation), method, templates)
 
 
 def log_final(run: Run) -> float:

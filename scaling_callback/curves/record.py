@@ -50,7 +50,11 @@ def make_record(run: Run, ordered: tuple[Run, ...], progress: float, names: Sequ
     """The record of the named methods on the runs of `ordered` that are nearest to `run`."""
     apart = [log_distance(run, other) for other in ordered]
     near = sorted(range(FEWEST_BEFORE, len(ordered)), key=lambda index: (apart[index], index))[:MOST_SCORED]
-    scores = [[_score(name, ordered[:index], ordered[index], progress) for index in near] for name in names]
+    visible = [add_trunks(ordered[:index], ordered[index], ordered) for index in near]
+    scores = [
+        [_score(name, earlier, ordered[index], progress) for index, earlier in zip(near, visible, strict=True)]
+        for name in names
+    ]
     table = np.array(scores, dtype=float).reshape(len(names), len(near), 2)
     return Record(
         names=tuple(names),
@@ -58,6 +62,24 @@ def make_record(run: Run, ordered: tuple[Run, ...], progress: float, names: Sequ
         spread=table[..., 1],
         nearness=np.array([1.0 / (1.0 + (apart[index] / REACH) ** 2) for index in near]),
     )
+
+
+def add_trunks(earlier: tuple[Run, ...], run: Run, ordered: Sequence[Run]) -> tuple[Run, ...]:
+    """What is visible to `run`: runs finished before it, and of trunks that finish later the part that was branched."""
+    reach: dict[str, float] = {}
+    for other in (*earlier, run):
+        if other.card.parent is not None:
+            reach[other.card.parent] = max(reach.get(other.card.parent, 0.0), other.horizon or 0.0)
+    if not reach:
+        return earlier
+    known = {other.name for other in earlier}
+    later = [other for other in ordered if other.name in reach and other.name not in known and other is not run]
+    return (*earlier, *(_stand(trunk, reach[trunk.name]) for trunk in later))
+
+
+@lru_cache(maxsize=4096)
+def _stand(trunk: Run, tokens: float) -> Run:
+    return trunk.until(tokens * (1.0 + 1e-9))
 
 
 @lru_cache(maxsize=65536)

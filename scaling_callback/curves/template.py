@@ -16,6 +16,7 @@ import numpy as np
 
 from scaling_callback.curves.observed import (
     MIN_OBSERVATIONS,
+    conclude,
     find_obstacle,
     log_final,
     observe,
@@ -84,8 +85,7 @@ def forecast_by_template(run: Run, finished: Sequence[Run]) -> FinalForecast | A
     # one template alone cannot show how far templates scatter
     alone = 2.0 * UNSEEN * remaining if len(answers) < MIN_OBSERVATIONS else 0.0
     spread = max(scatter, least, UNSEEN * remaining**2, alone, 0.5 * SEED_NOISE)
-    median = float(np.exp(middle))
-    return FinalForecast(median, median * spread, "template", len(answers))
+    return conclude(middle, spread, "template", len(answers))
 
 
 def _match(run: Run, templates: Sequence[Run]) -> Matches | None:
