@@ -22,8 +22,8 @@ ABSURD = 1e6
 """Factor from the median of its curve beyond which a loss is a failed measurement and no spike."""
 
 SPIKE, LEAST_SPIKE = 6.0, 0.02
-"""Robust deviations, and ln loss, that an observation must be off its neighbours to be left out as a spike: a curve that
-falls smoothly is its own running median, and noise of six deviations is none."""
+"""Robust deviations, and ln loss, that an observation must be off its neighbours to be left out as a spike: a
+curve that falls smoothly is its own running median, and noise of six deviations is none."""
 
 TINIEST, LARGEST = 1e-30, 1e30
 """Losses beyond these are no losses: their squares would leave a double."""
