@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaling_callback.curves import METHODS, Abstention, FinalForecast, forecast_final
-from scaling_callback.records import Curve, Observation, Run, RunCard
+from scaling_callback.curves.annealing import annealing_area
+from scaling_callback.curves.multipower import power_gain
+from scaling_callback.curves.rates import Path as Schedule
+from scaling_callback.records import Array, Curve, Observation, Run, RunCard
 from scaling_callback.tables import read_table
 
 
@@ -123,6 +126,16 @@ def test_cooldowns_of_some_trunks_say_what_others_will_gain() -> None:
         assert made.median == pytest.approx(truth(branch), rel=0.003)
 
 
+def test_a_first_run_that_decays_is_not_forecast_from_itself_and_one_at_a_constant_rate_is() -> None:
+    alone = forecast_final(part(planted(6e8, 1.8e10), 0.5), [])
+    assert isinstance(alone, Abstention)
+    assert alone.code == "no_template"
+    constant = planted(6e8, 1.8e10, rate=lambda _: 1.0, schedule="constant")
+    made = forecast_final(part(constant, 0.5), [])
+    assert isinstance(made, FinalForecast)
+    assert made.median == pytest.approx(truth(constant), rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [({"horizon": None}, "horizon_unknown"), ({"params": math.inf}, "size_unknown")],
@@ -209,3 +222,27 @@ def test_the_record_beats_the_naive_law_on_real_runs_and_its_intervals_hold(data
         assert len(errors) >= 0.95 * (len(runs) - 3)
         assert np.median(errors) < within
         assert np.mean(held) >= 0.8
+
+
+@pytest.mark.parametrize("gain", [annealing_area, power_gain])
+def test_a_constant_rate_gains_nothing_and_a_decay_gains_ever_more(gain: Callable[[Schedule], Array]) -> None:
+    progress = np.linspace(0.0, 1.0, 101)
+    rates = (np.ones(101), np.minimum(1.0, 2.0 - 2.0 * progress))
+    held, decayed = (gain(Schedule(progress, rate, np.cumsum(rate) / 101, 3e-4, 20_000)) for rate in rates)
+    assert not held.any()
+    assert not decayed[:50].any()
+    assert (np.diff(decayed[51:]) >= 0).all()
+    assert 0.2 < decayed[-1] <= 1.0
+
+
+def test_laws_along_the_rates_learn_from_other_schedules() -> None:
+    # every schedule ends at the same law, less what the decay gains; nobody has the shape of this one but one small run
+    runs = [*planted_runs(), planted(1e7, 2e8, rate=lambda x: 1.0 - 0.9 * x, schedule="linear")]
+    target = planted(6e8, 1.8e10, rate=lambda x: 1.0 - 0.9 * x, schedule="linear")
+    for name in ("annealing-law", "multi-power-law"):
+        made = METHODS[name](part(target, 0.6), runs)
+        assert isinstance(made, FinalForecast)
+        assert made.median == pytest.approx(truth(target), rel=0.02)
+        alone = METHODS[name](part(target, 0.6), planted_runs())
+        assert isinstance(alone, Abstention)
+        assert alone.code == "schedule_ahead_unknown"

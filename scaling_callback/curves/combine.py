@@ -54,9 +54,9 @@ def forecast_final(run: Run, finished: Sequence[Run]) -> FinalForecast | Abstent
     ordered = order_finished(run, finished)
     trunk = [other for other in finished if other.name == run.card.parent and other not in ordered]
     answers = {name: method(run, (*ordered, *trunk)) for name, method in METHODS.items()}
-    if answers["cooldown"] == GAP_UNKNOWN:
-        # its own curve knows nothing of the gap, and annealed runs of other schedules at best their own
-        answers["own-power-law"] = GAP_UNKNOWN
+    # its own curve knows nothing of a decay that lies ahead: only a record can say what that costs
+    if answers["cooldown"] == GAP_UNKNOWN or (not ordered and run.phase != "constant"):
+        del answers["own-power-law"]
     made = {name: answer for name, answer in answers.items() if isinstance(answer, FinalForecast)}
     if obstacle is not None:  # a branch is forecast from its trunk before it has a curve of its own
         made = {name: answer for name, answer in made.items() if name == "cooldown"}
