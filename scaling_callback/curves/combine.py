@@ -31,10 +31,11 @@ DOUBT = {"gap": 1.0}
 """kappa of each method while the record is empty: by how much it claims too little; 1.5 is for all others."""
 
 PRIOR_RUNS = 2.0
-"""Scored runs that these weigh."""
+"""Scored runs that these weigh: as few as the noise of a fit has (`fitting.noise`). Set beforehand, not fitted."""
 
 SHARPNESS = 4.0
-"""Power of the spread in a method's weight: 2 is best for independent errors; errors of one ladder are not."""
+"""Power of the spread in a method's weight: 2 would be best if errors were independent, and those of one ladder are
+not: the better of two methods that err together deserves nearly all of the weight. Set beforehand, not fitted."""
 
 WORST = 5.0
 """Largest |z| that counts: one spoiled run is no record."""

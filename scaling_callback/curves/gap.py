@@ -30,11 +30,12 @@ from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.records import Run
 
 MOST_RUNS = 32
-"""Finished runs that take part, the nearest ones. Of 24, 32 and 48 the fewer are the better where learning rates were
-swept (263 runs), and elsewhere all the same."""
+"""Finished runs that take part, the nearest ones. 24 or 48 change nothing on seven of nine ladders; where learning
+rates were swept over hundreds of runs 24 are 12% better and 48 are 15% worse."""
 
 LATENESS = 4.0
-"""The observation at progress x weighs x to this power: the last fifth of what was seen makes up two thirds."""
+"""The observation at progress x weighs x to this power: the last fifth of what was seen makes up two thirds. 2 is worse
+on all of nine ladders (8%), 8 a little better (2%) but rests on few noisy observations."""
 
 EARLINESS = 1.0
 """The same for the earlier level that the slope is measured from."""

@@ -17,8 +17,10 @@ import numpy as np
 from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.records import Array
 
-LENGTH = 1.5
-"""Length l over which the gap bends, in ln of a size, horizon or rate: a factor of 4.5."""
+LENGTH = 3.0
+"""Length l over which the gap bends, in ln of a size, horizon or rate: a factor of 20. Against 1.5 the errors of nine
+unlike ladders are 7% smaller in geometric mean (five better, four worse, and so with any one left out); 0.75 is worse
+on seven."""
 
 HEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)
 """Values of A that are averaged over: ln loss that runs may differ by in what they still have to fall, a factor
@@ -35,10 +37,12 @@ DOUBT = np.array([1.5, 1.5, 1.0])
 """Centre and deviation of ln A, ln B and ln noise before anything is seen: about the grid's own range."""
 
 LEVEL = 0.5
-"""Prior standard deviation of the constant c: no final lies a factor of 3 from what its template says."""
+"""Prior standard deviation of the constant c: no final lies a factor of 3 from what its template says. Half of it
+changes nothing on nine ladders."""
 
 OUTLYING = 3.0
-"""Robust deviations beyond which a run is taken for spoiled, and its noise is raised."""
+"""Robust deviations beyond which a run is taken for spoiled, and its noise is raised. Of 2, 3 and 5 the middle one is
+best on nine ladders, by 1%."""
 
 
 _GRID = np.array([(a, b, s) for a in HEIGHTS for b in PERSISTENCES for s in NOISES])

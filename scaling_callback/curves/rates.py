@@ -43,7 +43,7 @@ WARMED_UP = 0.1
 """Share of what was seen at whose beginning the loss does not follow a power law yet."""
 
 MOST_LENDERS = 12
-"""Finished runs that lend a and C, the nearest ones: their median hardly moves with more."""
+"""Finished runs that lend a and C, the nearest ones: their median needs no more."""
 
 PLACES = 256
 """Points of a schedule at which it is summed."""
