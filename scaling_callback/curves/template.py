@@ -42,7 +42,7 @@ REACH = 0.5
 
 DRIFT = 1.0
 """Sum of squared distances that pairs must span before the drift that they show is half believed: a factor of e. On
-nine ladders 0.25 is 2% better, 4 is 5% worse; where learning rates were swept the drift is better not believed at all, which
+nine ladders 0.25 is 2% better, 4 is 5% worse; where learning rates were swept the drift is better not believed, which
 is one reason why other methods go first."""
 
 MOST_RUNS = 32
