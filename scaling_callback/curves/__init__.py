@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from scaling_callback.curves.combine import forecast_final
+from scaling_callback.curves.methods import METHODS, Method
 from scaling_callback.curves.result import Abstention, FinalForecast
-from scaling_callback.curves.template import forecast_final
 
-__all__ = ["Abstention", "FinalForecast", "forecast_final"]
+__all__ = ["METHODS", "Abstention", "FinalForecast", "Method", "forecast_final"]

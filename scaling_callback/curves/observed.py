@@ -1,0 +1,199 @@
+"""What the methods share: the usable part of a curve, and how one run relates to another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from scaling_callback.curves.result import Abstention, FinalForecast
+from scaling_callback.records import Array, BoolArray, Run, as_count
+
+MIN_OBSERVATIONS = 3
+"""Fewest usable observations from which a final is forecast (DESIGN 4.2)."""
+
+MOST_POINTS = 200
+"""A curve of more observations is averaged into about this many: beyond it only time is lost."""
+
+ABSURD = 1e6
+"""Factor from the median of its curve beyond which a loss is a failed measurement and no spike."""
+
+SPIKE, LEAST_SPIKE = 6.0, 0.02
+"""Robust deviations, and ln loss, that an observation must be off its neighbours to be left out as a spike: a
+curve that falls smoothly is its own running median, and noise of six deviations is none."""
+
+TINIEST, LARGEST = 1e-30, 1e30
+"""Losses beyond these are no losses: their squares would leave a double."""
+
+MOST_UNSURE = 1.0
+"""Deviation of ln loss beyond which a number says nothing."""
+
+SHAPE_UNIT = 0.1
+"""Difference of two learning rates, as a share of their peaks, that counts as one step away: a tenth of the peak is the
+floor of a usual cosine. 0.05 and 0.2 are worse on nine ladders, by 1% and 3%."""
+
+OTHER_SHAPE = 3.0
+"""Steps beyond which two schedules have nothing to say of each other."""
+
+_NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The usable observations of a run: finite, positive losses at known progress, shape (n,) each."""
+
+    progress: Array
+    log_progress: Array
+    log_loss: Array
+
+    def __len__(self) -> int:
+        return len(self.progress)
+
+
+@lru_cache(maxsize=4096)
+def observe(run: Run) -> Seen:
+    """The usable observations of `run`, averaged in blocks where there are more than 200."""
+    usable = _usable(run)
+    x, y = np.log(run.progress[usable]), np.log(run.curve.loss[usable])
+    calm = ~_spikes(y)
+    x, y = x[calm], y[calm]
+    if len(x) > MOST_POINTS:
+        edges = np.linspace(0, len(x), MOST_POINTS + 1).astype(np.intp)
+        size = np.diff(edges)
+        x, y = (np.add.reduceat(values, edges[:-1]) / size for values in (x, y))
+    return Seen(np.exp(x), x, y)
+
+
+def _usable(run: Run) -> BoolArray:
+    loss = run.curve.loss
+    usable = (loss > TINIEST) & (loss < LARGEST) & (run.progress > 0) & np.isfinite(run.curve.tokens)
+    if usable.any():
+        middle = float(np.median(loss[usable]))
+        usable &= (loss < ABSURD * middle) & (loss > middle / ABSURD)
+    return usable
+
+
+def _spikes(log_loss: Array) -> BoolArray:
+    """Single observations far from the median of their five neighbours; what persists is no spike."""
+    spiked = np.zeros(len(log_loss), dtype=bool)
+    if len(log_loss) >= 5:
+        inner = log_loss[2:-2]
+        away = np.abs(inner - np.median(np.lib.stride_tricks.sliding_window_view(log_loss, 5), axis=1))
+        spiked[2:-2] = away > max(SPIKE * 1.4826 * float(np.median(away)), LEAST_SPIKE)
+    return spiked
+
+
+def find_obstacle(run: Run) -> Abstention | None:
+    """What keeps every method from saying anything of this run's final, or `None`."""
+    if run.horizon is None:
+        return Abstention("horizon_unknown", "its planned tokens are unknown: pass `horizon=`")
+    if not 0 < run.horizon < np.inf or not 0 < run.params < np.inf:
+        return Abstention(
+            "size_unknown", f"its size is {run.params} and its planned tokens {run.horizon}; both must be counts"
+        )
+    if len(run.curve) and run.progress[-1] > 0 and not _usable(run)[-1]:
+        return Abstention("diverged", f"its last loss is {run.curve.loss[-1]}")
+    usable = len(observe(run))
+    if usable < MIN_OBSERVATIONS:
+        return Abstention("too_early", f"{usable} usable observations; {MIN_OBSERVATIONS} are needed")
+    return None
+
+
+def order_finished(run: Run, finished: Sequence[Run]) -> tuple[Run, ...]:
+    """The finished runs that can serve as evidence for `run`, by planned compute; ties by name."""
+    kept = [
+        other
+        for other in finished
+        if other is not run
+        and other.name != run.name
+        and other.final is not None
+        and TINIEST < other.final.loss < LARGEST
+        and other.horizon is not None
+        and 0 < other.horizon < np.inf
+        and 0 < other.params < np.inf
+    ]
+    return tuple(sorted(kept, key=lambda other: (other.planned_flops or 0.0, other.name)))
+
+
+def conclude(log_median: float, deviation: float, method: str, templates: int) -> FinalForecast | Abstention:
+    """A forecast from ln of its median and the deviation of ln loss, or the abstention of a method that ran away."""
+    if not np.isfinite([log_median, deviation]).all() or abs(log_median) > np.log(LARGEST) or deviation > MOST_UNSURE:
+        return Abstention("unbounded", f"the method {method!r} cannot tell this run's final within a factor of e")
+    median = float(np.exp(log_median))
+    return FinalForecast(median, median * float(deviation), method, templates)
+
+
+def log_final(run: Run) -> float:
+    """Ln of the final loss of a finished run."""
+    assert run.final is not None
+    return float(np.log(run.final.loss))
+
+
+@lru_cache(maxsize=4096)
+def _traits(run: Run) -> tuple[float, ...]:
+    """Ln of size, horizon, peak learning rate, batch and passes over the data; NaN where unknown."""
+    assert run.horizon is not None
+    unique = as_count(run.card.extra.get("unique_tokens", ""))
+    further = (peak_rate(run), run.card.batch_tokens, None if unique is None else max(run.horizon / unique, 1.0))
+    known = [float(np.log(value)) if value is not None and 0 < value < np.inf else np.nan for value in further]
+    return (float(np.log(run.params)), float(np.log(run.horizon)), *known)
+
+
+def relate(run: Run, others: Sequence[Run]) -> Array:
+    """How far `others` lie from `run` in each trait, shape (n, 5); 0 where one of the two is unknown.
+
+    The traits are ln of size, horizon, peak learning rate, batch, and passes over the data.
+    """
+    differences = np.array([_traits(other) for other in others]).reshape(len(others), 5) - np.array(_traits(run))
+    return np.nan_to_num(differences, nan=0.0)
+
+
+def peak_rate(run: Run) -> float | None:
+    """The highest learning rate: as the card has it, else the highest that was recorded."""
+    if run.card.peak_lr is not None:
+        return run.card.peak_lr
+    rates = run.curve.lr[np.isfinite(run.curve.lr)]
+    return float(rates.max()) if len(rates) and rates.max() > 0 else None
+
+
+@lru_cache(maxsize=4096)
+def rate_shape(run: Run) -> tuple[Array, Array] | None:
+    """Progress and learning rate over its peak, shape (n,) each, or `None` where rates were not recorded."""
+    peak, rates = peak_rate(run), run.curve.lr
+    known = np.isfinite(rates) & (rates >= 0) & np.isfinite(run.progress)
+    if peak is None or not 0 < peak < np.inf or known.sum() < MIN_OBSERVATIONS or not rates[known].any():
+        return None
+    return run.progress[known], rates[known] / peak
+
+
+@lru_cache(maxsize=1024)
+def schedule_words(text: str | None) -> str | None:
+    """A schedule's text without its numbers: step counts differ between runs of one shape.
+
+    Example:
+        >>> schedule_words("cosine lr=3e-3 warmup=750"), schedule_words("cosine lr=0.001 warmup=2000")
+        ('cosine lr=# warmup=#', 'cosine lr=# warmup=#')
+    """
+    return None if text is None else _NUMBER.sub("#", text)
+
+
+def schedule_distance(run: Run, other: Run) -> float | None:
+    """How far the schedule of `other` is from that of `run`, in steps; `None` where it is another one.
+
+    Words decide what kind of schedule lies ahead; recorded rates decide how alike the seen parts are, over progress
+    and relative to their peaks. The same words with other numbers count as one step.
+    """
+    if schedule_words(run.card.schedule) != schedule_words(other.card.schedule):
+        return None
+    texts = 0.0 if run.card.schedule == other.card.schedule else 1.0
+    mine, theirs = rate_shape(run), rate_shape(other)
+    if mine is None or theirs is None:
+        return texts
+    x, rates = mine
+    # late rates weigh more: the warmup is another share of each horizon
+    square = np.average((rates - np.interp(x, *theirs)) ** 2, weights=x + 1e-12)
+    steps = float(np.sqrt(square)) / SHAPE_UNIT
+    return None if steps > OTHER_SHAPE else float(np.hypot(steps, texts))
