@@ -19,6 +19,7 @@ from scaling_callback.forecasting import (
     ClusterOf,
     Evidence,
     Forecast,
+    Forecaster,
     Part,
     backtest,
     baselines,
@@ -30,7 +31,7 @@ from scaling_callback.forecasting import (
     take_interval,
     trunks,
 )
-from scaling_callback.records import IssuedForecast, Run, Target
+from scaling_callback.records import Array, IssuedForecast, Run, Target
 from scaling_callback.sensitivity import ANALYSIS, Panel, as_asked, compare_choices
 from scaling_callback.snapshot import Config, Snapshot
 
@@ -145,6 +146,20 @@ def _combine(made: Forecast, runs: Sequence[Run], cluster: ClusterOf, past: Back
         draws=combined.draws,
         parts={name: Part(median, weight) for name, (median, weight) in zip(names, parts, strict=True)},
     )
+
+
+def forecast_by(
+    forecaster: Forecaster, runs: Sequence[Run], places: Sequence[tuple[float, float]], config: Config = DEFAULTS
+) -> Array:
+    """The losses that one forecaster says of m places (N, D), shape (m,), without intervals.
+
+    Raises:
+        NotEnoughData: There are fewer than 3 independent runs to fit.
+    """
+    kept = _select(runs, config)
+    made = forecaster.fit(forecaster.gather(kept, _cluster_by(kept, config)), seed=config.seed)
+    params, tokens = zip(*places, strict=True)
+    return made.predict(params, tokens)
 
 
 def gather(runs: Sequence[Run], config: Config = FIT_DEFAULTS) -> Evidence:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from multiprocessing import get_context
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -111,6 +111,8 @@ class Replay:
         # those that the user gets first, in the order of the rows
         return {name: found[name] for name in dict.fromkeys(row.forecaster for row in self.rows)}
 
+
+_Work = TypeVar("_Work")
 
 Step: TypeAlias = Callable[[int, int], None]
 """Told of the steps done and of all steps."""
@@ -314,7 +316,7 @@ def _ask_own(work: tuple[tuple[Run, ...], Run], *, fractions: Sequence[float], c
         prefix = run.until(fraction * horizon * (1 + ROUNDING))
         answers = {DEFAULT: _own_default(earlier, prefix, goal, config)}
         for name, method in METHODS.items():
-            answers[name] = _own_by(method, prefix, finished, goal)
+            answers[name] = _own_by(method, prefix, finished, goal, config)
         for name in ("intermediate", "final-only"):
             try:
                 (median,) = forecast_by(
@@ -328,3 +330,88 @@ def _ask_own(work: tuple[tuple[Run, ...], Run], *, fractions: Sequence[float], c
             answers[name] = _row(goal, known[key]) if key in known else _none(goal, "no run has ended")
         rows += [replace(row, fraction=fraction, forecaster=name) for name, row in answers.items()]
     return rows
+
+
+def _own_default(earlier: Sequence[Run], prefix: Run, goal: Goal, config: Config) -> Row:
+    made = refresh((*earlier, prefix), (), config).finals.get(prefix.name)
+    if made is None:  # the prefix holds its final already
+        return _none(goal, "the run has ended by then")
+    return _own_row(made, goal, config.level)
+
+
+def _own_by(method: Method, prefix: Run, finished: Sequence[Run], goal: Goal, config: Config) -> Row:
+    return _own_row(method(prefix, finished), goal, config.level)
+
+
+def _own_row(made: FinalForecast | Abstention, goal: Goal, level: float) -> Row:
+    if isinstance(made, Abstention):
+        return _none(goal, made.reason)
+    return _row(goal, made.median, *made.interval(level))
+
+
+def _row(goal: Goal, median: float, lower: float = math.nan, upper: float = math.nan) -> Row:
+    if not math.isfinite(median):
+        return _none(goal, "the forecast is no finite number")
+    known = math.isfinite(lower) and math.isfinite(upper)
+    return Row(math.nan, goal, "", median, lower if known else None, upper if known else None)
+
+
+def _none(goal: Goal, reason: str) -> Row:
+    return Row(math.nan, goal, "", None, reason=reason)
+
+
+def _summarise(rows: Sequence[Row]) -> Summary:
+    errors = [row.error for row in rows if row.error is not None]
+    held = [row.covered for row in rows if row.covered is not None]
+    return Summary(
+        are=float(np.mean(np.abs(errors))) if errors else None,
+        median_are=float(np.median(np.abs(errors))) if errors else None,
+        bias=float(np.mean(errors)) if errors else None,
+        coverage=float(np.mean(held)) if held else None,
+        answered=len(errors),
+        asked=len(rows),
+    )
+
+
+def _compute(run: Run) -> float:
+    """Compute of the whole run; what was spent, where its plan is unknown."""
+    return run.planned_flops or run.flops_per_token * _last_tokens(run)
+
+
+def _last_tokens(run: Run) -> float:
+    return float(run.curve.tokens[-1]) if len(run.curve) else 0.0
+
+
+def _times(run: Run) -> Array:
+    if not len(run.curve) or not np.isfinite(run.curve.wall_time).all():
+        raise InputError(f"run {run.name!r} has observations without a wall_time; replay it in the planned order")
+    return run.curve.wall_time
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    for fraction in fractions:
+        if not 0 < fraction <= 1:
+            raise InputError(f"fraction is {fraction:g}; it must lie in (0, 1], such as 0.5")
+
+
+def _share(function: Callable[[_Work], list[Row]], work: Sequence[_Work], workers: int, progress: Step | None) -> list[
+    list[Row]
+]:
+    """The function of each piece of work, in order, over some processes."""
+    found: list[list[Row]] = []
+    with _open(min(workers, len(work))) as apply:
+        for done, rows in enumerate(apply(function, work), start=1):
+            found.append(rows)
+            if progress is not None:
+                progress(done, len(work))
+    return found
+
+
+@contextmanager
+def _open(workers: int) -> Iterator[Callable[..., Iterator[list[Row]]]]:
+    if workers <= 1:
+        yield map
+        return
+    # fresh processes: a fork of one that holds threads may hang
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield partial(pool.map, chunksize=1)

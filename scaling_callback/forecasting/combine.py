@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling_callback.fitting import Fit, Points
+from scaling_callback.fitting import SEED_NOISE, Fit, Points
 from scaling_callback.forecasting.forecast import NORMAL_90, spread_around, take_interval
 from scaling_callback.records import Array
 
@@ -19,7 +19,7 @@ FIRST_CHOICE = 3.0
 """Weight of the first law over each other while there is no record."""
 
 PRIOR_REFITS = 2.0
-"""Refits that the documented order counts as, against the refits of the record."""
+"""Refits of the record that the interval's own word counts as."""
 
 FARTHEST_MISS = 3.0
 """Most standard deviations that one miss of the record counts as: one run that failed must not widen everything."""
@@ -44,12 +44,12 @@ class History:
     def weights(self, reach: float) -> Array:
         """Weight (S,) of each for a forecast that reaches so far.
 
-        Forecasts of one refit share its error, and count together as one at most; those that reached as far count
-        most.
+        Forecasts of one refit share its error, and count together as one at most; those of the last refit, and those
+        that reached as far, count most.
         """
         near = 1.0 / (1.0 + (self.reach - reach) ** 2)
         counts = np.array([np.count_nonzero(self.place == place) for place in self.place])
-        return near / np.maximum(counts, 1)
+        return near * self.place / (np.maximum(counts, 1) * self.place.max(initial=1.0))
 
 
 NO_HISTORY = History(np.zeros(0), np.zeros(0), np.zeros((0, 0)), np.zeros(0))
@@ -82,8 +82,7 @@ def combine(
 ) -> Combined:
     """The forecast of M fitted laws, the law of first choice first, at one target.
 
-    Medians are averaged in ln L with weights in inverse proportion to each law's mean squared error in the record
-    (Bates and Granger 1969), shrunk to the first choice. The draws are the first law's, with the error of the form:
+    Medians are averaged in ln L by the weights of `weigh`. The draws are the first law's, with the error of the form:
     two forms that explain the data are two draws of it, and d between them in ln L estimates its standard deviation as
     |d| / sqrt 2. Where the record's misses exceed what its intervals said, the draws are widened by as much.
     """
@@ -102,19 +101,23 @@ def combine(
 
 
 def weigh(count: int, history: History, reach: float) -> Array:
-    """Weights (M,) of so many laws, the first choice first.
+    """Weights (M,) of so many laws, the first choice first: order_m prod_k e_mk^(-w_k).
+
+    e_mk is the root mean square error of law m in the forecasts of refit k, w_k that refit's weight. Ratios are
+    multiplied, not squares added: errors of early refits are ten times those of late ones, and would decide alone.
 
     Example:
         >>> weigh(2, NO_HISTORY, 0.0)
         array([0.75, 0.25])
     """
-    order = np.where(np.arange(count) == 0, FIRST_CHOICE, 1.0)
-    if len(history.place):
-        weight = history.weights(reach)
-        squares = weight @ history.errors**2
-        usual = squares.mean() / weight.sum()
-        order = order / np.maximum((PRIOR_REFITS * usual + squares) / (PRIOR_REFITS + weight.sum()), 1e-12)
-    return np.asarray(order / order.sum(), dtype=np.float64)
+    scores = np.log(np.where(np.arange(count) == 0, FIRST_CHOICE, 1.0))
+    weight = history.weights(reach)
+    for place in np.unique(history.place):
+        here = history.place == place
+        square = weight[here] @ history.errors[here] ** 2 / weight[here].sum()
+        scores = scores - 0.5 * weight[here].sum() * np.log(square + SEED_NOISE**2)
+    scores = np.exp(scores - scores.max())
+    return np.asarray(scores / scores.sum(), dtype=np.float64)
 
 
 def find_widening(history: History, reach: float) -> float:
