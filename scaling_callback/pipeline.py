@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from scaling_callback import allocating
 from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
@@ -25,8 +27,12 @@ from scaling_callback.forecasting import (
     baselines,
     best_runs,
     combine,
+    cool_down,
+    fit_runs,
     forecast_target,
     get_policy,
+    name_phase,
+    others_of,
     score_issued,
     take_interval,
     trunks,
@@ -105,6 +111,7 @@ def refresh(
                 record=past.record,
                 further=config.further,
             )
+            forecast = replace(forecast, warnings={**forecast.warnings, **name_phase(finished)})
             if config.combines:
                 forecast = _combine(forecast, kept, cluster, past, config)
         except NotEnoughData as reason:
@@ -128,23 +135,40 @@ def refresh(
 
 def _combine(made: Forecast, runs: Sequence[Run], cluster: ClusterOf, past: Backtest, config: Config) -> Forecast:
     """The forecast of the combination, with target, baselines and doubts of the one that the shown fit made."""
+    clusters = tuple(cluster(run) for run in runs)
     fits = [
         # the law of first choice lends its draws
-        member.fit(member.gather(runs, cluster), replicates=config.replicates if i == 0 else 0, seed=config.seed)
+        fit_runs(tuple(runs), clusters, member, config.replicates if i == 0 else 0, config.seed)
         for i, member in enumerate(MEMBERS)
     ]
-    combined = combine(fits, made.params, made.tokens, history=past.history, seed=config.seed)
-    lower, upper = take_interval(combined.draws, config.level)
+    params, tokens = np.array([made.params]), np.array([made.tokens])
+    combined = combine(fits, params, tokens, history=past.history, seed=config.seed)
+    median, draws = float(combined.median[0]), combined.draws[:, 0]
+    lower, upper = take_interval(draws, config.level)
+    cooled = cool_down(runs, made.params, made.tokens)
+    if cooled is not None:  # the model itself is in hand, but for its cooldown
+        guess, trunk = cooled
+        lower, upper = guess.interval(config.level)
+        chance = np.random.default_rng(config.seed).standard_normal(len(draws))
+        draws = guess.median * np.exp(guess.spread / guess.median * chance)
+        return replace(
+            made,
+            median=guess.median,
+            lower=lower,
+            upper=upper,
+            draws=draws,
+            parts={f"cooldown of {trunk}": Part(guess.median, 1.0)},
+        )
     names = [member.name for member in MEMBERS]
-    parts = zip(combined.medians.tolist(), combined.weights.tolist(), strict=True)
+    parts = zip(combined.medians[0].tolist(), combined.weights[0].tolist(), strict=True)
     return replace(
         made,
-        median=combined.median,
+        median=median,
         # few draws may all lie on one side of the centre
-        lower=min(lower, combined.median),
-        upper=max(upper, combined.median),
-        draws=combined.draws,
-        parts={name: Part(median, weight) for name, (median, weight) in zip(names, parts, strict=True)},
+        lower=min(lower, median),
+        upper=max(upper, median),
+        draws=draws,
+        parts={name: Part(*part) for name, part in zip(names, parts, strict=True)},
     )
 
 
@@ -301,7 +325,8 @@ def _cluster(run: Run, column: str | None, stems: Mapping[str, str]) -> str:
 
 def _finals(runs: Sequence[Run], evidence: Evidence) -> dict[str, FinalForecast | Abstention]:
     """Forecast finals of unfinished runs, held-out ones included."""
-    finished = [run for run in runs if run.final is not None and not run.card.held_out]
     return {
-        run.name: evidence.guessed.get(run.name) or forecast_final(run, finished) for run in runs if run.final is None
+        run.name: evidence.guessed.get(run.name) or forecast_final(run, others_of(run, runs))
+        for run in runs
+        if run.final is None
     }

@@ -185,9 +185,9 @@ def replay_own(
     return Replay(tuple(sorted(rows, key=lambda row: list(fractions).index(row.fraction))))
 
 
-def hold_out(runs: Sequence[Run], *, largest: int = 0, split: tuple[float, float] | None = None) -> tuple[
-    tuple[Run, ...], tuple[Goal, ...]
-]:
+def hold_out(
+    runs: Sequence[Run], *, largest: int = 0, split: tuple[float, float] | None = None
+) -> tuple[tuple[Run, ...], tuple[Goal, ...]]:
     """The ladder, and the finals that it is to forecast.
 
     Args:
@@ -394,9 +394,9 @@ def _check_fractions(fractions: Sequence[float]) -> None:
             raise InputError(f"fraction is {fraction:g}; it must lie in (0, 1], such as 0.5")
 
 
-def _share(function: Callable[[_Work], list[Row]], work: Sequence[_Work], workers: int, progress: Step | None) -> list[
-    list[Row]
-]:
+def _share(
+    function: Callable[[_Work], list[Row]], work: Sequence[_Work], workers: int, progress: Step | None
+) -> list[list[Row]]:
     """The function of each piece of work, in order, over some processes."""
     found: list[list[Row]] = []
     with _open(min(workers, len(work))) as apply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scaling_callback.forecasting.combine import combine
+from scaling_callback.forecasting.cooling import cool_down
 from scaling_callback.forecasting.evidence import (
     POLICIES,
     ClusterOf,
@@ -13,6 +14,8 @@ from scaling_callback.forecasting.evidence import (
     finals,
     find_twins,
     get_policy,
+    name_phase,
+    others_of,
     trunks,
 )
 from scaling_callback.forecasting.forecast import (
@@ -26,20 +29,20 @@ from scaling_callback.forecasting.forecast import (
     take_interval,
 )
 from scaling_callback.forecasting.forecasters import DEFAULT, FORECASTERS, MEMBERS, Forecaster, get_forecaster
-from scaling_callback.forecasting.record import Backtest, backtest, score_issued
+from scaling_callback.forecasting.record import Backtest, backtest, fit_runs, score_issued
 from scaling_callback.forecasting.scores import Score, TrackRecord
 from scaling_callback.forecasting.variables import further_variables
 
 __all__ = [
-    "Backtest",
-    "ClusterOf",
     "DEFAULT",
-    "Evidence",
     "FORECASTERS",
-    "Forecast",
-    "Forecaster",
     "MEMBERS",
     "POLICIES",
+    "Backtest",
+    "ClusterOf",
+    "Evidence",
+    "Forecast",
+    "Forecaster",
     "Part",
     "Policy",
     "Score",
@@ -49,13 +52,17 @@ __all__ = [
     "best_runs",
     "checkpoints_beyond",
     "combine",
+    "cool_down",
     "finals",
     "find_doubts",
     "find_twins",
+    "fit_runs",
     "forecast_target",
     "further_variables",
     "get_forecaster",
     "get_policy",
+    "name_phase",
+    "others_of",
     "resolve_target",
     "score_issued",
     "spread_around",

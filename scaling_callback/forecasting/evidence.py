@@ -88,7 +88,7 @@ def finals_and_guesses(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
     for run in runs:
         if run.final is not None or run.card.held_out or run.horizon is None:
             continue
-        guess = forecast_final(run, kept)
+        guess = forecast_final(run, others_of(run, runs))
         if isinstance(guess, FinalForecast):
             relative = guess.spread / guess.median
             weight = SEED_NOISE**2 / (SEED_NOISE**2 + relative**2)
@@ -116,6 +116,23 @@ def get_policy(name: str) -> Policy:
     if name not in POLICIES:
         raise InputError(f"there is no evidence policy named {name!r}; choose one of: {', '.join(POLICIES)}")
     return POLICIES[name]
+
+
+def others_of(run: Run, runs: Sequence[Run]) -> list[Run]:
+    """What the forecast of a run's own final may look at: every other run that is not held out."""
+    return [other for other in runs if other.name != run.name and not other.card.held_out]
+
+
+def name_phase(finished: Sequence[Run]) -> dict[str, str]:
+    """The doubt that comes with finals of a constant rate: what annealing would gain is not in them."""
+    if not finished or any(run.phase != "constant" for run in finished):
+        return {}
+    return {
+        "cooldown_gap_unknown": (
+            "every final was measured at a constant rate and no cooldown has been seen: this is the loss before "
+            "annealing; an annealed model ends lower, by a gap that is unknown until branches are cooled down"
+        )
+    }
 
 
 def best_runs(runs: Sequence[Run]) -> tuple[Run, ...]:

@@ -124,21 +124,30 @@ def _variables(fit: Fit, target: Target, further: Mapping[str, float]) -> dict[s
 def spread_around(fit: Fit, centre: float, values: Array, *, noise_seed: int | None = None) -> Array:
     """Values of a positive quantity under each replicate, shape (R,), made into draws of what may be true.
 
-    They are centred on the point estimate in ln; with `noise_seed` given they are a loss, and get their share of the
-    noise of one run (`SHARE_OF_RUN`) and at least the spread of seeds.
+    They are centred on the point estimate in ln; with `noise_seed` given they are a loss, and get the noise of
+    `spread_losses`.
     """
     if not len(values):
         return values
-    spread = np.log(values)
-    spread = spread - np.median(spread)
     if noise_seed is not None:
-        chance = np.random.default_rng(noise_seed).standard_t(fit.noise_degrees, len(spread))
-        spread = spread + np.sqrt(SHARE_OF_RUN) * fit.noise * chance
-        lower, upper = take_interval(spread, 0.9)
-        # no loss is known better than what two seeds differ by
-        floor = 2 * NORMAL_90 * seed_noise(fit.points)
-        spread = spread * max(1.0, floor / max(upper - lower, 1e-300))
-    return centre * np.exp(spread)
+        return centre * np.exp(spread_losses(fit, values[:, None], noise_seed=noise_seed)[:, 0])
+    spread = np.log(values)
+    return centre * np.exp(spread - np.median(spread))
+
+
+def spread_losses(fit: Fit, values: Array, *, noise_seed: int) -> Array:
+    """Ln deviations (R, T) of losses at T targets from their centre, from losses (R, T) under each replicate.
+
+    They get their share of the noise of one run (`SHARE_OF_RUN`), and at least the spread of seeds.
+    """
+    spread = np.log(values)
+    spread = spread - np.median(spread, axis=0)
+    chance = np.random.default_rng(noise_seed).standard_t(fit.noise_degrees, len(spread))
+    spread = spread + np.sqrt(SHARE_OF_RUN) * fit.noise * chance[:, None]
+    lower, upper = np.quantile(spread, [0.05, 0.95], axis=0)
+    # no loss is known better than what two seeds differ by
+    floor = 2 * NORMAL_90 * seed_noise(fit.points)
+    return np.asarray(spread * np.maximum(1.0, floor / np.maximum(upper - lower, 1e-300)), dtype=np.float64)
 
 
 def take_interval(draws: Array, level: float) -> tuple[float, float]:

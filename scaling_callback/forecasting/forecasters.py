@@ -47,9 +47,7 @@ class Forecaster:
         policy: Policy = finals_and_checkpoints if self.joint else get_policy(self.evidence)
         return policy(runs, cluster)
 
-    def fit(
-        self, evidence: Evidence, *, replicates: int = 0, seed: int = 0, progress: Progress | None = None
-    ) -> Fit:
+    def fit(self, evidence: Evidence, *, replicates: int = 0, seed: int = 0, progress: Progress | None = None) -> Fit:
         """Its law, fitted to that evidence.
 
         Raises:

@@ -6,6 +6,7 @@ ladder and a live one; and forecasts that were issued while training, which are 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -20,7 +21,7 @@ from scaling_callback.forecasting.forecast import forecast_target, take_interval
 from scaling_callback.forecasting.forecasters import Forecaster
 from scaling_callback.forecasting.scores import Score, TrackRecord
 from scaling_callback.forecasting.variables import further_variables
-from scaling_callback.records import IssuedForecast, Run, Target, same_count
+from scaling_callback.records import Array, IssuedForecast, Run, Target, same_count
 
 PLACES = tuple(sorted({3 * 2**k for k in range(12)} | {2 ** (k + 2) for k in range(12)}))
 """Numbers of finished runs after which the record refits: 3, 4, 6, 8, 12, 16, 24, ... They do not depend on how
@@ -39,7 +40,7 @@ class Backtest:
         history: Every such forecast, however far it reached: what weighs and widens the next one.
     """
 
-    record: TrackRecord = TrackRecord()
+    record: TrackRecord = field(default_factory=TrackRecord)
     members: Mapping[str, TrackRecord] = field(default_factory=dict[str, TrackRecord])
     history: History = NO_HISTORY
 
@@ -78,81 +79,112 @@ def backtest(
     to those so far and asked for every later one. It is a function of the runs alone, so a table, an imported
     ladder and a live one get the same record.
     """
-    ordered = sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name))
-    plain = [replace(forecaster, starts=()) for forecaster in forecasters]
+    ordered = tuple(sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name)))
+    plain = tuple(replace(forecaster, starts=()) for forecaster in forecasters)
+    return _walk(ordered, tuple(clusters[run.name] for run in ordered), plain, level, seed)
+
+
+@lru_cache(maxsize=64)
+def _walk(
+    ordered: tuple[Run, ...], clusters: tuple[str, ...], forecasters: tuple[Forecaster, ...], level: float, seed: int
+) -> Backtest:
     scores: list[Score] = []
     members: dict[str, list[Score]] = {forecaster.name: [] for forecaster in forecasters}
-    rows: list[_Row] = []
+    refits: list[_Refit] = []
     for begin, end in pairwise(PLACES):
         if begin >= len(ordered):
             break
-        prefix = tuple(ordered[:begin])
-        named = tuple(clusters[run.name] for run in prefix)
         # only the law of first choice lends its draws
-        fits = [_fit_prefix(prefix, named, f, REPLICATES if i == 0 else 0, seed) for i, f in enumerate(plain)]
-        if any(fit is None for fit in fits):
-            continue
+        fits = [
+            _try_fit(ordered[:begin], clusters[:begin], f, REPLICATES if i == 0 else 0, seed)
+            for i, f in enumerate(forecasters)
+        ]
         known = [fit for fit in fits if fit is not None]
-        history = _collect([row for row in rows if row.rank < begin])
-        for rank, run in enumerate(ordered[begin:], start=begin):
-            assert run.final is not None
-            if len(known) > 1:
-                made = combine(known, run.params, run.final.tokens, history=history, seed=seed)
-                reach = find_reach(known[0].points, run.params, run.final.tokens)
-                errors = np.log(made.medians / run.final.loss)
-                rows.append(_Row(rank, begin, reach, tuple(errors.tolist()), made.miss(run.final.loss)))
-                if rank < end:
-                    scores.append(_score(run, made.median, made.draws, level))
-                    for forecaster, median in zip(forecasters, made.medians.tolist(), strict=True):
-                        members[forecaster.name].append(_score(run, median, np.zeros(0), level))
-            elif rank < end:
-                target = Target(params=run.params, tokens=run.final.tokens)
-                further = further_variables(run, run.final.tokens)
-                try:
-                    single = forecast_target(known[0], target, further=further, level=level, seed=seed)
-                except NotEnoughData:  # a run that does not say what the law needs to know of it
-                    continue
-                scores.append(Score(run.name, single.median, single.lower, single.upper, run.final.loss))
+        if len(known) < len(forecasters):
+            continue
+        if len(known) == 1:
+            scores += _score_alone(known[0], ordered[begin:end], level, seed)
+            continue
+        later = ordered[begin:]
+        losses = np.array([run.final.loss for run in later if run.final is not None])
+        made = combine(known, *_places(later), history=_collect(refits, begin), seed=seed)
+        reach = find_reach(known[0].points, *_places(later))
+        refits.append(_Refit(begin, reach, np.log(made.medians / losses[:, None]), made.miss(losses)))
+        for index, run in enumerate(ordered[begin:end]):
+            lower, upper = take_interval(made.draws[:, index], level)
+            scores.append(Score(run.name, float(made.median[index]), lower, upper, float(losses[index])))
+            for forecaster, median in zip(forecasters, made.medians[index].tolist(), strict=True):
+                members[forecaster.name].append(Score(run.name, median, math.nan, math.nan, float(losses[index])))
     if len(forecasters) == 1:
         return Backtest(TrackRecord(tuple(scores)))
     records = {name: TrackRecord(tuple(found)) for name, found in members.items()}
-    return Backtest(TrackRecord(tuple(scores)), records, _collect(rows))
+    return Backtest(TrackRecord(tuple(scores)), records, _collect(refits, len(ordered)))
+
+
+def _score_alone(fit: Fit, runs: Sequence[Run], level: float, seed: int) -> list[Score]:
+    scores: list[Score] = []
+    for run in runs:
+        assert run.final is not None
+        target, further = Target(params=run.params, tokens=run.final.tokens), further_variables(run, run.final.tokens)
+        try:
+            made = forecast_target(fit, target, further=further, level=level, seed=seed)
+        except NotEnoughData:  # a run that does not say what the law needs to know of it
+            continue
+        scores.append(Score(run.name, made.median, made.lower, made.upper, run.final.loss))
+    return scores
+
+
+def _places(runs: Sequence[Run]) -> tuple[Array, Array]:
+    """Params and tokens of the finals."""
+    finals = [(run.params, run.final.tokens) for run in runs if run.final is not None]
+    params, tokens = np.array(finals).T
+    return params, tokens
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One forecast of the record: of the run of that rank, from so many finished runs."""
+class _Refit:
+    """Forecasts of every later run from so many finished ones, in the order of the runs."""
 
-    rank: int
-    place: int
-    reach: float
-    errors: tuple[float, ...]
-    miss: float
+    runs: int
+    reach: Array
+    errors: Array
+    misses: Array
 
 
-def _collect(rows: Sequence[_Row]) -> History:
-    if not rows:
+def _collect(refits: Sequence[_Refit], known: int) -> History:
+    """What of these was known when so many runs had finished."""
+    refits = [refit for refit in refits if refit.runs < known]
+    if not refits:
         return NO_HISTORY
+    seen = [known - refit.runs for refit in refits]
     return History(
-        np.array([float(row.place) for row in rows]),
-        np.array([row.reach for row in rows]),
-        np.array([row.errors for row in rows]),
-        np.array([row.miss for row in rows]),
+        np.repeat(np.arange(len(refits)), seen),
+        np.array([float(refit.runs) for refit in refits]),
+        np.concatenate([refit.reach[:n] for refit, n in zip(refits, seen, strict=True)]),
+        np.concatenate([refit.errors[:n] for refit, n in zip(refits, seen, strict=True)]),
+        np.concatenate([refit.misses[:n] for refit, n in zip(refits, seen, strict=True)]),
     )
 
 
-def _score(run: Run, median: float, draws: np.ndarray[tuple[int], np.dtype[np.float64]], level: float) -> Score:
-    assert run.final is not None
-    lower, upper = take_interval(draws, level)
-    return Score(run.name, median, lower, upper, run.final.loss)
-
-
 @lru_cache(maxsize=256)
-def _fit_prefix(prefix: tuple[Run, ...], clusters: tuple[str, ...], forecaster: Forecaster, replicates: int, seed: int) -> Fit | None:
-    """The fit that the record would have made then; `None` where there was too little to fit."""
-    named = {run.name: cluster for run, cluster in zip(prefix, clusters, strict=True)}
-    evidence = forecaster.gather(prefix, lambda run: named[run.name])
+def fit_runs(
+    runs: tuple[Run, ...], clusters: tuple[str, ...], forecaster: Forecaster, replicates: int, seed: int
+) -> Fit:
+    """The fit that a forecaster makes of these runs; `clusters` names what each shares its noise with.
+
+    Kept from call to call: a refresh asks for the same prefixes of a ladder again and again.
+
+    Raises:
+        NotEnoughData: There are fewer than 3 independent runs to fit.
+    """
+    named = {run.name: cluster for run, cluster in zip(runs, clusters, strict=True)}
+    return forecaster.fit(forecaster.gather(runs, lambda run: named[run.name]), replicates=replicates, seed=seed)
+
+
+def _try_fit(
+    runs: tuple[Run, ...], clusters: tuple[str, ...], forecaster: Forecaster, replicates: int, seed: int
+) -> Fit | None:
     try:
-        return forecaster.fit(evidence, replicates=replicates, seed=seed)
+        return fit_runs(runs, clusters, forecaster, replicates, seed)
     except NotEnoughData:  # branches of one or two trunks are not three independent runs
         return None
