@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scaling_callback.ladder import Ladder
 from scaling_callback.pipeline import allocate, fit, forecast, refresh
 from scaling_callback.records import Observation, Run, Target
+from scaling_callback.replaying import replay
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import read_table
 
@@ -31,6 +32,7 @@ __all__ = [
     "forecast",
     "read_table",
     "refresh",
+    "replay",
 ]
 
 

@@ -125,6 +125,38 @@ def read_further(value: str) -> tuple[str, float]:
     return name, number
 
 
+def read_shares(value: str) -> tuple[tuple[str, float], ...]:
+    """Shares in (0, 1], as typed and as numbers.
+
+    Example:
+        >>> read_shares(".5,1")
+        (('.5', 0.5), ('1', 1.0))
+    """
+    found: dict[str, float] = {}
+    for part in (text.strip() for text in value.split(",")):
+        share = read_number(part)
+        if not 0 < share <= 1:
+            raise argparse.ArgumentTypeError(f"{part} is no share in (0, 1]; give some, such as 0.25,0.5,1")
+        if share in found.values():
+            raise argparse.ArgumentTypeError(f"{part} is asked for twice; give each share once")
+        found[part] = share
+    return tuple(found.items())
+
+
+def read_split(value: str) -> tuple[float, float]:
+    """Two shares A,B with A at most B.
+
+    Example:
+        >>> read_split("0.7,0.85")
+        (0.7, 0.85)
+    """
+    begin, comma, end = value.partition(",")
+    shares = (read_number(begin), read_number(end)) if comma else (0.0, 0.0)
+    if not 0 < shares[0] <= shares[1] < 1:
+        raise argparse.ArgumentTypeError(f"{value!r} is not of the form A,B with 0 < A <= B < 1, such as 0.7,0.85")
+    return shares
+
+
 def read_target(value: str) -> Target:
     """What the forecast is for.
 

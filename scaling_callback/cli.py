@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,19 +29,23 @@ from scaling_callback.arguments import (
     read_further,
     read_level,
     read_pair,
+    read_shares,
     read_source,
+    read_split,
     read_target,
 )
+from scaling_callback.curves import METHODS
 from scaling_callback.errors import InputError, NotEnoughData, ScalingError, ScalingWarning
 from scaling_callback.fitting import OBJECTIVES
-from scaling_callback.forecasting import POLICIES
+from scaling_callback.forecasting import FORECASTERS, POLICIES, best_runs
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws import LAWS
 from scaling_callback.laws.published import PUBLISHED
 from scaling_callback.records import IssuedForecast, Run
+from scaling_callback.replaying import FRACTIONS, OWN_FRACTIONS, PROTOCOLS, Goal, hold_out, replay, replay_own
 from scaling_callback.reporting import results, text
 from scaling_callback.snapshot import Config
-from scaling_callback.tables import check_table, is_table, read_table
+from scaling_callback.tables import check_table, is_table, read_table, read_targets
 from scaling_callback.terminal import Progress, one_line, show, tell
 
 LONGEST_REASON = 200
@@ -138,6 +143,43 @@ def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         output = results.describe_allocation(pipeline.allocate(runs, options.flops, config, progress))
     output |= results.describe_evidence(pipeline.gather(runs, config), runs)
     return output, text.show_allocation(output)
+
+
+def _replay(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    runs, _ = _read(options)
+    typed = options.at or tuple((f"{share:g}", share) for share in (OWN_FRACTIONS if options.own else FRACTIONS))
+    config = replace(_config(options), target=None)
+    shares = [share for _, share in typed]
+    with Progress("replay") as progress:
+        asked: dict[str, Any] = {
+            "forecasters": (*PROTOCOLS, *options.forecaster),
+            "order": options.order,
+            "workers": options.workers,
+            "progress": progress,
+        }
+        if options.own:
+            made = replay_own(runs, shares, config, **asked)
+        else:
+            ladder, goals = _hold_out(options, runs)
+            made = replay(ladder, goals, shares, config, **asked)
+    output = results.describe_replay(made, dict(typed))
+    return output, text.show_replay(output)
+
+
+def _hold_out(options: argparse.Namespace, runs: Sequence[Run]) -> tuple[Sequence[Run], Sequence[Goal]]:
+    """The ladder and the goals, by the one of three options that was given."""
+    chosen = best_runs(runs) if options.runs == "best" else runs
+    if options.targets is None:
+        return hold_out(chosen, largest=options.largest or 0, split=options.split)
+    held = read_targets(options.targets, where=options.where, params=options.params)
+    names = {run.name for run in held}
+    goals = [
+        Goal(run.params, seen.tokens, seen.loss, run.name)
+        for run in held
+        for seen in run.curve
+        if math.isfinite(seen.loss)
+    ]
+    return [run for run in chosen if run.name not in names], goals
 
 
 def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -255,6 +297,45 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="budget, C = 6 N D")
     command.add_argument(
         "--unique-tokens", type=read_budget, metavar="U", help="unique tokens there are, for a law that counts them"
+    )
+
+    command = _command(
+        commands, "replay", _replay, "Walk a finished ladder as if it were happening: how right, how early."
+    )
+    _example(
+        command, "replay ladder.csv --largest 1", "errors of every forecaster at 25, 50, 75 and 100% of the compute"
+    )
+    held = command.add_mutually_exclusive_group(required=True)
+    held.add_argument("--targets", metavar="TABLE", help="measurements to forecast; runs in it are left out of SOURCE")
+    held.add_argument("--largest", type=count_to(10**6), metavar="K", help="hold out every run of the K largest sizes")
+    held.add_argument(
+        "--split",
+        type=read_split,
+        metavar="A,B",
+        help="by params * tokens: the runs below share A forecast those from B",
+    )
+    held.add_argument("--own", action="store_true", help="forecast each run's own final loss from its prefix")
+    command.add_argument(
+        "--at", type=read_shares, metavar="Q,...", help="shares of the compute (with --own: of the run) to ask at"
+    )
+    command.add_argument(
+        "--order", choices=("planned", "as-recorded"), default="planned", help="how runs follow (default: %(default)s)"
+    )
+    command.add_argument(
+        "--forecaster",
+        action="append",
+        choices=tuple(sorted({*FORECASTERS, *METHODS} - {*PROTOCOLS})),
+        default=[],
+        metavar="NAME",
+        help=f"a further forecaster beside: {', '.join(sorted({*FORECASTERS} - {*PROTOCOLS}))}; with --own also "
+        f"{', '.join(METHODS)}",
+    )
+    command.add_argument(
+        "--workers",
+        type=count_to(1024),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes (default: %(default)s)",
     )
 
     command = _command(commands, "report", _report, "Write a report that a person can open.")

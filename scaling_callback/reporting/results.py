@@ -11,6 +11,7 @@ from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import Evidence
 from scaling_callback.records import Run
+from scaling_callback.replaying import Replay
 from scaling_callback.reporting.facts import group_notes
 from scaling_callback.sensitivity import Panel
 from scaling_callback.snapshot import Snapshot
@@ -111,6 +112,32 @@ def describe_forecast(snapshot: Snapshot) -> dict[str, Any]:
         "warnings": [f"{name}: {sentence}" for name, sentence in forecast.warnings.items()],
         **describe_evidence(snapshot.evidence, snapshot.runs),
     }
+
+
+def describe_replay(made: Replay, typed: Mapping[str, float]) -> dict[str, Any]:
+    """What `replay --json` prints; `typed` are the fractions as they were asked for."""
+    rows = [
+        {
+            "fraction": row.fraction,
+            "target": {
+                "params": row.goal.params,
+                "tokens": row.goal.tokens,
+                "loss": row.goal.loss,
+                "run": row.goal.run,
+            },
+            "forecaster": row.forecaster,
+            "median": row.median,
+            "lower": row.lower,
+            "upper": row.upper,
+            "reason": row.reason,
+        }
+        for row in made.rows
+    ]
+    summary = {
+        forecaster: {key: asdict(by_fraction[fraction]) for key, fraction in typed.items()}
+        for forecaster, by_fraction in made.summary().items()
+    }
+    return {"rows": rows, "summary": summary}
 
 
 def describe_allocation(allocation: Allocation) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from scaling_callback.reporting.units import (
 from scaling_callback.tables import list_names
 
 WIDTH = 18
+
+SHOWN_REASONS = 3
+"""Reasons for missing forecasts that are listed, the most frequent ones."""
 
 
 def make_visible(text: str) -> str:
@@ -109,6 +113,31 @@ def show_forecast(result: Mapping[str, Any]) -> str:
         said = f"{record['forecasts']} earlier forecasts missed by {format_percent(record['are'])} on average"
         lines.append(_line("track record", f"{said}; {format_percent(record['coverage'])} within their interval"))
     return _join(lines + _doubts(result["warnings"]) + _set_aside(result))
+
+
+def show_replay(result: Mapping[str, Any]) -> str:
+    """`replay` in words: the mean error of each forecaster, and how often the intervals held."""
+    summary: Mapping[str, Mapping[str, Any]] = result["summary"]
+    default = summary["default"]
+    fractions = list(default)
+    errors = [("mean error, % of the loss, after", *fractions)]
+    held: list[tuple[str, ...]] = []
+    for name, cells in summary.items():
+        errors.append((name, *(_error(cells[fraction]) for fraction in fractions)))
+        if any(cells[fraction]["coverage"] is not None for fraction in fractions):
+            held.append((f"intervals of {name} that held", *(_share(cells[fraction]) for fraction in fractions)))
+    answered = ("forecasts of default", *(f"{cell['answered']}/{cell['asked']}" for cell in default.values()))
+    reasons = Counter(row["reason"] for row in result["rows"] if row["reason"] and row["forecaster"] == "default")
+    unsaid = [f"no forecast ({count}): {make_visible(reason)}" for reason, count in reasons.most_common(SHOWN_REASONS)]
+    return _join([*_columns([*errors, *held, answered]), *([""] if unsaid else []), *unsaid])
+
+
+def _error(cell: Mapping[str, Any]) -> str:
+    return "none" if cell["are"] is None else f"{100 * cell['are']:.2f}"
+
+
+def _share(cell: Mapping[str, Any]) -> str:
+    return "none" if cell["coverage"] is None else f"{100 * cell['coverage']:.0f}%"
 
 
 def show_allocation(result: Mapping[str, Any]) -> str:

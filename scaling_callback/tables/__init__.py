@@ -8,7 +8,16 @@ the header of a CSV file is row 1. What is repaired or left out becomes a note o
 from __future__ import annotations
 
 from scaling_callback.tables.cells import DataFrame, list_names
-from scaling_callback.tables.runs import NO_PLAN, Selection, check_table, is_table, matches, read_table, write_table
+from scaling_callback.tables.runs import (
+    NO_PLAN,
+    Selection,
+    check_table,
+    is_table,
+    matches,
+    read_table,
+    read_targets,
+    write_table,
+)
 
 __all__ = [
     "NO_PLAN",
@@ -19,5 +28,6 @@ __all__ = [
     "list_names",
     "matches",
     "read_table",
+    "read_targets",
     "write_table",
 ]

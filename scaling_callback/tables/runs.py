@@ -49,6 +49,17 @@ def read_table(source: str | Path | DataFrame, *, where: Selection = (), params:
     return _runs(table, rows, params)
 
 
+def read_targets(source: str | Path | DataFrame, *, where: Selection = (), params: str = "params") -> tuple[Run, ...]:
+    """Measurements to compare forecasts with: `read_table`, but `where` counts only for the columns there are.
+
+    Raises:
+        InputError: As `read_table`.
+    """
+    table = read_cells(source)
+    known = [(column, value) for column, value in where if column in table.columns]
+    return read_table(source, where=known, params=params)
+
+
 def check_table(
     source: str | Path | DataFrame, *, where: Selection = (), params: str = "params"
 ) -> tuple[tuple[Run, ...], list[str]]:

@@ -1,0 +1,25 @@
+"""Walk a finished ladder as if it were happening, and score every forecast."""
+
+from __future__ import annotations
+
+from scaling_callback.replaying.goals import Goal, hold_out, make_goals
+from scaling_callback.replaying.result import Replay, Row, Summary
+from scaling_callback.replaying.visible import Order, see, sort_runs
+from scaling_callback.replaying.walk import FRACTIONS, OWN_FRACTIONS, PROTOCOLS, replay, replay_own
+
+__all__ = [
+    "FRACTIONS",
+    "OWN_FRACTIONS",
+    "PROTOCOLS",
+    "Goal",
+    "Order",
+    "Replay",
+    "Row",
+    "Summary",
+    "hold_out",
+    "make_goals",
+    "replay",
+    "replay_own",
+    "see",
+    "sort_runs",
+]
