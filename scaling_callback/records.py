@@ -199,8 +199,8 @@ class Run:
     def final(self) -> Observation | None:
         """The observation that ends the run's schedule, or `None` if it has not ended.
 
-        The last flagged observation, else the last one at progress 0.97 or more. A final whose loss is not
-        finite is none.
+        The last flagged observation, else the last one at progress 0.97 or more. A final whose loss is
+        no positive, finite number is none.
         """
         candidates = np.flatnonzero(self.curve.is_final)
         if not len(candidates):
@@ -208,7 +208,7 @@ class Run:
         if not len(candidates):
             return None
         last = self.curve[int(candidates[-1])]
-        return last if math.isfinite(last.loss) else None
+        return last if is_count(last.loss) else None
 
     @cached_property
     def phase(self) -> Phase:

@@ -66,7 +66,7 @@ def _checkpoints(runs: Sequence[Run], cluster: ClusterOf, beyond: float) -> Evid
         if run.card.held_out:
             left_out[run.name] = "held out to be compared with the forecast"
             continue
-        known = np.isfinite(run.curve.loss)
+        known = np.isfinite(run.curve.loss) & (run.curve.loss > 0)
         late = known & ~(run.progress <= beyond) if run.horizon else known & (_rank(run) > beyond)
         if not late.any():
             left_out[run.name] = f"no finite observation after the first {beyond:.0%} of it"
@@ -259,6 +259,8 @@ def _why_unfinished(run: Run) -> str:
     last = run.curve[len(run.curve) - 1]
     if not np.isfinite(last.loss):
         return f"its last loss is {last.loss}: diverged"
+    if last.loss <= 0:
+        return f"its last loss is {last.loss:g}; a law needs positive losses"
     if run.horizon is None:
         return "its planned tokens are unknown, so it cannot be told whether it has ended"
     return f"unfinished: {run.progress[-1]:.0%} of its planned tokens seen"
@@ -266,4 +268,4 @@ def _why_unfinished(run: Run) -> str:
 
 def _rank(run: Run) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Position in the run as a share of what was seen, where the horizon is unknown."""
-    return run.curve.tokens / run.curve.tokens[-1]
+    return run.curve.tokens / run.curve.tokens[-1:]

@@ -93,7 +93,7 @@ def render_html(snapshot: Snapshot, *, title: str | None = None) -> str:
         equation=write_equation(snapshot.fit.law.equation) if snapshot.fit else "",
         parameters=list_parameters(snapshot),
         records=[
-            ("Recomputed", "from the finals of smaller runs", snapshot.record, list_scores(snapshot, snapshot.record)),
+            ("Recomputed", "from smaller runs", snapshot.record, list_scores(snapshot, snapshot.record)),
             ("Live", "issued while training", snapshot.live_record, list_scores(snapshot, snapshot.live_record)),
         ],
         why_no_allocation=explain_absence(snapshot, "allocation"),

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit
-from scaling_callback.forecasting import Evidence
+from scaling_callback.forecasting import Evidence, TrackRecord
 from scaling_callback.records import Run
 from scaling_callback.replaying import Replay
 from scaling_callback.reporting.facts import group_notes
@@ -96,22 +96,24 @@ def describe_forecast(snapshot: Snapshot) -> dict[str, Any]:
     """What `forecast --json` prints; the snapshot holds a forecast."""
     forecast = snapshot.forecast
     assert forecast is not None
-    record = snapshot.record
     return {
         "target": {"params": forecast.params, "tokens": forecast.tokens},
         "median": forecast.median,
         "interval": {"level": forecast.level, "lower": forecast.lower, "upper": forecast.upper},
         "forecaster": forecast.forecaster,
         "baselines": dict(forecast.baselines),
-        "track_record": {
-            "are": record.are,
-            "bias": record.bias,
-            "coverage": record.coverage,
-            "forecasts": len(record.scores),
-        },
+        "combines": {name: asdict(part) for name, part in forecast.parts.items()},
+        "track_record": describe_record(snapshot.record)
+        | {"members": {name: describe_record(record) for name, record in snapshot.member_records.items()}}
+        | {"live": describe_record(snapshot.live_record)},
         "warnings": [f"{name}: {sentence}" for name, sentence in forecast.warnings.items()],
         **describe_evidence(snapshot.evidence, snapshot.runs),
     }
+
+
+def describe_record(record: TrackRecord) -> dict[str, Any]:
+    """What earlier forecasts missed by."""
+    return {"are": record.are, "bias": record.bias, "coverage": record.coverage, "forecasts": len(record.scores)}
 
 
 def describe_replay(made: Replay, typed: Mapping[str, float]) -> dict[str, Any]:

@@ -112,6 +112,11 @@ def show_forecast(result: Mapping[str, Any]) -> str:
     if record["forecasts"]:
         said = f"{record['forecasts']} earlier forecasts missed by {format_percent(record['are'])} on average"
         lines.append(_line("track record", f"{said}; {format_percent(record['coverage'])} within their interval"))
+    for index, (name, part) in enumerate(result["combines"].items()):
+        said = f"{format_loss(part['median'])} by {make_visible(name)}, weight {part['weight']:.2f}"
+        if (past := record["members"].get(name)) and past["forecasts"]:
+            said += f"; missed by {format_percent(past['are'])} on average"
+        lines.append(_line("combines" if index == 0 else "", said))
     return _join(lines + _doubts(result["warnings"]) + _set_aside(result))
 
 

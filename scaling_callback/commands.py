@@ -1,0 +1,193 @@
+"""What can be typed: the commands, their options, and what is said of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any, NoReturn
+
+from scaling_callback.arguments import (
+    MOST_REPLICATES,
+    MOST_SEED,
+    count_to,
+    read_borrowed,
+    read_budget,
+    read_further,
+    read_level,
+    read_pair,
+    read_shares,
+    read_source,
+    read_split,
+    read_target,
+)
+from scaling_callback.curves import METHODS
+from scaling_callback.fitting import OBJECTIVES
+from scaling_callback.forecasting import FORECASTERS, POLICIES
+from scaling_callback.laws import LAWS
+from scaling_callback.laws.published import PUBLISHED
+from scaling_callback.replaying import PROTOCOLS
+from scaling_callback.terminal import one_line, show, tell
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of every command; `command` of what it reads is the command's name."""
+    parser = _Parser(
+        prog="scaling-callback", description="Forecast the loss of a large model from a ladder of small runs."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _command(commands, "validate", "Say what a table or ladder holds, and what is odd about it.")
+    _example(command, "validate ladder.csv", "12 runs, 144 observations, no problems")
+
+    command = _command(commands, "fit", "Fit a scaling law and say how far it can be trusted.")
+    _example(command, "fit ladder.csv --bootstrap 1000", "E, A, B, alpha, beta with 90% intervals")
+    command.add_argument(
+        "--bootstrap",
+        type=count_to(MOST_REPLICATES),
+        default=0,
+        metavar="N",
+        help="bootstrap replicates (default: none)",
+    )
+    command.add_argument(
+        "--evidence", choices=tuple(POLICIES), default="finals", help="points to fit (default: %(default)s)"
+    )
+    command.add_argument(
+        "--objective", choices=tuple(OBJECTIVES), default="log-huber", help="what is minimised (default: %(default)s)"
+    )
+    command.add_argument("--prior", action="store_true", help="steady the exponents with the weak prior")
+    command.add_argument("--ridges", action="store_true", help="tie A to alpha and B to beta as in published fits")
+    command.add_argument(
+        "--borrow",
+        type=read_borrowed,
+        metavar="STUDY[:NAME,...]",
+        help=f"hold parameters at published values, such as besiroglu:A,alpha ({', '.join(PUBLISHED)})",
+    )
+    command.add_argument("--cluster", metavar="COLUMN", help="bootstrap by this column (default: by run)")
+    command.add_argument(
+        "--sensitivity", action="store_true", help="refit under every other choice, and show the spread"
+    )
+    command.add_argument(
+        "--flops",
+        type=read_budget,
+        metavar="C",
+        help="budget of its D/N (default: ten times the largest run's compute)",
+    )
+
+    command = _command(commands, "forecast", "Forecast the loss of a target.")
+    _example(command, "forecast ladder/ --target params=7e9,tokens=4e12", "the loss of 7B parameters on 4T tokens")
+    _add_target(command)
+
+    command = _command(commands, "allocate", "Split a compute budget into parameters and tokens.")
+    _example(command, "allocate ladder.csv --flops 5.88e23", "optimal N and D, or why they cannot be told")
+    command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="budget, C = 6 N D")
+    command.add_argument(
+        "--unique-tokens", type=read_budget, metavar="U", help="unique tokens there are, for a law that counts them"
+    )
+
+    command = _command(commands, "replay", "Walk a finished ladder as if it were happening, and score every forecast.")
+    _example(command, "replay ladder.csv --largest 1", "the errors after 25, 50, 75 and 100% of the compute")
+    held = command.add_mutually_exclusive_group(required=True)
+    held.add_argument("--targets", metavar="TABLE", help="measurements to forecast; runs in it are left out of SOURCE")
+    held.add_argument("--largest", type=count_to(10**6), metavar="K", help="hold out every run of the K largest sizes")
+    held.add_argument(
+        "--split",
+        type=read_split,
+        metavar="A,B",
+        help="by params * tokens: the runs below share A forecast those from B",
+    )
+    held.add_argument("--own", action="store_true", help="forecast each run's own final loss from its prefix")
+    command.add_argument(
+        "--at", type=read_shares, metavar="Q,...", help="shares of the compute (with --own: of the run) to ask at"
+    )
+    command.add_argument(
+        "--order", choices=("planned", "as-recorded"), default="planned", help="how runs follow (default: %(default)s)"
+    )
+    command.add_argument(
+        "--forecaster",
+        action="append",
+        choices=tuple(sorted({*FORECASTERS, *METHODS} - {*PROTOCOLS})),
+        default=[],
+        metavar="NAME",
+        help=f"a further forecaster beside: {', '.join(sorted({*FORECASTERS} - {*PROTOCOLS}))}; with --own also "
+        f"{', '.join(METHODS)}",
+    )
+    command.add_argument(
+        "--workers",
+        type=count_to(1024),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes (default: %(default)s)",
+    )
+
+    command = _command(commands, "report", "Write a report that a person can open.")
+    _example(command, "report ladder/ --target params=7e9,tokens=4e12 --output report.html", "one HTML file")
+    _add_target(command)
+    command.add_argument("--output", required=True, metavar="FILE.html", help="where to write it")
+    return parser
+
+
+def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.set_defaults(command=name)
+    command.add_argument(
+        "source", type=read_source, metavar="SOURCE", help="an observation table, or a ladder folder or URL"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    command.add_argument(
+        "--where",
+        action="append",
+        type=read_pair,
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="keep these rows; several columns are AND, one column repeated is OR",
+    )
+    command.add_argument("--params", default="params", metavar="COLUMN", help="the count of N (default: %(default)s)")
+    command.add_argument(
+        "--runs", choices=("all", "best"), default="all", help="best: per size and horizon the lowest loss"
+    )
+    command.add_argument(
+        "--law", choices=tuple(LAWS), default="chinchilla", help="the law to fit (default: %(default)s)"
+    )
+    command.add_argument(
+        "--further",
+        action="append",
+        type=read_further,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a further variable of the law at the target or budget, such as unique_tokens=2e11",
+    )
+    command.add_argument(
+        "--level", type=read_level, default=0.9, metavar="L", help="coverage of intervals (default: %(default)s)"
+    )
+    command.add_argument(
+        "--seed", type=count_to(MOST_SEED), default=0, metavar="N", help="seed of the bootstrap (default: %(default)s)"
+    )
+    return command
+
+
+def _example(command: argparse.ArgumentParser, line: str, outcome: str) -> None:
+    command.epilog = f"example:\n  scaling-callback {line}\n  -> {outcome}"
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--target",
+        type=read_target,
+        required=True,
+        metavar="params=N,tokens=D",
+        help="what the forecast is for: params=7e9,tokens=4e12, or flops=5.9e23",
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line on standard error, as for every other mistake."""
+
+    def error(self, message: str) -> NoReturn:
+        tell(f"{self.prog}: {one_line(message)}; see {self.prog} --help")
+        raise SystemExit(2)
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ARG002  (argparse's own signature)
+        """Print as every other answer is printed."""
+        show(self.format_help().rstrip("\n"))
