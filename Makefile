@@ -2,7 +2,8 @@
 #   make demo    environment, then a real ladder, its forecast and the truth (minutes)
 #   make test    environment, then every test
 #   make check   format, lint, types, import contract
-#   make bench   benchmarks: accuracy beside time
+#   make bench   benchmarks: accuracy beside time, then make accuracy
+#   make accuracy   what forecasts of measured ladders miss by, written to docs/accuracy.md (four minutes)
 #   make coverage   how often intervals hold, written to docs/coverage.md (half an hour)
 # Options for pip: make demo PIP_ARGS="--index-url ..."
 
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: demo test check bench coverage stress format clean python
+.PHONY: demo test check bench accuracy coverage stress format clean python
 
 # caches that libraries choose while they are imported: everything of the demo stays in its folder
 demo: $(READY)
@@ -34,6 +35,10 @@ check: $(READY)
 
 bench: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fit.py
+	$(MAKE) accuracy
+
+accuracy: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/accuracy.py --write docs/accuracy.md
 
 coverage: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --write docs/coverage.md

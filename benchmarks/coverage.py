@@ -1,7 +1,8 @@
 """Coverage: how often a 90% interval holds the truth at 10 times the compute of the largest run.
 
 Ladders are planted on the Chinchilla form with exponents that the weak prior does not know, in the designs that people
-train; each is forecast from its runs alone and compared with its law. CPU minutes; run with OMP_NUM_THREADS=1.
+train; each is forecast from its runs alone and compared with its law. The forecast is that of one fitted law; a user's
+combines several (`benchmarks/accuracy.py`). CPU minutes; run with OMP_NUM_THREADS=1.
 
     python benchmarks/coverage.py [--ladders 400] [--runs 5 6 7 8 12 20 30] [--write docs/coverage.md] [--detail]
 """
@@ -34,7 +35,10 @@ PATHS = {
     "default": Config(level=LEVEL),
     "no prior": Config(level=LEVEL, evidence="finals", prior=False),
 }
-"""What a user gets, and the same bootstrap without prior."""
+"""The fit that is shown to a user (finals and guesses, weak prior), and the same bootstrap without prior."""
+
+LABELS = {"default": "shown fit"}
+"""Words of the table where they differ: `default` is the evidence of that fit, not the forecast of that name."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def main() -> None:
     for name, config in PATHS.items():
         for count in options.runs:
             outcomes = measure(count, options.ladders, config, seed=options.seed)
-            rows.append(row(name, count, outcomes))
+            rows.append(row(LABELS.get(name, name), count, outcomes))
             print(rows[-1], flush=True)
             if options.detail:
                 print("\n".join(details(outcomes)), flush=True)
@@ -236,7 +240,7 @@ def measure(count: int, ladders: int, config: Config, *, seed: int = 0) -> list[
 
 
 def judge(planted: Planted, config: Config) -> Outcome:
-    """Forecast one ladder as `refresh` does, without the track record, which changes no interval."""
+    """Forecast one ladder by the fit that `refresh` shows, without the other laws that its forecast combines."""
     made = forecast_target(fit(planted.runs, config), planted.target, level=config.level, seed=config.seed)
     return Outcome(planted, made.lower, made.upper, made.median, "too_few_runs" in made.warnings)
 
