@@ -66,12 +66,10 @@ def forecast_by_cooldown(run: Run, finished: Sequence[Run]) -> FinalForecast | A
     ]
     if not branches:
         return GAP_UNKNOWN
-    apart = np.square(relate(run, [other for other, _ in branches])).sum(1)
-    near: list[int] = np.argsort(apart, kind="stable")[:MOST_BRANCHES].tolist()
-    branches = [branches[index] for index in near]
-    gaps = np.array([log_final(other) - loss for other, loss in branches])
-    traits = relate(run, [other for other, _ in branches])
-    gap, spread = regress(traits, np.zeros((len(gaps), 2)), gaps, np.ones(len(gaps)))
+    traits = relate(run, tuple(other for other, _ in branches))
+    near: list[int] = np.argsort(np.square(traits).sum(1), kind="stable")[:MOST_BRANCHES].tolist()
+    gaps = np.array([log_final(branches[index][0]) - branches[index][1] for index in near])
+    gap, spread = regress(traits[near], np.zeros((len(gaps), 2)), gaps, np.ones(len(gaps)))
     loss, deviation = base
     relative = float(np.sqrt(spread**2 + deviation**2 + (0.5 * SEED_NOISE) ** 2))
     return conclude(float(np.log(loss)) + gap, relative, "cooldown", len(gaps))
