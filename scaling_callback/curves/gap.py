@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scaling_callback.curves.observed import (
+    SEED_TO_COME,
     conclude,
     find_obstacle,
     lay_beside,
@@ -63,7 +64,7 @@ def forecast_by_gap(run: Run, finished: Sequence[Run]) -> FinalForecast | Absten
     pairs = _compare(run, beside, covered[fit])
     finals = np.array([log_final(other) for other in beside])
     mean, deviation = regress(traits[near], pairs, finals - pairs[:, 0], 1.0 + schedule[near] ** 2)
-    return conclude(mean, max(deviation, 0.5 * SEED_NOISE), "gap", len(beside))
+    return conclude(mean, max(deviation, SEED_TO_COME * SEED_NOISE), "gap", len(beside))
 
 
 def _compare(run: Run, others: tuple[Run, ...], covered: BoolArray) -> Array:

@@ -39,6 +39,16 @@ floor of a usual cosine. 0.05 and 0.2 are worse on nine ladders, by 1% and 3%.""
 OTHER_SHAPE = 3.0
 """Steps beyond which two schedules have nothing to say of each other."""
 
+SEED_TO_COME = 0.5
+"""Share of the seed noise below which no method claims to know a final, nor their combination below that of the noise
+that its record allows. A final of another seed is unknown by the whole noise; but this run's own seed has shown itself
+in its prefix, and what of it lasts is seen there. How much is yet to come was not measured: half, at any progress. Set
+beforehand, not fitted."""
+
+HELD = 0.01
+"""Share of its peak by which a rate may have fallen and still be called constant; a cosine has lost more by 7% of the
+run, a linear decay by 1%."""
+
 KEPT = 1024
 """Answers kept that depend on a run and on those beside it: all methods ask the same, for each finished run that is
 scored at one progress."""
@@ -191,6 +201,29 @@ def rate_shape(run: Run) -> tuple[Array, Array] | None:
     return run.progress[known], rates[known] / peak
 
 
+@lru_cache(maxsize=4096)
+def holds_rate(run: Run) -> bool:
+    """Whether what was seen of a run is at a constant rate, warmup aside; by its words where no rates are recorded."""
+    shape = rate_shape(run)
+    if shape is None:
+        words = (run.card.schedule or "").lower()
+        return any(word in words for word in ("const", "wsd", "warmup-stable", "trapez"))
+    progress, rates = shape
+    late = rates[progress >= 0.5 * progress[-1]]
+    return bool(len(late)) and float(late.min()) >= (1.0 - HELD) * float(late.max())
+
+
+def ends_alike(run: Run, other: Run) -> bool:
+    """Whether a finished run ended in the phase in which `run` will, as far as is known.
+
+    Their words may agree although one was ended before its decay: its final says nothing of what a decay takes off. A
+    decay that ends high is called constant (`Run.phase`), but it is one.
+    """
+    if run.phase == other.phase or "unknown" in (run.phase, other.phase):
+        return True
+    return holds_rate(other) == (run.phase == "constant")
+
+
 @lru_cache(maxsize=1024)
 def schedule_words(text: str | None) -> str | None:
     """A schedule's text without its numbers: step counts differ between runs of one shape.
@@ -212,6 +245,7 @@ def schedule_distances(run: Run, others: tuple[Run, ...]) -> Array:
     text, words, mine = run.card.schedule, schedule_words(run.card.schedule), rate_shape(run)
     texts = [other.card.schedule for other in others]
     apart = np.array([0.0 if t == text else 1.0 if schedule_words(t) == words else np.nan for t in texts])
+    apart[[not ends_alike(run, other) for other in others]] = np.nan
     if mine is None:
         return apart
     shapes = [None if np.isnan(step) else rate_shape(other) for step, other in zip(apart, others, strict=True)]

@@ -14,11 +14,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from scaling_callback.curves.cooldown import holds_rate
 from scaling_callback.curves.observed import (
     KEPT,
+    SEED_TO_COME,
     conclude,
     find_obstacle,
+    holds_rate,
     observe,
     order_finished,
     peak_rate,
@@ -86,6 +87,8 @@ def forecast_by_rates(run: Run, finished: Sequence[Run], gain: Gain, method: str
     path = _plan(run, near)
     if path is None:
         return Abstention("schedule_ahead_unknown", "no finished run has the same schedule, so its rates are unknown")
+    # laws are for all schedules: runs whose rate was held lend too. Without them errors grow on the two ladders that
+    # have both kinds
     lent = [found for other in near[: 2 * MOST_LENDERS] if (found := _lend(other, gain)) is not None][:MOST_LENDERS]
     if not lent:
         return Abstention("no_lender", "no finished run has recorded learning rates to learn the law from")
@@ -94,7 +97,7 @@ def forecast_by_rates(run: Run, finished: Sequence[Run], gain: Gain, method: str
     if found is None:
         return Abstention("no_power_law", "its losses do not fall with the sum of its learning rates")
     mean, deviation = found
-    deviation = float(np.hypot(deviation / mean, 0.5 * SEED_NOISE))
+    deviation = float(np.hypot(deviation / mean, SEED_TO_COME * SEED_NOISE))
     return conclude(float(np.log(mean)), deviation, method, len(lent))
 
 
