@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from scaling_callback.curves import METHODS, Abstention, FinalForecast, forecast_final
 from scaling_callback.curves.annealing import annealing_area
 from scaling_callback.curves.multipower import power_gain
+from scaling_callback.curves.observed import order_finished
 from scaling_callback.curves.rates import Path as Schedule
+from scaling_callback.curves.record import make_record
 from scaling_callback.records import Array, Curve, Observation, Run, RunCard
 from scaling_callback.tables import read_table
 
@@ -26,6 +28,14 @@ def law(params: float, tokens: float) -> float:
 
 def cosine(share: float) -> float:
     return 0.55 + 0.45 * math.cos(math.pi * share)
+
+
+def constant(share: float) -> float:  # noqa: ARG001 (one signature for all rates)
+    return 1.0
+
+
+def late_decay(share: float) -> float:
+    return min(1.0, 5.0 * (1.0 - share) + 0.1)
 
 
 def planted(params: float, tokens: float, *, rate: Callable[[float], float] = cosine, **card: object) -> Run:
@@ -40,9 +50,9 @@ def planted(params: float, tokens: float, *, rate: Callable[[float], float] = co
     return Run(RunCard(params=params, horizon=tokens, **known), Curve.of(observations))  # pyright: ignore[reportArgumentType]
 
 
-def planted_runs(**options: object) -> list[Run]:
+def planted_runs(*, rate: Callable[[float], float] = cosine, **card: object) -> list[Run]:
     sizes = (1e7, 3e7, 1e8, 3e8)
-    return [planted(n, n * ratio, **options) for n in sizes for ratio in (10, 40)]  # pyright: ignore[reportArgumentType]
+    return [planted(n, n * ratio, rate=rate, **card) for n in sizes for ratio in (10, 40)]
 
 
 def part(run: Run, share: float) -> Run:
@@ -92,9 +102,54 @@ def test_learning_rates_of_another_shape_are_no_template_although_the_words_agre
     assert isinstance(made, Abstention)
 
 
+def test_a_run_that_was_ended_at_a_held_rate_is_no_template_of_one_that_will_decay() -> None:
+    held = planted_runs(rate=constant, schedule="wsd")
+    target = part(planted(6e8, 1.8e10, rate=constant, schedule="wsd"), 0.5)
+    assert {run.phase for run in held} == {"constant"}
+    assert target.phase == "annealed"
+    for name in ("gap", "template", "law"):
+        assert isinstance(METHODS[name](target, held), Abstention)
+    made = forecast_final(target, held)
+    assert isinstance(made, Abstention)
+    assert made.code == "cooldown_gap_unknown"
+    # a decay that ends above half of the peak is called constant as well, and is a template of its like
+    high = [planted(n, 20 * n, rate=lambda share: 1.0 - 0.4 * share) for n in (1e7, 3e7, 1e8)]
+    assert {run.phase for run in high} == {"constant"}
+    assert isinstance(
+        METHODS["gap"](part(planted(6e8, 1.8e10, rate=lambda x: 1.0 - 0.4 * x), 0.5), high), FinalForecast
+    )
+
+
+def test_finished_runs_of_another_phase_change_nothing_that_templates_say() -> None:
+    target = part(planted(6e8, 1.8e10, rate=late_decay, schedule="wsd"), 0.3)
+    runs = planted_runs(rate=late_decay, schedule="wsd")
+    # they stop before their decay, at finals that would mislead
+    held = [
+        Run(replace(run.card, name=f"held {run.name}"), run.curve)
+        for run in planted_runs(rate=constant, schedule="wsd")
+    ]
+    for name in ("gap", "template", "law"):
+        assert METHODS[name](target, [*runs, *held]) == METHODS[name](target, runs)
+    scored, alone = (
+        make_record(target, order_finished(target, others), (), 0.3, ("gap", "template"))
+        for others in ([*runs, *held], runs)
+    )
+    np.testing.assert_allclose(scored.error, alone.error, rtol=0, atol=1e-12)
+
+
+def test_an_unfinished_run_that_is_nobodys_trunk_changes_nothing() -> None:
+    target, runs = part(planted(6e8, 1.8e10), 0.3), planted_runs()
+    strangers = [
+        part(planted(n, 3e9, rate=rate, schedule=words, name=f"{words} {n}"), 0.6)
+        for n in (1e7, 5e8)
+        for rate, words in ((cosine, "cosine to 0.1"), (constant, "constant"))
+    ]
+    assert forecast_final(target, [strangers[0], *runs, *strangers[1:]]) == forecast_final(target, runs)
+
+
 def trunks_and_branches() -> tuple[list[Run], list[Run]]:
     """Runs at a constant rate, and branches of them that were cooled down at two lengths, 3% below."""
-    trunks = planted_runs(rate=lambda _: 1.0, schedule="constant")
+    trunks = planted_runs(rate=constant, schedule="constant")
     branches: list[Run] = []
     for trunk in trunks:
         for share in (0.5, 0.9):
@@ -113,7 +168,7 @@ def test_without_a_finished_cooldown_its_gap_is_unknown_and_named() -> None:
     assert isinstance(made, Abstention)
     assert made.code == "cooldown_gap_unknown"
     assert "unknown" in made.reason
-    held = part(planted(6e8, 1.8e10, rate=lambda _: 1.0, schedule="wsd"), 0.5)
+    held = part(planted(6e8, 1.8e10, rate=constant, schedule="wsd"), 0.5)
     assert forecast_final(held, trunks) == made
 
 
@@ -126,14 +181,29 @@ def test_cooldowns_of_some_trunks_say_what_others_will_gain() -> None:
         assert made.median == pytest.approx(truth(branch), rel=0.003)
 
 
+def test_trunks_that_run_on_are_evidence_of_what_their_branches_gained() -> None:
+    trunks, branches = trunks_and_branches()
+    running = [part(trunk, 0.92) for trunk in trunks]
+    assert all(trunk.final is None for trunk in running)
+    for branch in branches[8:]:
+        unseen = Run(branch.card, Curve.of([]))
+        made = forecast_final(unseen, [*running, *branches[:8]])
+        ended = forecast_final(unseen, [*trunks, *branches[:8]])
+        assert isinstance(made, FinalForecast)
+        assert isinstance(ended, FinalForecast)
+        assert made.templates == 8
+        assert made.median == pytest.approx(truth(branch), rel=0.003)
+        assert made.spread == pytest.approx(ended.spread, rel=0.5)
+
+
 def test_a_first_run_that_decays_is_not_forecast_from_itself_and_one_at_a_constant_rate_is() -> None:
     alone = forecast_final(part(planted(6e8, 1.8e10), 0.5), [])
     assert isinstance(alone, Abstention)
     assert alone.code == "no_template"
-    constant = planted(6e8, 1.8e10, rate=lambda _: 1.0, schedule="constant")
-    made = forecast_final(part(constant, 0.5), [])
+    held = planted(6e8, 1.8e10, rate=constant, schedule="constant")
+    made = forecast_final(part(held, 0.5), [])
     assert isinstance(made, FinalForecast)
-    assert made.median == pytest.approx(truth(constant), rel=0.01)
+    assert made.median == pytest.approx(truth(held), rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -30,5 +31,9 @@ def annealing_area(path: Path) -> Array:
     share = MEMORY / path.steps if np.isfinite(path.steps) and path.steps > 0 else USUAL_SHARE
     after_warmup = np.arange(len(path.rate)) >= int(np.argmax(path.rate))
     falls = np.where(after_warmup, -np.diff(path.rate, prepend=path.rate[0]), 0.0)
-    since = path.progress[:, None] - path.progress[None, :]
-    return np.asarray((np.where(since >= 0, -np.expm1(-np.maximum(since, 0.0) / share), 0.0) * falls).sum(1))
+    kept = np.exp(-np.diff(path.progress, prepend=0.0) / share)
+    # of each fall 1 - exp(-since / share) has come: what is still to come fades from point to point
+    coming = accumulate(
+        zip(kept.tolist(), falls.tolist(), strict=True), lambda left, step: left * step[0] + step[1], initial=0.0
+    )
+    return np.cumsum(falls) - np.array([*coming][1:])

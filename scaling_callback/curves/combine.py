@@ -16,7 +16,7 @@ import numpy as np
 
 from scaling_callback.curves.cooldown import GAP_UNKNOWN, NOT_AHEAD
 from scaling_callback.curves.methods import METHODS
-from scaling_callback.curves.observed import find_obstacle, order_finished
+from scaling_callback.curves.observed import SEED_TO_COME, ends_alike, find_obstacle, order_finished
 from scaling_callback.curves.progress import mark
 from scaling_callback.curves.record import Record, make_record
 from scaling_callback.curves.result import Abstention, FinalForecast
@@ -46,17 +46,20 @@ def forecast_final(run: Run, finished: Sequence[Run]) -> FinalForecast | Abstent
 
     Args:
         run: The running run, with a known horizon.
-        finished: Runs of the same ladder that have a final. A run among them that has none is used as the trunk of
-            its branches only.
+        finished: The other runs of the same ladder, of every phase; none that is held out. One that has no final is
+            used as the trunk of its branches only; one whose rate was held where that of `run` will decay as that, and
+            by the laws of schedules.
     """
     obstacle = find_obstacle(run)
     if obstacle is not None and (obstacle.code != "too_early" or run.card.parent is None):
         return obstacle
     ordered = order_finished(run, finished)
-    trunk = [other for other in finished if other.name == run.card.parent and other not in ordered]
-    answers = {name: method(run, (*ordered, *trunk)) for name, method in METHODS.items()}
+    parents = {other.card.parent for other in (run, *ordered)} - {run.name}
+    trunks = tuple(other for other in finished if other.name in parents and other not in ordered)
+    answers = {name: method(run, (*ordered, *trunks)) for name, method in METHODS.items()}
     # its own curve knows nothing of a decay that lies ahead: only a record can say what that costs
-    if answers["cooldown"] == GAP_UNKNOWN or (not ordered and run.phase != "constant"):
+    recorded = any(ends_alike(run, other) for other in ordered)
+    if answers["cooldown"] == GAP_UNKNOWN or (not recorded and run.phase != "constant"):
         del answers["own-power-law"]
     made = {name: answer for name, answer in answers.items() if isinstance(answer, FinalForecast)}
     if obstacle is not None:  # a branch is forecast from its trunk before it has a curve of its own
@@ -65,7 +68,7 @@ def forecast_final(run: Run, finished: Sequence[Run]) -> FinalForecast | Abstent
         reasons = [answers["cooldown"], obstacle, *answers.values()]
         known = [reason for reason in reasons if isinstance(reason, Abstention) and reason.code != NOT_AHEAD]
         return known[0]
-    return _combine(made, make_record(run, ordered, mark(run), tuple(made)))
+    return _combine(made, make_record(run, ordered, trunks, mark(run), tuple(made)))
 
 
 def _combine(made: dict[str, FinalForecast], record: Record) -> FinalForecast:
@@ -84,7 +87,8 @@ def _combine(made: dict[str, FinalForecast], record: Record) -> FinalForecast:
     past = _mix(record.error, kappa[:, None] * record.spread, trust)
     scale = _scale(*past, record.nearness, 1.0)
     median = float(np.exp(middle[0]))
-    deviation = max(float(scale * spread[0]) * _widen(past[0], record.nearness), 0.5 * _noise(past[0], record.nearness))
+    widened = float(scale * spread[0]) * _widen(past[0], record.nearness)
+    deviation = max(widened, SEED_TO_COME * _noise(past[0], record.nearness))
     best = names[int(np.argmax(trust * (kappa * spreads) ** -SHARPNESS))]
     return FinalForecast(median, median * deviation, best, made[best].templates)
 
@@ -106,7 +110,11 @@ def _widen(error: Array, nearness: Array) -> float:
 
 
 def _noise(error: Array, nearness: Array) -> float:
-    """Seed noise that past errors (R,) allow, with the usual one as a prior of one degree (as `fitting.noise`)."""
+    """Seed noise that past errors (R,) allow, with the usual one as a prior of one degree (as `fitting.noise`).
+
+    Never more than the usual one, and less where past errors were smaller: finals that are told better than two seeds
+    usually differ are those of a quieter ladder.
+    """
     known = np.isfinite(error)
     squares = SEED_NOISE**2 + float(nearness[known] @ np.minimum(error[known] ** 2, SEED_NOISE**2))
     return float(np.sqrt(squares / (1.0 + nearness[known].sum())))

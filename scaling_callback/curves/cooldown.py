@@ -16,11 +16,12 @@ import numpy as np
 
 from scaling_callback.curves.observed import (
     MIN_OBSERVATIONS,
+    SEED_TO_COME,
     conclude,
+    holds_rate,
     log_final,
     observe,
     order_finished,
-    rate_shape,
     relate,
 )
 from scaling_callback.curves.own import forecast_by_own_law
@@ -28,10 +29,6 @@ from scaling_callback.curves.process import regress
 from scaling_callback.curves.result import Abstention, FinalForecast
 from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.records import Run
-
-FLAT = 0.01
-"""Share of its peak by which a rate may have fallen and still be called constant; a cosine has lost more by 7% of the
-run, a linear decay by 1%."""
 
 MOST_BRANCHES = 32
 """Finished branches that the gap is learnt from, the nearest ones: twice as many cost eight times as much."""
@@ -66,26 +63,13 @@ def forecast_by_cooldown(run: Run, finished: Sequence[Run]) -> FinalForecast | A
     ]
     if not branches:
         return GAP_UNKNOWN
-    apart = np.square(relate(run, [other for other, _ in branches])).sum(1)
-    near: list[int] = np.argsort(apart, kind="stable")[:MOST_BRANCHES].tolist()
-    branches = [branches[index] for index in near]
-    gaps = np.array([log_final(other) - loss for other, loss in branches])
-    traits = relate(run, [other for other, _ in branches])
-    gap, spread = regress(traits, np.zeros((len(gaps), 2)), gaps, np.ones(len(gaps)))
+    traits = relate(run, tuple(other for other, _ in branches))
+    near: list[int] = np.argsort(np.square(traits).sum(1), kind="stable")[:MOST_BRANCHES].tolist()
+    gaps = np.array([log_final(branches[index][0]) - branches[index][1] for index in near])
+    gap, spread = regress(traits[near], np.zeros((len(gaps), 2)), gaps, np.ones(len(gaps)))
     loss, deviation = base
-    relative = float(np.sqrt(spread**2 + deviation**2 + (0.5 * SEED_NOISE) ** 2))
+    relative = float(np.sqrt(spread**2 + deviation**2 + (SEED_TO_COME * SEED_NOISE) ** 2))
     return conclude(float(np.log(loss)) + gap, relative, "cooldown", len(gaps))
-
-
-def holds_rate(run: Run) -> bool:
-    """Whether what was seen of a run is at a constant rate, warmup aside; by its words where no rates are recorded."""
-    shape = rate_shape(run)
-    if shape is None:
-        words = (run.card.schedule or "").lower()
-        return any(word in words for word in ("const", "wsd", "warmup-stable", "trapez"))
-    progress, rates = shape
-    late = rates[progress >= 0.5 * progress[-1]]
-    return bool(len(late)) and float(late.min()) >= (1.0 - FLAT) * float(late.max())
 
 
 @lru_cache(maxsize=8192)

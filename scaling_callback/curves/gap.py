@@ -16,18 +16,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from scaling_callback.curves.observed import (
+    SEED_TO_COME,
     conclude,
     find_obstacle,
+    lay_beside,
     log_final,
     observe,
     order_finished,
     relate,
-    schedule_distance,
+    schedule_distances,
 )
 from scaling_callback.curves.process import regress
 from scaling_callback.curves.result import Abstention, FinalForecast
 from scaling_callback.fitting import SEED_NOISE
-from scaling_callback.records import Run
+from scaling_callback.records import Array, BoolArray, Run
 
 MOST_RUNS = 32
 """Finished runs that take part, the nearest ones. 24 or 48 change nothing on seven of nine ladders; where learning
@@ -46,38 +48,29 @@ def forecast_by_gap(run: Run, finished: Sequence[Run]) -> FinalForecast | Absten
     obstacle = find_obstacle(run)
     if obstacle is not None:
         return obstacle
-    usable: list[tuple[Run, float]] = [
-        (other, distance)
-        for other in order_finished(run, finished)
-        if (distance := schedule_distance(run, other)) is not None
-    ]
-    if usable:
-        apart = np.square(relate(run, [other for other, _ in usable])).sum(1) + [d**2 for _, d in usable]
-        usable = [usable[index] for index in np.argsort(apart, kind="stable")[:MOST_RUNS]]
-    beside: list[Run] = []
-    rows: list[tuple[float, float, float]] = []
-    for other, distance in usable:
-        if (pair := _compare(run, other)) is not None:
-            beside.append(other)
-            rows.append((*pair, distance))
-    if not beside:
+    ordered = order_finished(run, finished)
+    traits, schedule = relate(run, ordered), schedule_distances(run, ordered)
+    apart = np.square(traits).sum(1) + schedule**2
+    nearest: list[int] = np.argsort(apart, kind="stable")[:MOST_RUNS].tolist()  # NaN, another schedule, comes last
+    seen, curves = observe(run), [observe(ordered[index]) for index in nearest]
+    begins = np.array([curve.log_progress[0] - 1e-9 if len(curve) >= 2 else np.inf for curve in curves])
+    covered = seen.log_progress >= begins[:, None]
+    late = seen.progress**LATENESS
+    fit = (apart[nearest] >= 0) & ((covered * late).sum(1) > 0.5 * late.sum())
+    near = [index for index, fits in zip(nearest, fit, strict=True) if fits]
+    if not near:
         return Abstention("no_template", "no finished run has the same schedule and a curve that covers this one's")
-    table = np.array(rows)
+    beside = tuple(ordered[index] for index in near)
+    pairs = _compare(run, beside, covered[fit])
     finals = np.array([log_final(other) for other in beside])
-    mean, deviation = regress(relate(run, beside), table[:, :2], finals - table[:, 0], 1.0 + table[:, 2] ** 2)
-    return conclude(mean, max(deviation, 0.5 * SEED_NOISE), "gap", len(beside))
+    mean, deviation = regress(traits[near], pairs, finals - pairs[:, 0], 1.0 + schedule[near] ** 2)
+    return conclude(mean, max(deviation, SEED_TO_COME * SEED_NOISE), "gap", len(beside))
 
 
-def _compare(run: Run, other: Run) -> tuple[float, float] | None:
-    """Differences (u_r - u, s_r - s) between the curves at the progress that `run` has seen."""
-    mine, theirs = observe(run), observe(other)
-    if len(theirs) < 2:
-        return None
-    covered = mine.log_progress >= theirs.log_progress[0] - 1e-9
-    late = mine.progress**LATENESS
-    if late[covered].sum() <= 0.5 * late.sum():
-        return None
-    x, y = mine.log_progress[covered], mine.log_loss[covered]
-    difference = np.interp(x, theirs.log_progress, theirs.log_loss) - y
-    level = float(np.average(difference, weights=late[covered]))
-    return level, float(np.average(difference, weights=mine.progress[covered] ** EARLINESS)) - level
+def _compare(run: Run, others: tuple[Run, ...], covered: BoolArray) -> Array:
+    """Differences (u_r - u, s_r - s) between the curves at the progress that `run` has seen, shape (n, 2)."""
+    seen = observe(run)
+    difference = lay_beside(run, others) - seen.log_loss
+    late, early = covered * seen.progress**LATENESS, covered * seen.progress**EARLINESS
+    level, earlier = ((difference * weight).sum(1) / weight.sum(1) for weight in (late, early))
+    return np.stack([level, earlier - level], -1)

@@ -6,8 +6,10 @@ G(x) = 1 - (C x + 1)^-b, with S_k the sum of rates since the fall k (arXiv 2503.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling_callback.curves.rates import Path, forecast_by_rates
 from scaling_callback.curves.result import Abstention, FinalForecast
@@ -30,6 +32,22 @@ def power_gain(path: Path) -> Array:
     steps = path.steps if np.isfinite(path.steps) and path.steps > 0 else USUAL_STEPS
     after_warmup = np.arange(len(path.rate)) >= int(np.argmax(path.rate))
     falls = np.where(after_warmup, -np.diff(path.rate, prepend=path.rate[0]), 0.0)
-    since = np.maximum(path.total[:, None] - path.total[None, :], 0.0) * steps * USUAL_PEAK
-    reach = since * np.maximum(path.rate * USUAL_PEAK, 1e-9) ** -RATE_EXPONENT
-    return np.asarray(((1.0 - (C * reach + 1.0) ** -B_EXPONENT) * falls).sum(1))
+    scale = C * steps * USUAL_PEAK * np.maximum(path.rate * USUAL_PEAK, 1e-9) ** -RATE_EXPONENT
+    later, fall = _later(len(falls))
+    reach = path.total[later]
+    reach -= path.total[fall]
+    reach *= scale[fall]
+    reach += 1.0
+    # in place, and exp(log): a power costs more
+    np.log(reach, out=reach)
+    reach *= -B_EXPONENT
+    np.exp(reach, out=reach)
+    come = np.subtract(1.0, reach, out=reach)
+    come *= falls[fall]
+    return np.asarray(np.bincount(later, weights=come, minlength=len(falls)), dtype=np.float64)
+
+
+@lru_cache(maxsize=8)
+def _later(points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """All pairs of a point and an earlier one: later falls have gained nothing yet."""
+    return np.tril_indices(points, -1)

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from scaling_callback.curves.result import Abstention, FinalForecast
+from scaling_callback.curves.robust import median
 from scaling_callback.records import Array, BoolArray, Run, as_count
 
 MIN_OBSERVATIONS = 3
@@ -37,6 +38,20 @@ floor of a usual cosine. 0.05 and 0.2 are worse on nine ladders, by 1% and 3%.""
 
 OTHER_SHAPE = 3.0
 """Steps beyond which two schedules have nothing to say of each other."""
+
+SEED_TO_COME = 0.5
+"""Share of the seed noise below which no method claims to know a final, nor their combination below that of the noise
+that its record allows. A final of another seed is unknown by the whole noise; but this run's own seed has shown itself
+in its prefix, and what of it lasts is seen there. How much is yet to come was not measured: half, at any progress. Set
+beforehand, not fitted."""
+
+HELD = 0.01
+"""Share of its peak by which a rate may have fallen and still be called constant; a cosine has lost more by 7% of the
+run, a linear decay by 1%."""
+
+KEPT = 1024
+"""Answers kept that depend on a run and on those beside it: all methods ask the same, for each finished run that is
+scored at one progress."""
 
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?")
 
@@ -67,11 +82,12 @@ def observe(run: Run) -> Seen:
     return Seen(np.exp(x), x, y)
 
 
+@lru_cache(maxsize=4096)
 def _usable(run: Run) -> BoolArray:
     loss = run.curve.loss
     usable = (loss > TINIEST) & (loss < LARGEST) & (run.progress > 0) & np.isfinite(run.curve.tokens)
     if usable.any():
-        middle = float(np.median(loss[usable]))
+        middle = median(loss[usable])
         usable &= (loss < ABSURD * middle) & (loss > middle / ABSURD)
     return usable
 
@@ -82,10 +98,11 @@ def _spikes(log_loss: Array) -> BoolArray:
     if len(log_loss) >= 5:
         inner = log_loss[2:-2]
         away = np.abs(inner - np.median(np.lib.stride_tricks.sliding_window_view(log_loss, 5), axis=1))
-        spiked[2:-2] = away > max(SPIKE * 1.4826 * float(np.median(away)), LEAST_SPIKE)
+        spiked[2:-2] = away > max(SPIKE * 1.4826 * median(away), LEAST_SPIKE)
     return spiked
 
 
+@lru_cache(maxsize=4096)
 def find_obstacle(run: Run) -> Abstention | None:
     """What keeps every method from saying anything of this run's final, or `None`."""
     if run.horizon is None:
@@ -104,18 +121,21 @@ def find_obstacle(run: Run) -> Abstention | None:
 
 def order_finished(run: Run, finished: Sequence[Run]) -> tuple[Run, ...]:
     """The finished runs that can serve as evidence for `run`, by planned compute; ties by name."""
-    kept = [
-        other
-        for other in finished
-        if other is not run
-        and other.name != run.name
-        and other.final is not None
-        and TINIEST < other.final.loss < LARGEST
-        and other.horizon is not None
-        and 0 < other.horizon < np.inf
-        and 0 < other.params < np.inf
-    ]
-    return tuple(sorted(kept, key=lambda other: (other.planned_flops or 0.0, other.name)))
+    return _order(run, tuple(finished))
+
+
+@lru_cache(maxsize=KEPT)
+def _order(run: Run, finished: tuple[Run, ...]) -> tuple[Run, ...]:
+    kept = [(rank, other) for other in finished if other is not run and (rank := _rank(other)) is not None]
+    return tuple(other for rank, other in sorted(kept, key=lambda pair: pair[0]) if rank[1] != run.name)
+
+
+@lru_cache(maxsize=4096)
+def _rank(run: Run) -> tuple[float, str] | None:
+    """Where a run stands among finished ones; `None` for one without a usable final, size or horizon."""
+    if run.final is None or not TINIEST < run.final.loss < LARGEST or not 0 < run.params < np.inf:
+        return None
+    return (run.planned_flops or 0.0, run.name) if run.horizon is not None and 0 < run.horizon < np.inf else None
 
 
 def conclude(log_median: float, deviation: float, method: str, templates: int) -> FinalForecast | Abstention:
@@ -133,22 +153,34 @@ def log_final(run: Run) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _traits(run: Run) -> tuple[float, ...]:
+def _traits(run: Run) -> Array:
     """Ln of size, horizon, peak learning rate, batch and passes over the data; NaN where unknown."""
     assert run.horizon is not None
     unique = as_count(run.card.extra.get("unique_tokens", ""))
     further = (peak_rate(run), run.card.batch_tokens, None if unique is None else max(run.horizon / unique, 1.0))
     known = [float(np.log(value)) if value is not None and 0 < value < np.inf else np.nan for value in further]
-    return (float(np.log(run.params)), float(np.log(run.horizon)), *known)
+    return np.array([np.log(run.params), np.log(run.horizon), *known])
 
 
-def relate(run: Run, others: Sequence[Run]) -> Array:
+@lru_cache(maxsize=KEPT)
+def relate(run: Run, others: tuple[Run, ...]) -> Array:
     """How far `others` lie from `run` in each trait, shape (n, 5); 0 where one of the two is unknown.
 
     The traits are ln of size, horizon, peak learning rate, batch, and passes over the data.
     """
-    differences = np.array([_traits(other) for other in others]).reshape(len(others), 5) - np.array(_traits(run))
-    return np.nan_to_num(differences, nan=0.0)
+    if not others:
+        return np.zeros((0, 5))
+    differences = np.concatenate([_traits(other) for other in others]).reshape(len(others), 5) - _traits(run)
+    return np.where(np.isnan(differences), 0.0, differences)
+
+
+@lru_cache(maxsize=KEPT)
+def lay_beside(run: Run, others: tuple[Run, ...]) -> Array:
+    """Log losses of `others` at the progress that was seen of `run`, shape (n, m); their ends go on beyond them."""
+    x = observe(run).log_progress
+    curves = [observe(other) for other in others]
+    # joined, since an array of a list of arrays takes longer than to interpolate them
+    return np.concatenate([np.interp(x, c.log_progress, c.log_loss) for c in curves]).reshape(len(others), len(x))
 
 
 def peak_rate(run: Run) -> float | None:
@@ -169,6 +201,29 @@ def rate_shape(run: Run) -> tuple[Array, Array] | None:
     return run.progress[known], rates[known] / peak
 
 
+@lru_cache(maxsize=4096)
+def holds_rate(run: Run) -> bool:
+    """Whether what was seen of a run is at a constant rate, warmup aside; by its words where no rates are recorded."""
+    shape = rate_shape(run)
+    if shape is None:
+        words = (run.card.schedule or "").lower()
+        return any(word in words for word in ("const", "wsd", "warmup-stable", "trapez"))
+    progress, rates = shape
+    late = rates[progress >= 0.5 * progress[-1]]
+    return bool(len(late)) and float(late.min()) >= (1.0 - HELD) * float(late.max())
+
+
+def ends_alike(run: Run, other: Run) -> bool:
+    """Whether a finished run ended in the phase in which `run` will, as far as is known.
+
+    Their words may agree although one was ended before its decay: its final says nothing of what a decay takes off. A
+    decay that ends high is called constant (`Run.phase`), but it is one.
+    """
+    if run.phase == other.phase or "unknown" in (run.phase, other.phase):
+        return True
+    return holds_rate(other) == (run.phase == "constant")
+
+
 @lru_cache(maxsize=1024)
 def schedule_words(text: str | None) -> str | None:
     """A schedule's text without its numbers: step counts differ between runs of one shape.
@@ -180,20 +235,26 @@ def schedule_words(text: str | None) -> str | None:
     return None if text is None else _NUMBER.sub("#", text)
 
 
-def schedule_distance(run: Run, other: Run) -> float | None:
-    """How far the schedule of `other` is from that of `run`, in steps; `None` where it is another one.
+@lru_cache(maxsize=KEPT)
+def schedule_distances(run: Run, others: tuple[Run, ...]) -> Array:
+    """How far the schedules of `others` are from that of `run`, in steps, shape (n,); NaN where one is another.
 
     Words decide what kind of schedule lies ahead; recorded rates decide how alike the seen parts are, over progress
     and relative to their peaks. The same words with other numbers count as one step.
     """
-    if schedule_words(run.card.schedule) != schedule_words(other.card.schedule):
-        return None
-    texts = 0.0 if run.card.schedule == other.card.schedule else 1.0
-    mine, theirs = rate_shape(run), rate_shape(other)
-    if mine is None or theirs is None:
-        return texts
-    x, rates = mine
-    # late rates weigh more: the warmup is another share of each horizon
-    square = np.average((rates - np.interp(x, *theirs)) ** 2, weights=x + 1e-12)
-    steps = float(np.sqrt(square)) / SHAPE_UNIT
-    return None if steps > OTHER_SHAPE else float(np.hypot(steps, texts))
+    text, words, mine = run.card.schedule, schedule_words(run.card.schedule), rate_shape(run)
+    texts = [other.card.schedule for other in others]
+    apart = np.array([0.0 if t == text else 1.0 if schedule_words(t) == words else np.nan for t in texts])
+    apart[[not ends_alike(run, other) for other in others]] = np.nan
+    if mine is None:
+        return apart
+    shapes = [None if np.isnan(step) else rate_shape(other) for step, other in zip(apart, others, strict=True)]
+    known = [index for index, shape in enumerate(shapes) if shape is not None]
+    if known:
+        x, rates = mine
+        theirs = np.concatenate([np.interp(x, *shape) for shape in shapes if shape is not None]).reshape(-1, len(x))
+        # late rates weigh more: the warmup is another share of each horizon
+        weight = (x + 1e-12) / (x + 1e-12).sum()
+        steps = np.sqrt(np.square(rates - theirs) @ weight) / SHAPE_UNIT
+        apart[known] = np.where(steps > OTHER_SHAPE, np.nan, np.hypot(steps, apart[known]))
+    return apart

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scaling_callback.curves.observed import conclude, find_obstacle, observe
+from scaling_callback.curves.observed import SEED_TO_COME, conclude, find_obstacle, observe
 from scaling_callback.curves.regression import average
 from scaling_callback.curves.result import Abstention, FinalForecast
 from scaling_callback.fitting import SEED_NOISE
@@ -52,5 +52,5 @@ def forecast_by_own_law(run: Run, finished: Sequence[Run]) -> FinalForecast | Ab
         return Abstention("no_power_law", "its losses do not fall towards a floor with more tokens")
     mean, spread = found
     ahead = 0.0 if run.phase == "constant" else DECAY * (1.0 - float(seen.progress[-1])) * mean
-    deviation = float(np.sqrt(spread**2 + ahead**2 + (0.5 * SEED_NOISE * mean) ** 2)) / mean
+    deviation = float(np.sqrt(spread**2 + ahead**2 + (SEED_TO_COME * SEED_NOISE * mean) ** 2)) / mean
     return conclude(float(np.log(mean * unit)), deviation, "own-power-law", 0)

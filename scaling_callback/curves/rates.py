@@ -14,19 +14,22 @@ from typing import TypeAlias
 
 import numpy as np
 
-from scaling_callback.curves.cooldown import holds_rate
 from scaling_callback.curves.observed import (
+    KEPT,
+    SEED_TO_COME,
     conclude,
     find_obstacle,
+    holds_rate,
     observe,
     order_finished,
     peak_rate,
     rate_shape,
     relate,
-    schedule_distance,
+    schedule_distances,
 )
 from scaling_callback.curves.regression import average
 from scaling_callback.curves.result import Abstention, FinalForecast
+from scaling_callback.curves.robust import median
 from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.records import Array, Run
 
@@ -79,30 +82,34 @@ def forecast_by_rates(run: Run, finished: Sequence[Run], gain: Gain, method: str
     if rate_shape(run) is None:
         return Abstention("no_rates", "its learning rates were not recorded")
     ordered = order_finished(run, finished)
-    near = sorted(ordered, key=lambda other: float(np.square(relate(run, [other])).sum()))
+    order: list[int] = np.argsort(np.square(relate(run, ordered)).sum(1), kind="stable").tolist()
+    near = tuple(ordered[index] for index in order)
     path = _plan(run, near)
     if path is None:
         return Abstention("schedule_ahead_unknown", "no finished run has the same schedule, so its rates are unknown")
+    # laws are for all schedules: runs whose rate was held lend too. Without them errors grow on the two ladders that
+    # have both kinds
     lent = [found for other in near[: 2 * MOST_LENDERS] if (found := _lend(other, gain)) is not None][:MOST_LENDERS]
     if not lent:
         return Abstention("no_lender", "no finished run has recorded learning rates to learn the law from")
-    exponent, strength = (float(np.median([pair[index] for pair in lent])) for index in (0, 1))
+    exponent, strength = (median(values) for values in np.array(lent).T)
     found = _solve(run, path, gain, np.array([exponent]), strength)
     if found is None:
         return Abstention("no_power_law", "its losses do not fall with the sum of its learning rates")
     mean, deviation = found
-    deviation = float(np.hypot(deviation / mean, 0.5 * SEED_NOISE))
+    deviation = float(np.hypot(deviation / mean, SEED_TO_COME * SEED_NOISE))
     return conclude(float(np.log(mean)), deviation, method, len(lent))
 
 
-def _plan(run: Run, near: Sequence[Run]) -> Path | None:
+@lru_cache(maxsize=KEPT)
+def _plan(run: Run, near: tuple[Run, ...]) -> Path | None:
     """The whole schedule of a run: what was recorded, and ahead of that the nearest finished run of the same shape."""
     shape = rate_shape(run)
     if shape is None or run.horizon is None:
         return None
     x, rate = shape
     if run.final is None and x[-1] < 1.0:
-        alike = [other for other in near if schedule_distance(run, other) is not None]
+        alike = (other for other, apart in zip(near, schedule_distances(run, near), strict=True) if apart >= 0)
         ahead = next((found for other in alike if (found := rate_shape(other)) is not None), None)
         if ahead is not None:
             later = ahead[0] > x[-1]

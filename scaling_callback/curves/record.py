@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from scaling_callback.curves.methods import METHODS
-from scaling_callback.curves.observed import log_final
+from scaling_callback.curves.observed import ends_alike, log_final
 from scaling_callback.curves.progress import cut, log_distance
 from scaling_callback.curves.result import FinalForecast
 from scaling_callback.records import Array, Run
@@ -46,11 +46,17 @@ class Record:
     nearness: Array
 
 
-def make_record(run: Run, ordered: tuple[Run, ...], progress: float, names: Sequence[str]) -> Record:
-    """The record of the named methods on the runs of `ordered` that are nearest to `run`."""
+def make_record(
+    run: Run, ordered: tuple[Run, ...], trunks: tuple[Run, ...], progress: float, names: Sequence[str]
+) -> Record:
+    """The record of the named methods on the runs of `ordered` that are nearest to `run` and ended as it will.
+
+    `trunks` have no final yet.
+    """
     apart = [log_distance(run, other) for other in ordered]
-    near = sorted(range(FEWEST_BEFORE, len(ordered)), key=lambda index: (apart[index], index))[:MOST_SCORED]
-    visible = [add_trunks(ordered[:index], ordered[index], ordered) for index in near]
+    alike = [index for index, other in enumerate(ordered) if ends_alike(run, other)]
+    near = sorted(alike[FEWEST_BEFORE:], key=lambda index: (apart[index], index))[:MOST_SCORED]
+    visible = [add_trunks(ordered[:index], ordered[index], (*ordered, *trunks)) for index in near]
     scores = [
         [_score(name, earlier, ordered[index], progress) for index, earlier in zip(near, visible, strict=True)]
         for name in names
@@ -64,7 +70,7 @@ def make_record(run: Run, ordered: tuple[Run, ...], progress: float, names: Sequ
     )
 
 
-def add_trunks(earlier: tuple[Run, ...], run: Run, ordered: Sequence[Run]) -> tuple[Run, ...]:
+def add_trunks(earlier: tuple[Run, ...], run: Run, others: Sequence[Run]) -> tuple[Run, ...]:
     """What is visible to `run`: runs finished before it, and of trunks that finish later the part that was branched."""
     reach: dict[str, float] = {}
     for other in (*earlier, run):
@@ -73,7 +79,7 @@ def add_trunks(earlier: tuple[Run, ...], run: Run, ordered: Sequence[Run]) -> tu
     if not reach:
         return earlier
     known = {other.name for other in earlier}
-    later = [other for other in ordered if other.name in reach and other.name not in known and other is not run]
+    later = [other for other in others if other.name in reach and other.name not in known and other is not run]
     return (*earlier, *(_stand(trunk, reach[trunk.name]) for trunk in later))
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from scaling_callback.curves.robust import median
 from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.records import Array
 
@@ -53,20 +55,25 @@ def average(
         if found is None:
             return None
         size = np.abs(found.residual)
-        usual = OUTLYING * (1.4826 * float(np.median(size)) + SEED_NOISE)
+        usual = OUTLYING * (1.4826 * median(size) + SEED_NOISE)
         weights = weights * np.minimum(1.0, usual / np.maximum(size, 1e-12))
     if found is None or not np.isfinite([found.mean, found.deviation]).all() or found.mean <= 0:
         return None
     return found.mean, found.deviation
 
 
-def _infer(design: Array, y: Array, target: Array, log_prior: Array, weight: Array) -> _Posterior | None:
-    terms = design.shape[2]
+@lru_cache(maxsize=8)
+def _prior(terms: int) -> tuple[Array, Array]:
+    """Precision (M, M) and mean (M,) of M coefficients."""
     precision = np.diag([WEAKEST] + [COEFFICIENT[1] ** -2] * (terms - 1)) * SEED_NOISE**2
-    centre = np.array([0.0] + [COEFFICIENT[0]] * (terms - 1))
-    scaled = design * weight[:, None]
-    inverse = np.asarray(np.linalg.inv(scaled.transpose(0, 2, 1) @ design + precision), dtype=np.float64)
-    moment = scaled.transpose(0, 2, 1) @ y + precision @ centre
+    return precision, np.array([0.0] + [COEFFICIENT[0]] * (terms - 1))
+
+
+def _infer(design: Array, y: Array, target: Array, log_prior: Array, weight: Array) -> _Posterior | None:
+    precision, centre = _prior(design.shape[2])
+    scaled = (design * weight[:, None]).transpose(0, 2, 1)
+    inverse = np.asarray(np.linalg.inv(scaled @ design + precision), dtype=np.float64)
+    moment = scaled @ y + precision @ centre
     coefficients = np.asarray(np.einsum("gij,gj->gi", inverse, moment), dtype=np.float64)
     residual = y - np.asarray(np.einsum("gni,gi->gn", design, coefficients), dtype=np.float64)
     apart = coefficients - centre
