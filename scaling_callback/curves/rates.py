@@ -119,6 +119,8 @@ def _plan(run: Run, near: tuple[Run, ...]) -> Path | None:
     grid = np.linspace(0.0, 1.0, PLACES + 1)
     path = np.interp(grid, np.append(0.0, x), np.append(0.0, rate))
     total = np.append(0.0, np.cumsum(0.5 * (path[1:] + path[:-1]) * np.diff(grid)))
+    if total[-1] <= 0:  # rates of zero were recorded, and say nothing
+        return None
     return Path(grid, path, total, peak_rate(run) or 1.0, _count_steps(run))
 
 
