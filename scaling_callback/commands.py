@@ -87,7 +87,9 @@ def make_parser() -> argparse.ArgumentParser:
     command = _command(commands, "replay", "Walk a finished ladder as if it were happening, and score every forecast.")
     _example(command, "replay ladder.csv --largest 1", "the errors after 25, 50, 75 and 100% of the compute")
     held = command.add_mutually_exclusive_group(required=True)
-    held.add_argument("--targets", metavar="TABLE", help="measurements to forecast; runs in it are left out of SOURCE")
+    held.add_argument(
+        "--targets", metavar="TABLE", help="every row is a loss to forecast; runs named in it are left out of SOURCE"
+    )
     held.add_argument("--largest", type=count_to(10**6), metavar="K", help="hold out every run of the K largest sizes")
     held.add_argument(
         "--split",
@@ -97,10 +99,16 @@ def make_parser() -> argparse.ArgumentParser:
     )
     held.add_argument("--own", action="store_true", help="forecast each run's own final loss from its prefix")
     command.add_argument(
-        "--at", type=read_shares, metavar="Q,...", help="shares of the compute (with --own: of the run) to ask at"
+        "--at",
+        type=read_shares,
+        metavar="Q,...",
+        help="shares of the compute to ask at (default: 0.25,0.5,0.75,1), with --own of the run (0.1,0.2,0.3,0.5,0.7)",
     )
     command.add_argument(
-        "--order", choices=("planned", "as-recorded"), default="planned", help="how runs follow (default: %(default)s)"
+        "--order",
+        choices=("planned", "as-recorded"),
+        default="planned",
+        help="how runs follow: by planned compute, or by the column wall_time (default: %(default)s)",
     )
     command.add_argument(
         "--forecaster",

@@ -14,7 +14,7 @@ from scaling_callback import allocating
 from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.fitting import Fit, Progress
+from scaling_callback.fitting import Fit, Progress, Status
 from scaling_callback.forecasting import (
     MEMBERS,
     Backtest,
@@ -94,6 +94,8 @@ def refresh(
         absent["track_record"] = "no run finished after three others: no forecast can have been checked yet"
     if config.target is None:
         absent["forecast"] = "no target was given"
+    elif (cooled := _cool_down(kept, finished, config)) is not None:
+        forecast = cooled  # the model itself is in hand, but for its cooldown: no fit of others knows it better
     elif found is None:
         absent["forecast"] = absent["fit"]
     elif config.target.flops is not None and allocation is not None and not allocation.identified:
@@ -144,31 +146,49 @@ def _combine(made: Forecast, runs: Sequence[Run], cluster: ClusterOf, past: Back
     params, tokens = np.array([made.params]), np.array([made.tokens])
     combined = combine(fits, params, tokens, history=past.history, seed=config.seed)
     median, draws = float(combined.median[0]), combined.draws[:, 0]
-    lower, upper = take_interval(draws, config.level)
-    cooled = cool_down(runs, made.params, made.tokens)
-    if cooled is not None:  # the model itself is in hand, but for its cooldown
-        guess, trunk = cooled
-        lower, upper = guess.interval(config.level)
-        chance = np.random.default_rng(config.seed).standard_normal(len(draws))
-        draws = guess.median * np.exp(guess.spread / guess.median * chance)
-        return replace(
-            made,
-            median=guess.median,
-            lower=lower,
-            upper=upper,
-            draws=draws,
-            parts={f"cooldown of {trunk}": Part(guess.median, 1.0)},
-        )
+    lower, upper = take_interval(draws, config.level, median)
     names = [member.name for member in MEMBERS]
     parts = zip(combined.medians[0].tolist(), combined.weights[0].tolist(), strict=True)
+    unsettled = {
+        f"not_converged_{name}": f"{name}: {fit.status.value}"
+        for name, fit in zip(names, fits, strict=True)
+        if fit.status is Status.NOT_CONVERGED
+    }
     return replace(
         made,
         median=median,
-        # few draws may all lie on one side of the centre
-        lower=min(lower, median),
-        upper=max(upper, median),
+        lower=lower,
+        upper=upper,
         draws=draws,
+        warnings={**made.warnings, **unsettled},
         parts={name: Part(*part) for name, part in zip(names, parts, strict=True)},
+    )
+
+
+def _cool_down(runs: Sequence[Run], finished: Sequence[Run], config: Config) -> Forecast | None:
+    """The forecast of a target that a run in hand can be cooled down to, or `None` where there is no such run."""
+    target = config.target
+    if not config.combines or target is None or target.params is None or target.tokens is None:
+        return None
+    cooled = cool_down(runs, target.params, target.tokens)
+    if cooled is None:
+        return None
+    guess, trunk = cooled
+    chance = np.random.default_rng(config.seed).standard_normal(config.replicates)
+    draws = guess.median * np.exp(guess.spread / guess.median * chance)
+    lower, upper = guess.interval(config.level)
+    return Forecast(
+        params=target.params,
+        tokens=target.tokens,
+        median=guess.median,
+        lower=lower,
+        upper=upper,
+        level=config.level,
+        draws=draws,
+        forecaster=config.forecaster,
+        baselines=baselines(finished),
+        warnings={},
+        parts={f"cooldown of {trunk}": Part(guess.median, 1.0)},
     )
 
 

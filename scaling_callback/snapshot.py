@@ -66,7 +66,8 @@ class Config:
     @property
     def combines(self) -> bool:
         """Whether nothing was chosen of how to forecast, so that the default combination answers."""
-        return self == replace(Config(), **{name: getattr(self, name) for name in ASKED})
+        plain = replace(self, law=get_law(self.law).name, objective=get_objective(self.objective).name)
+        return plain == replace(Config(), **{name: getattr(self, name) for name in ASKED})
 
     @property
     def forecaster(self) -> str:

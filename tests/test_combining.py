@@ -14,6 +14,7 @@ from scaling_callback.errors import InputError
 from scaling_callback.fitting import SEED_NOISE, Fit
 from scaling_callback.forecasting import MEMBERS, combine, get_forecaster
 from scaling_callback.forecasting.combine import NO_HISTORY, History, find_widening, weigh
+from scaling_callback.laws import get_law
 from scaling_callback.records import Run
 from scaling_callback.testing import planted_ladder, planted_loss
 
@@ -106,6 +107,37 @@ def test_a_refresh_says_what_it_combines_and_how_each_did() -> None:
         names, len(snapshot.record.scores)
     )
     assert snapshot.forecast.median == pytest.approx(planted_loss(1e10, 2e11), rel=0.01)
+
+
+def test_members_have_no_interval_and_no_coverage() -> None:
+    records = refresh(planted_ladder(), (), Config(target=TARGET)).member_records
+    assert all(record.coverage is None and record.are is not None for record in records.values())
+
+
+def test_the_default_law_by_itself_or_by_name_is_the_default() -> None:
+    named, given = (
+        refresh(planted_ladder(), (), Config(target=TARGET, law=law)).forecast
+        for law in ("chinchilla", get_law("chinchilla"))
+    )
+    assert named is not None
+    assert given is not None
+    assert (named.median, named.lower) == (given.median, given.lower)
+
+
+def test_a_record_whose_intervals_stay_too_narrow_stays_wide() -> None:
+    # seeds that differ by ten times what the fit of a quiet start can know
+    quiet = [run for run in planted_ladder(sizes=(1e7, 2e7, 4e7), noise=0.0)]
+    loud = [
+        replace(run, card=replace(run.card, name=f"{run.name}!"), curve=replace(run.curve, loss=run.curve.loss * 1.1))
+        for run in planted_ladder(sizes=(1e8, 2e8, 4e8), noise=0.0)
+    ]
+    calm = planted_ladder(sizes=(1e7, 2e7, 4e7, 1e8, 2e8, 4e8), noise=0.0)
+    wide, narrow = (refresh(runs, (), Config(target=TARGET)).forecast for runs in ((*quiet, *loud), calm))
+    assert wide is not None
+    assert narrow is not None
+    assert wide.upper / wide.lower > 1.5 * narrow.upper / narrow.lower or (wide.upper - wide.lower) > 3 * (
+        narrow.upper - narrow.lower
+    )
 
 
 def test_a_choice_of_ones_own_is_answered_by_that_fit_alone() -> None:

@@ -22,7 +22,6 @@ from scaling_callback.forecasting.joint import (
     SHARE,
     finals_and_checkpoints,
     fit_joint,
-    spread_over_forms,
 )
 from scaling_callback.laws import LAWS, Law, get_law
 from scaling_callback.laws.gap import PROGRESS, with_gap
@@ -310,17 +309,6 @@ def test_replicates_depend_on_the_seed_alone() -> None:
     one, same, other = (fit_joint(points, replicates=20, seed=seed).draws for seed in (0, 0, 1))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
-
-
-def test_disagreement_of_forms_spreads_draws_and_agreement_does_not() -> None:
-    points = gather(gapped_ladder(0.002))
-    skaling, chinchilla = (fit_joint(points, law=law) for law in ("skaling", "chinchilla"))
-    draws = np.full(2000, 2.0)
-    same = spread_over_forms(draws, skaling, skaling, params=1e10, tokens=2e11, seed=0)
-    assert np.array_equal(same, draws)
-    spread = spread_over_forms(draws, skaling, chinchilla, params=1e10, tokens=2e11, seed=0)
-    apart = abs(math.log(float(skaling.predict(*TARGET)[0]) / float(chinchilla.predict(*TARGET)[0])))
-    assert np.std(np.log(spread)) == pytest.approx(apart / math.sqrt(2), rel=0.1)
 
 
 def test_a_real_ladder_forecasts_its_largest_size(data: Path) -> None:

@@ -85,6 +85,21 @@ def test_no_own_forecast_moves_when_the_future_does() -> None:
     assert any(row.median is not None for row in one)
 
 
+def test_of_runs_that_trained_side_by_side_only_what_was_recorded_by_then_is_seen() -> None:
+    # all begin together and end together
+    runs = [
+        replace(run, curve=replace(run.curve, wall_time=run.progress * 100.0))
+        for run in planted_ladder(sizes=(1e7, 1e8), points=20)
+    ]
+    moved = [runs[0], *(spoil(run, 0.5 * (run.horizon or 0)) for run in runs[1:])]
+    one, two = (
+        [row for row in replay_own(r, [0.3], QUICK, order="as-recorded").rows if row.goal.run == runs[0].name]
+        for r in (runs, moved)
+    )
+    assert one == two
+    assert next(row for row in one if row.forecaster == "best-loss").median is None
+
+
 def test_a_row_is_the_same_whatever_else_is_asked_and_whoever_works() -> None:
     runs = planted_ladder()
     alone = replay(runs, [GOAL], [0.5], QUICK)
@@ -138,7 +153,7 @@ def test_too_early_is_a_row_with_a_reason() -> None:
         assert rows[name].reason
 
 
-@pytest.mark.parametrize("asked", [[0.0], [1.5], [float("nan")]])
+@pytest.mark.parametrize("asked", [[0.0], [1.5], [float("nan")], [], [0.5, 0.5]])
 def test_a_fraction_lies_between_0_and_1(asked: list[float]) -> None:
     with pytest.raises(InputError, match="fraction"):
         replay(planted_ladder(), [GOAL], asked)
@@ -154,6 +169,12 @@ def test_the_largest_sizes_or_the_ends_of_the_compute_are_held_out() -> None:
     for wrong in ({"largest": 3}, {"largest": 0}, {"split": (0.9, 0.5)}):
         with pytest.raises(InputError):
             hold_out(runs, **wrong)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 1e9, 3.0), (1e9, float("inf"), 3.0), (1e9, 1e9, 0.0), (1e200, 1e200, 3.0)])
+def test_a_goal_is_three_positive_numbers(wrong: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match="target"):
+        Goal(*wrong)
 
 
 def test_an_order_by_time_needs_times() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 import numpy as np
 
 from scaling_callback.curves.result import Abstention, FinalForecast
 from scaling_callback.curves.robust import median
 from scaling_callback.records import Array, BoolArray, Run, as_count
+
+T = TypeVar("T")
 
 MIN_OBSERVATIONS = 3
 """Fewest usable observations from which a final is forecast (DESIGN 4.2)."""
@@ -49,11 +52,24 @@ HELD = 0.01
 """Share of its peak by which a rate may have fallen and still be called constant; a cosine has lost more by 7% of the
 run, a linear decay by 1%."""
 
-KEPT = 1024
+KEPT = 256
 """Answers kept that depend on a run and on those beside it: all methods ask the same, for each finished run that is
 scored at one progress."""
 
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+def keep_with_run(function: Callable[[Run], T]) -> Callable[[Run], T]:
+    """Keep the answer to a run with the run: a training makes a new run at every refresh, and no answer outlives it."""
+    name = f"_{function.__module__}.{function.__name__}"
+
+    @wraps(function)
+    def kept(run: Run) -> T:
+        if name not in run.__dict__:
+            run.__dict__[name] = function(run)
+        return run.__dict__[name]
+
+    return kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +84,7 @@ class Seen:
         return len(self.progress)
 
 
-@lru_cache(maxsize=4096)
+@keep_with_run
 def observe(run: Run) -> Seen:
     """The usable observations of `run`, averaged in blocks where there are more than 200."""
     usable = _usable(run)
@@ -82,7 +98,7 @@ def observe(run: Run) -> Seen:
     return Seen(np.exp(x), x, y)
 
 
-@lru_cache(maxsize=4096)
+@keep_with_run
 def _usable(run: Run) -> BoolArray:
     loss = run.curve.loss
     usable = (loss > TINIEST) & (loss < LARGEST) & (run.progress > 0) & np.isfinite(run.curve.tokens)
@@ -102,7 +118,7 @@ def _spikes(log_loss: Array) -> BoolArray:
     return spiked
 
 
-@lru_cache(maxsize=4096)
+@keep_with_run
 def find_obstacle(run: Run) -> Abstention | None:
     """What keeps every method from saying anything of this run's final, or `None`."""
     if run.horizon is None:
@@ -130,7 +146,7 @@ def _order(run: Run, finished: tuple[Run, ...]) -> tuple[Run, ...]:
     return tuple(other for rank, other in sorted(kept, key=lambda pair: pair[0]) if rank[1] != run.name)
 
 
-@lru_cache(maxsize=4096)
+@keep_with_run
 def _rank(run: Run) -> tuple[float, str] | None:
     """Where a run stands among finished ones; `None` for one without a usable final, size or horizon."""
     if run.final is None or not TINIEST < run.final.loss < LARGEST or not 0 < run.params < np.inf:
@@ -152,7 +168,7 @@ def log_final(run: Run) -> float:
     return float(np.log(run.final.loss))
 
 
-@lru_cache(maxsize=4096)
+@keep_with_run
 def _traits(run: Run) -> Array:
     """Ln of size, horizon, peak learning rate, batch and passes over the data; NaN where unknown."""
     assert run.horizon is not None
@@ -191,7 +207,7 @@ def peak_rate(run: Run) -> float | None:
     return float(rates.max()) if len(rates) and rates.max() > 0 else None
 
 
-@lru_cache(maxsize=4096)
+@keep_with_run
 def rate_shape(run: Run) -> tuple[Array, Array] | None:
     """Progress and learning rate over its peak, shape (n,) each, or `None` where rates were not recorded."""
     peak, rates = peak_rate(run), run.curve.lr
@@ -201,7 +217,7 @@ def rate_shape(run: Run) -> tuple[Array, Array] | None:
     return run.progress[known], rates[known] / peak
 
 
-@lru_cache(maxsize=4096)
+@keep_with_run
 def holds_rate(run: Run) -> bool:
     """Whether what was seen of a run is at a constant rate, warmup aside; by its words where no rates are recorded."""
     shape = rate_shape(run)

@@ -20,7 +20,7 @@ def mark(run: Run) -> float:
     return min(MARKS, key=lambda share: abs(share - float(seen.progress[-1]))) if len(seen) else MARKS[0]
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def cut(run: Run, progress: float) -> Run:
     """A finished run as it stood at that share of its horizon."""
     assert run.horizon is not None

@@ -72,7 +72,10 @@ def _prior(terms: int) -> tuple[Array, Array]:
 def _infer(design: Array, y: Array, target: Array, log_prior: Array, weight: Array) -> _Posterior | None:
     precision, centre = _prior(design.shape[2])
     scaled = (design * weight[:, None]).transpose(0, 2, 1)
-    inverse = np.asarray(np.linalg.inv(scaled @ design + precision), dtype=np.float64)
+    try:
+        inverse = np.asarray(np.linalg.inv(scaled @ design + precision), dtype=np.float64)
+    except np.linalg.LinAlgError:  # losses of many orders of magnitude
+        return None
     moment = scaled @ y + precision @ centre
     coefficients = np.asarray(np.einsum("gij,gj->gi", inverse, moment), dtype=np.float64)
     residual = y - np.asarray(np.einsum("gni,gi->gn", design, coefficients), dtype=np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp
 from statistics import NormalDist
 
 
@@ -19,7 +20,7 @@ class FinalForecast:
     Example:
         >>> lower, upper = FinalForecast(median=3.0, spread=0.1, method="template", templates=4).interval(0.9)
         >>> round(lower, 4), round(upper, 4)
-        (2.8355, 3.1645)
+        (2.8399, 3.1692)
     """
 
     median: float
@@ -28,9 +29,9 @@ class FinalForecast:
     templates: int
 
     def interval(self, level: float = 0.9) -> tuple[float, float]:
-        """The central interval of a normal distribution with this median and spread."""
-        half = NormalDist().inv_cdf((1 + level) / 2) * self.spread
-        return self.median - half, self.median + half
+        """The central interval of a log-normal distribution with this median and spread: no loss is negative."""
+        half = NormalDist().inv_cdf((1 + level) / 2) * self.spread / self.median
+        return self.median * exp(-half), self.median * exp(half)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -27,12 +28,20 @@ def cool_down(runs: Sequence[Run], params: float, tokens: float) -> tuple[FinalF
         and run.curve.tokens[-1] >= tokens
         and abs(run.params / params - 1) <= SAME_SIZE
     ]
-    branches = [run for run in known if run.card.parent is not None and run.final is not None]
+    branches = [
+        run for run in known if run.card.parent is not None and run.final is not None and run.phase != "constant"
+    ]
     # of two that could be cooled down it cannot be told which one is meant
     if len(trunks) != 1 or not branches:
         return None
     (trunk,) = trunks
-    # planned as the other branches were
-    card = replace(branches[-1].card, name="target", params=params, horizon=tokens, parent=trunk.name)
+    # planned as the nearest branch was, under a name that no run has
+    nearest = min(branches, key=lambda run: (_distance(run, params, tokens), run.name))
+    name = "+".join(["target", *sorted(run.name for run in known)])
+    card = replace(nearest.card, name=name, params=params, horizon=tokens, parent=trunk.name)
     made = forecast_final(Run(card, Curve.of([])), known)
     return None if isinstance(made, Abstention) else (made, trunk.name)
+
+
+def _distance(run: Run, params: float, tokens: float) -> float:
+    return math.hypot(math.log(run.params / params), math.log((run.horizon or tokens) / tokens))

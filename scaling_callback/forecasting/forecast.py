@@ -89,14 +89,13 @@ def forecast_target(
     known = _variables(fit, target, further or {})
     median = float(fit.predict(params, tokens, **known)[0])
     draws = spread_around(fit, median, fit.predict_draws(params, tokens, **known)[:, 0], noise_seed=seed)
-    lower, upper = take_interval(draws, level)
+    lower, upper = take_interval(draws, level, median)
     return Forecast(
         params=params,
         tokens=tokens,
         median=median,
-        # few draws may all lie on one side of the centre
-        lower=min(lower, median),
-        upper=max(upper, median),
+        lower=lower,
+        upper=upper,
         level=level,
         draws=draws,
         forecaster=forecaster,
@@ -150,11 +149,13 @@ def spread_losses(fit: Fit, values: Array, *, noise_seed: int) -> Array:
     return np.asarray(spread * np.maximum(1.0, floor / np.maximum(upper - lower, 1e-300)), dtype=np.float64)
 
 
-def take_interval(draws: Array, level: float) -> tuple[float, float]:
-    """The central interval of draws; NaN where there are none."""
+def take_interval(draws: Array, level: float, centre: float | None = None) -> tuple[float, float]:
+    """The central interval of draws, and no end beyond `centre`; NaN where there are none."""
     if not len(draws):
         return float("nan"), float("nan")
     lower, upper = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    if centre is not None:  # few draws may all lie on one side of it
+        lower, upper = min(lower, centre), max(upper, centre)
     return float(lower), float(upper)
 
 

@@ -101,7 +101,7 @@ FORECASTERS: dict[str, Forecaster] = {
 
 MEMBERS = (FORECASTERS["joint-skaling"], FORECASTERS["joint-chinchilla"])
 """What `default` combines: the law of first choice, and the form that it generalises. Their difference is also what
-the interval knows of the error of the form (`spread_over_forms`)."""
+the interval knows of the error of the form."""
 
 
 def get_forecaster(name: str) -> Forecaster:

@@ -29,6 +29,10 @@ CHECKPOINTS = 6
 """Most checkpoints of one run, evenly over its progress: neighbours on a curve say the same, and with 12 the
 forecasts are no better."""
 
+ABSURD = 1e3
+"""Factor from the median of its curve beyond which a checkpoint is no loss of that run: those of any training differ by
+less from its first tenth on."""
+
 SEARCHES = 4
 """Searches of the joint fit: hundreds of points leave one basin on every ladder that was tried, and a refresh must not
 wait for more."""
@@ -55,9 +59,11 @@ def finals_and_checkpoints(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
         found = [] if reason else _checkpoints(run)
         rows += found
         if not finished and found:
-            del reasons[run.name]
+            reasons.pop(run.name, None)
         elif not finished:
-            reasons[run.name] = f"{reasons[run.name]}; {reason or f'no finite loss beyond {EARLIEST:.0%} of it'}"
+            reasons[run.name] = (
+                f"{reasons.get(run.name, 'unfinished')}; {reason or f'no finite loss beyond {EARLIEST:.0%} of it'}"
+            )
     used = tuple(dict.fromkeys(run.name for run, *_ in rows))
     return Evidence(_points(rows, cluster), used, reasons)
 
@@ -125,29 +131,6 @@ def fit_joint(
     )
 
 
-def spread_over_forms(
-    draws: Array, fitted: Fit, rival: Fit, *, params: float, tokens: float, seed: int, **others: float
-) -> Array:
-    """Draws (R,) of a loss under `fitted`, spread by how far a `rival` form says otherwise of the same target.
-
-    A bootstrap knows nothing of the error of the form itself. Two forms that explain the data about equally well are
-    two draws of it: their difference d in ln L estimates its standard deviation as |d| / sqrt 2. On five ladders at
-    four prefixes each, intervals of 90% then held 88% of measured losses and 69% without (|d| / 2: 83%, |d|: 95%); on
-    19 further ladders, most of them other cuts of the same runs, 91% and 80%.
-
-    Example:
-        >>> from scaling_callback.testing import planted_ladder
-        >>> points = finals_and_checkpoints(planted_ladder(), lambda run: run.name).points
-        >>> fits = [fit_joint(points, law=law) for law in ("skaling", "chinchilla")]
-        >>> draws = spread_over_forms(np.full(200, 2.0), *fits, params=1e10, tokens=2e11, seed=0)
-        >>> bool(0 < np.std(np.log(draws)) < 0.01)
-        True
-    """
-    one, other = (float(made.predict(params, tokens, **others)[0]) for made in (fitted, rival))
-    sd = abs(float(np.log(one / other))) / np.sqrt(2.0)
-    return draws * np.exp(sd * np.random.default_rng(seed).standard_normal(len(draws)))
-
-
 _Row = tuple[Run, float, float, float, float]
 """Run, tokens, loss, weight and progress of one point."""
 
@@ -164,6 +147,9 @@ def _checkpoints(run: Run) -> list[_Row]:
     """At most `CHECKPOINTS` finite observations of the run between `EARLIEST` and its final."""
     progress, curve = run.progress, run.curve
     usable = np.isfinite(curve.loss) & (curve.loss > 0) & (progress >= EARLIEST) & (progress < FINAL_PROGRESS)
+    if usable.any():  # a loss that is off by orders of magnitude is a failed measurement
+        middle = float(np.median(curve.loss[usable]))
+        usable &= (curve.loss < middle * ABSURD) & (curve.loss > middle / ABSURD)
     if run.final is not None:
         usable &= curve.tokens < run.final.tokens
     places = _spread(np.flatnonzero(usable), progress)

@@ -111,7 +111,7 @@ def _walk(
         reach = find_reach(known[0].points, *_places(later))
         refits.append(_Refit(begin, reach, np.log(made.medians / losses[:, None]), made.miss(losses)))
         for index, run in enumerate(ordered[begin:end]):
-            lower, upper = take_interval(made.draws[:, index], level)
+            lower, upper = take_interval(made.draws[:, index], level, float(made.median[index]))
             scores.append(Score(run.name, float(made.median[index]), lower, upper, float(losses[index])))
             for forecaster, median in zip(forecasters, made.medians[index].tolist(), strict=True):
                 members[forecaster.name].append(Score(run.name, median, math.nan, math.nan, float(losses[index])))
@@ -166,7 +166,7 @@ def _collect(refits: Sequence[_Refit], known: int) -> History:
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def fit_runs(
     runs: tuple[Run, ...], clusters: tuple[str, ...], forecaster: Forecaster, replicates: int, seed: int
 ) -> Fit:

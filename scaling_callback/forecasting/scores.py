@@ -23,8 +23,10 @@ class Score:
         return (self.median - self.measured) / self.measured
 
     @property
-    def covered(self) -> bool:
-        """Whether the interval holds the measured loss."""
+    def covered(self) -> bool | None:
+        """Whether the interval holds the measured loss; `None` without one."""
+        if not (np.isfinite(self.lower) and np.isfinite(self.upper)):
+            return None
         return self.lower <= self.measured <= self.upper
 
 
@@ -47,4 +49,5 @@ class TrackRecord:
     @property
     def coverage(self) -> float | None:
         """Share of intervals that hold the measured loss."""
-        return float(np.mean([score.covered for score in self.scores])) if self.scores else None
+        known = [score.covered for score in self.scores if score.covered is not None]
+        return float(np.mean(known)) if known else None

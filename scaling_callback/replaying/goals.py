@@ -6,18 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scaling_callback.errors import InputError
-from scaling_callback.records import Run
+from scaling_callback.records import Run, is_count
 from scaling_callback.replaying.visible import last_tokens
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What a forecast is asked for, and what was then measured."""
+    """What a forecast is asked for, and what was then measured.
+
+    Raises:
+        InputError: A value is no positive, finite number.
+    """
 
     params: float
     tokens: float
     loss: float
     run: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("params", self.params), ("tokens", self.tokens), ("loss", self.loss)):
+            if not is_count(value):
+                raise InputError(f"{self._place}: {name} is {value!r}; it must be a positive, finite number")
+        if not is_count(6.0 * self.params * self.tokens):
+            raise InputError(
+                f"{self._place}: params {self.params:g} and tokens {self.tokens:g} take more FLOPs than a number holds; "
+                "give plain counts"
+            )
+
+    @property
+    def _place(self) -> str:
+        return "target" if self.run is None else f"target {self.run!r}"
 
 
 def hold_out(
@@ -42,11 +60,22 @@ def hold_out(
         ladder, held = ordered[: int(begin * len(ordered))], ordered[int(end * len(ordered)) :]
     else:
         sizes = sorted({run.params for run in runs})
+        if len(sizes) < 2:
+            raise InputError(
+                f"there are {len(sizes)} sizes, so none can be held out and forecast from others; give runs of two sizes, "
+                "or hold out by --split or --own"
+            )
         if not 0 < largest < len(sizes):
             raise InputError(f"largest is {largest}; there are {len(sizes)} sizes, hold out 1 to {len(sizes) - 1}")
         ladder = [run for run in runs if run.params < sizes[-largest]]
         held = [run for run in runs if run.params >= sizes[-largest]]
-    return tuple(ladder), make_goals(held)
+    goals = make_goals(held)
+    if not (ladder and goals):
+        raise InputError(
+            f"{len(ladder)} run(s) are left for the ladder, and {len(goals)} of {len(held)} held-out run(s) have a finite "
+            "final; hold out other runs"
+        )
+    return tuple(ladder), goals
 
 
 def make_goals(runs: Sequence[Run]) -> tuple[Goal, ...]:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from scaling_callback.errors import InputError
-from scaling_callback.records import Array, Run
+from scaling_callback.records import Array, BoolArray, Run
 
 Order: TypeAlias = Literal["planned", "as-recorded"]
 
@@ -36,6 +36,7 @@ def see(runs: Sequence[Run], fraction: float, *, order: Order = "planned") -> tu
         >>> [round(float(run.progress[-1]), 2) for run in see(planted_ladder(sizes=(1e7, 1e8), ratios=(20,)), 0.5)]
         [1.0, 0.42]
     """
+    runs = [run for run in runs if len(run.curve) and not run.card.held_out]
     if order == "as-recorded":
         return _see_recorded(runs, fraction)
     ordered = sort_runs(runs)
@@ -53,20 +54,36 @@ def see(runs: Sequence[Run], fraction: float, *, order: Order = "planned") -> tu
     return tuple(seen)
 
 
+def see_until(runs: Sequence[Run], moment: float) -> tuple[Run, ...]:
+    """What had been observed by a moment, in seconds since the epoch.
+
+    Raises:
+        InputError: A time is missing.
+    """
+    masks = [_times(run) <= moment for run in runs if len(run.curve)]
+    return _take([run for run in runs if len(run.curve)], masks)
+
+
+def _take(runs: Sequence[Run], masks: Sequence[BoolArray]) -> tuple[Run, ...]:
+    """Those observations; a run that is wholly seen has ended, and stays as it is."""
+    return tuple(
+        run if mask.all() else Run(run.card, run.curve.take(mask), run.notes)
+        for run, mask in zip(runs, masks, strict=True)
+        if mask.any()
+    )
+
+
 def _see_recorded(runs: Sequence[Run], fraction: float) -> tuple[Run, ...]:
     """The observations that came first, whatever their run, until their compute is spent."""
+    if not runs:
+        return ()
     times = np.concatenate([_times(run) for run in runs])
     spent = np.concatenate([np.diff(run.curve.tokens, prepend=0.0) * run.flops_per_token for run in runs])
-    owner = np.repeat(np.arange(len(runs)), [len(run.curve) for run in runs])
-    by_time = np.lexsort((owner, times))
-    known = np.cumsum(spent[by_time]) <= fraction * spent.sum() * (1 + ROUNDING)
-    counts = np.bincount(owner[by_time][known], minlength=len(runs))
-    # cut before the next observation: a run that is wholly seen has ended, and stays as it is
-    return tuple(
-        run if count == len(run.curve) else run.until(float(run.curve.tokens[count - 1]))
-        for run, count in zip(runs, counts.tolist(), strict=True)
-        if count
-    )
+    by_time = np.argsort(times, kind="stable")
+    known = np.zeros(len(times), dtype=bool)
+    known[by_time] = np.cumsum(spent[by_time]) <= fraction * spent.sum() * (1 + ROUNDING)
+    masks = np.split(known, np.cumsum([len(run.curve) for run in runs])[:-1])
+    return _take(runs, masks)
 
 
 def _compute(run: Run) -> float:
@@ -81,5 +98,7 @@ def last_tokens(run: Run) -> float:
 
 def _times(run: Run) -> Array:
     if not len(run.curve) or not np.isfinite(run.curve.wall_time).all():
-        raise InputError(f"run {run.name!r} has observations without a wall_time; replay it in the planned order")
+        raise InputError(
+            f"run {run.name!r} has observations without a finite wall_time; replay it in the planned order"
+        )
     return run.curve.wall_time

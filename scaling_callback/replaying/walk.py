@@ -22,7 +22,7 @@ from scaling_callback.pipeline import forecast_by, refresh
 from scaling_callback.records import Run, Target
 from scaling_callback.replaying.goals import Goal
 from scaling_callback.replaying.result import Replay, Row
-from scaling_callback.replaying.visible import ROUNDING, Order, see, sort_runs
+from scaling_callback.replaying.visible import ROUNDING, Order, see, see_until, sort_runs
 from scaling_callback.snapshot import Config
 
 FRACTIONS = (0.25, 0.5, 0.75, 1.0)
@@ -81,7 +81,10 @@ def replay(
     """
     _check_fractions(fractions)
     if not (runs and goals):
-        raise InputError(f"a replay needs runs and targets; there are {len(runs)} run(s) and {len(goals)} target(s)")
+        raise InputError(
+            f"a replay needs runs and targets, and there are {len(runs)} run(s) beside {len(goals)} target(s); runs that "
+            "the targets name are left out: give targets that are other runs"
+        )
     kept = best_runs(runs) if config.runs == "best" else tuple(runs)
     chosen = replace(config, runs="all")
     work = [(fraction, see(kept, fraction, order=order)) for fraction in fractions]
@@ -110,12 +113,17 @@ def replay_own(
     laws = {name: get_forecaster(name) for name in forecasters if name not in METHODS}
     kept = best_runs(runs) if config.runs == "best" else tuple(runs)
     ordered = sort_runs(kept, order)
-    work = [(tuple(ordered[:index]), run) for index, run in enumerate(ordered) if run.final is not None]
+    # of runs that trained side by side the times say what was visible
+    work = [
+        (tuple(ordered[:index]) if order == "planned" else tuple(other for other in ordered if other is not run), run)
+        for index, run in enumerate(ordered)
+        if run.final is not None
+    ]
     if not work:
         raise InputError("no run has ended, so there is nothing to compare a forecast with; give finished runs")
     chosen = replace(config, runs="all", target=None)
     found = _share(
-        partial(_ask_own, fractions=tuple(fractions), methods=methods, laws=laws, config=chosen),
+        partial(_ask_own, fractions=tuple(fractions), order=order, methods=methods, laws=laws, config=chosen),
         work,
         workers,
         progress,
@@ -163,19 +171,21 @@ def _ask_own(
     work: tuple[tuple[Run, ...], Run],
     *,
     fractions: Sequence[float],
+    order: Order,
     methods: Mapping[str, Method],
     laws: Mapping[str, Forecaster],
     config: Config,
 ) -> list[Row]:
     """Every forecaster's answer to the final of one run, from the runs before it and its own prefix."""
-    earlier, run = work
+    others, run = work
     assert run.final is not None
     goal = Goal(run.params, run.final.tokens, run.final.loss, run.name)
     horizon = run.horizon or run.final.tokens
-    known = baselines(_finished(earlier))
     rows: list[Row] = []
     for fraction in fractions:
         prefix = run.until(fraction * horizon * (1 + ROUNDING))
+        earlier = others if order == "planned" else see_until(others, _last_time(prefix))
+        known = baselines(_finished(earlier))
         answers = {DEFAULT: _own_default(earlier, prefix, goal, config)}
         for name, method in methods.items():
             answers[name] = _own_row(method(prefix, others_of(prefix, earlier)), goal, config.level)
@@ -191,8 +201,12 @@ def _ask_own(
     return rows
 
 
+def _last_time(run: Run) -> float:
+    return float(run.curve.wall_time[-1]) if len(run.curve) else -math.inf
+
+
 def _own_default(earlier: Sequence[Run], prefix: Run, goal: Goal, config: Config) -> Row:
-    if prefix.final is not None:  # its final lies within the last percent of the prefix
+    if prefix.final is not None:  # there is nothing left to forecast
         return _row(goal, prefix.final.loss)
     return _own_row(forecast_final(prefix, others_of(prefix, earlier)), goal, config.level)
 
@@ -219,6 +233,8 @@ def _none(goal: Goal, reason: str) -> Row:
 
 
 def _check_fractions(fractions: Sequence[float]) -> None:
+    if not fractions or len(set(fractions)) < len(fractions):
+        raise InputError(f"fractions are {list(fractions)}; give at least one, and each once")
     for fraction in fractions:
         if not 0 < fraction <= 1:
             raise InputError(f"fraction is {fraction:g}; it must lie in (0, 1], such as 0.5")
@@ -229,7 +245,8 @@ def _share(
 ) -> list[list[Row]]:
     """The function of each piece of work, in order, over some processes."""
     found: list[list[Row]] = []
-    with _open(min(workers, len(work))) as apply:
+    # neighbours in one piece: they look at the same runs, whose answers are kept as long as a process knows them
+    with _open(min(workers, len(work)), math.ceil(len(work) / max(2 * workers, 1))) as apply:
         for done, rows in enumerate(apply(function, work), start=1):
             found.append(rows)
             if progress is not None:
@@ -238,10 +255,10 @@ def _share(
 
 
 @contextmanager
-def _open(workers: int) -> Generator[Callable[..., Iterator[list[Row]]]]:
+def _open(workers: int, piece: int) -> Generator[Callable[..., Iterator[list[Row]]]]:
     if workers <= 1:
         yield map
         return
     # fresh processes: a fork of one that holds threads may hang
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield partial(pool.map, chunksize=1)
+        yield partial(pool.map, chunksize=piece)

@@ -92,7 +92,7 @@ class ScoreRow:
     upper: float | None
     measured: float
     error: float
-    covered: bool
+    covered: bool | None
 
 
 @dataclass(frozen=True)
