@@ -88,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     _example(command, "replay ladder.csv --largest 1", "the errors after 25, 50, 75 and 100% of the compute")
     held = command.add_mutually_exclusive_group(required=True)
     held.add_argument(
-        "--targets", metavar="TABLE", help="every row is a loss to forecast; runs named in it are left out of SOURCE"
+        "--targets", metavar="TABLE", help="losses to forecast, one a row; the runs it names are left out"
     )
     held.add_argument("--largest", type=count_to(10**6), metavar="K", help="hold out every run of the K largest sizes")
     held.add_argument(
@@ -102,13 +102,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--at",
         type=read_shares,
         metavar="Q,...",
-        help="shares of the compute to ask at (default: 0.25,0.5,0.75,1), with --own of the run (0.1,0.2,0.3,0.5,0.7)",
+        help="shares of the compute (default: 0.25,0.5,0.75,1), with --own of the run (0.1,0.2,0.3,0.5,0.7)",
     )
     command.add_argument(
         "--order",
         choices=("planned", "as-recorded"),
         default="planned",
-        help="how runs follow: by planned compute, or by the column wall_time (default: %(default)s)",
+        help="by planned compute, or by wall_time (default: %(default)s)",
     )
     command.add_argument(
         "--forecaster",

@@ -124,20 +124,14 @@ def test_the_default_law_by_itself_or_by_name_is_the_default() -> None:
     assert (named.median, named.lower) == (given.median, given.lower)
 
 
-def test_a_record_whose_intervals_stay_too_narrow_stays_wide() -> None:
-    # seeds that differ by ten times what the fit of a quiet start can know
-    quiet = [run for run in planted_ladder(sizes=(1e7, 2e7, 4e7), noise=0.0)]
-    loud = [
-        replace(run, card=replace(run.card, name=f"{run.name}!"), curve=replace(run.curve, loss=run.curve.loss * 1.1))
-        for run in planted_ladder(sizes=(1e8, 2e8, 4e8), noise=0.0)
-    ]
-    calm = planted_ladder(sizes=(1e7, 2e7, 4e7, 1e8, 2e8, 4e8), noise=0.0)
-    wide, narrow = (refresh(runs, (), Config(target=TARGET)).forecast for runs in ((*quiet, *loud), calm))
-    assert wide is not None
-    assert narrow is not None
-    assert wide.upper / wide.lower > 1.5 * narrow.upper / narrow.lower or (wide.upper - wide.lower) > 3 * (
-        narrow.upper - narrow.lower
-    )
+def test_a_miss_counts_in_deviations_before_they_were_widened() -> None:
+    # else a ladder whose intervals are always too narrow would look right once they are widened
+    known, place = fits(planted_ladder()), (np.array([1e10]), np.array([2e11]))
+    plain = combine(known, *place, seed=0)
+    wide = combine(known, *place, history=record((0.01, 0.01), (0.01, 0.01), misses=3.0), seed=0)
+    assert wide.widening[0] > 1.5
+    assert np.std(np.log(wide.draws)) == pytest.approx(wide.widening[0] * np.std(np.log(plain.draws)))
+    assert wide.miss(np.array([2.0])) == pytest.approx(plain.miss(np.array([2.0])))
 
 
 def test_a_choice_of_ones_own_is_answered_by_that_fit_alone() -> None:

@@ -29,7 +29,7 @@ class Goal:
                 raise InputError(f"{self._place}: {name} is {value!r}; it must be a positive, finite number")
         if not is_count(6.0 * self.params * self.tokens):
             raise InputError(
-                f"{self._place}: params {self.params:g} and tokens {self.tokens:g} take more FLOPs than a number holds; "
+                f"{self._place}: params {self.params:g} and tokens {self.tokens:g} take too many FLOPs for a number; "
                 "give plain counts"
             )
 
@@ -62,7 +62,7 @@ def hold_out(
         sizes = sorted({run.params for run in runs})
         if len(sizes) < 2:
             raise InputError(
-                f"there are {len(sizes)} sizes, so none can be held out and forecast from others; give runs of two sizes, "
+                f"there are {len(sizes)} sizes, so none can be held out and forecast from others; give two sizes, "
                 "or hold out by --split or --own"
             )
         if not 0 < largest < len(sizes):
@@ -72,8 +72,8 @@ def hold_out(
     goals = make_goals(held)
     if not (ladder and goals):
         raise InputError(
-            f"{len(ladder)} run(s) are left for the ladder, and {len(goals)} of {len(held)} held-out run(s) have a finite "
-            "final; hold out other runs"
+            f"{len(ladder)} run(s) are left for the ladder, and {len(goals)} of {len(held)} held-out run(s) have a "
+            "finite final; hold out other runs"
         )
     return tuple(ladder), goals
 

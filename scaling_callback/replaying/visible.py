@@ -98,7 +98,5 @@ def last_tokens(run: Run) -> float:
 
 def _times(run: Run) -> Array:
     if not len(run.curve) or not np.isfinite(run.curve.wall_time).all():
-        raise InputError(
-            f"run {run.name!r} has observations without a finite wall_time; replay it in the planned order"
-        )
+        raise InputError(f"run {run.name!r} has observations without a finite wall_time; use the planned order")
     return run.curve.wall_time

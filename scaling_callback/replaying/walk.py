@@ -82,8 +82,8 @@ def replay(
     _check_fractions(fractions)
     if not (runs and goals):
         raise InputError(
-            f"a replay needs runs and targets, and there are {len(runs)} run(s) beside {len(goals)} target(s); runs that "
-            "the targets name are left out: give targets that are other runs"
+            f"a replay needs runs and targets, and there are {len(runs)} run(s) beside {len(goals)} target(s); runs "
+            "that the targets name are left out: give targets that are other runs"
         )
     kept = best_runs(runs) if config.runs == "best" else tuple(runs)
     chosen = replace(config, runs="all")
