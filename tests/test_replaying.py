@@ -252,6 +252,16 @@ def test_odd_runs_are_forecast_or_refused_with_a_reason(
         assert (row.median is None) == bool(row.reason)
 
 
+def test_losses_of_many_orders_of_magnitude_end_no_refresh() -> None:
+    *finished, running = planted_ladder(sizes=(1e7, 1e8), ratios=(20.0, 80.0), points=20)
+    first = finished[0]
+    spoiled = replace(first, curve=replace(first.curve, loss=np.append(first.curve.loss[:-1], 1e-6)))
+    runs = [spoiled, *finished[1:], running.until(0.5 * (running.horizon or 0))]
+    snapshot = refresh(runs, (), replace(QUICK, target=Target(params=1e9, tokens=2e10)))
+    assert snapshot.forecast is not None or snapshot.absent["forecast"]
+    assert running.name in snapshot.finals
+
+
 def test_the_command_line_prints_rows_and_their_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, held = tmp_path / "ladder.csv", tmp_path / "held.csv"
     runs = planted_ladder()

@@ -93,7 +93,7 @@ def minimise(
         model = _model(problem, here, rows, y, w, damping[rows], slow=slow)
         cost[rows], gradient_size[rows] = model.cost, np.abs(model.gradient).max(1)
         # no single step leaves the region in which its parabola means something
-        step = np.clip(-np.linalg.solve(model.hessian, model.gradient[..., None])[..., 0], -1.0, 1.0)
+        step = np.clip(-_solve(model.hessian, model.gradient), -1.0, 1.0)
 
         there = np.clip(here + step, lower, upper)
         value, _ = problem.law.log_loss(there, problem.x)
@@ -178,7 +178,15 @@ def _bend(model: _Model, step: Array, reached: Array) -> Array:
     """
     second = 2.0 * (reached - model.value - (model.jacobian @ step[..., None])[..., 0])
     turn = np.where(model.held, 0.0, ((model.curvature * second)[:, None, :] @ model.jacobian)[:, 0])
-    return np.asarray(-0.5 * np.linalg.solve(model.hessian, turn[..., None])[..., 0], dtype=np.float64)
+    return -0.5 * _solve(model.hessian, turn)
+
+
+def _solve(hessian: Array, gradient: Array) -> Array:
+    """Solutions (R, P) of R linear systems; the shortest of many where one is singular to the last digit."""
+    try:
+        return np.asarray(np.linalg.solve(hessian, gradient[..., None])[..., 0], dtype=np.float64)
+    except np.linalg.LinAlgError:  # parameters that move the loss by many orders of magnitude less than others
+        return np.asarray((np.linalg.pinv(hessian, hermitian=True) @ gradient[..., None])[..., 0], dtype=np.float64)
 
 
 def anneal(problem: Problem, start: Array, weight: Array, max_iterations: int = MAX_ITERATIONS) -> Minima:

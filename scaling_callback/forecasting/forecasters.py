@@ -26,6 +26,9 @@ class Forecaster:
         ridges: Whether the lines of published fits do.
         borrowed: Parameters held at values from elsewhere.
         starts: Natural parameters to start further searches from.
+
+    Raises:
+        InputError: A joint fit is asked for what it does not take.
     """
 
     name: str
@@ -36,6 +39,10 @@ class Forecaster:
     ridges: bool = False
     borrowed: Borrowed | None = None
     starts: tuple[Mapping[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.joint and (self.ridges or self.starts):
+            raise InputError("a joint fit takes neither ridges nor starts; leave them out, or take other evidence")
 
     @property
     def joint(self) -> bool:
