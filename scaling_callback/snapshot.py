@@ -66,8 +66,11 @@ class Config:
     @property
     def combines(self) -> bool:
         """Whether nothing was chosen of how to forecast, so that the default combination answers."""
-        plain = replace(self, law=get_law(self.law).name, objective=get_objective(self.objective).name)
-        return plain == replace(Config(), **{name: getattr(self, name) for name in ASKED})
+        usual = get_law(self.law) is get_law(Config.law) and get_objective(self.objective) == get_objective(
+            Config.objective
+        )
+        asked = {name: getattr(self, name) for name in (*ASKED, "law", "objective")}
+        return usual and self == replace(Config(), **asked)
 
     @property
     def forecaster(self) -> str:

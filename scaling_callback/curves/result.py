@@ -20,7 +20,7 @@ class FinalForecast:
     Example:
         >>> lower, upper = FinalForecast(median=3.0, spread=0.1, method="template", templates=4).interval(0.9)
         >>> round(lower, 4), round(upper, 4)
-        (2.8399, 3.1692)
+        (2.8399, 3.1691)
     """
 
     median: float
