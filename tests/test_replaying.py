@@ -153,6 +153,15 @@ def test_too_early_is_a_row_with_a_reason() -> None:
         assert rows[name].reason
 
 
+def test_the_doubts_of_a_forecast_stand_in_its_row() -> None:
+    runs = planted_ladder(ratios=(20.0,))
+    (row,) = [row for row in replay(runs, [GOAL], [1.0], QUICK).rows if row.forecaster == "default"]
+    made = refresh(runs, (), replace(QUICK, target=Target(params=1e9, tokens=2e10))).forecast
+    assert made is not None
+    assert row.warnings == tuple(made.warnings)
+    assert "narrow_ratio" in row.warnings
+
+
 @pytest.mark.parametrize("asked", [[0.0], [1.5], [float("nan")], [], [0.5, 0.5]])
 def test_a_fraction_lies_between_0_and_1(asked: list[float]) -> None:
     with pytest.raises(InputError, match="fraction"):

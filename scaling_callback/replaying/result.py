@@ -13,7 +13,10 @@ from scaling_callback.replaying.goals import Goal
 
 @dataclass(frozen=True)
 class Row:
-    """One forecast of a replay, or why there is none (then `median` is `None`)."""
+    """One forecast of a replay, or why there is none (then `median` is `None`).
+
+    `warnings` are the names of the doubts that stood beside the default's forecast of a target.
+    """
 
     fraction: float
     goal: Goal
@@ -22,6 +25,7 @@ class Row:
     lower: float | None = None
     upper: float | None = None
     reason: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def error(self) -> float | None:

@@ -153,7 +153,7 @@ def _answer(
         answers[DEFAULT].append(
             _none(goal, snapshot.absent["forecast"])
             if made is None
-            else _row(goal, made.median, made.lower, made.upper)
+            else replace(_row(goal, made.median, made.lower, made.upper), warnings=tuple(made.warnings))
         )
     for name, forecaster in asked.items():
         try:

@@ -132,6 +132,7 @@ def describe_replay(made: Replay, typed: Mapping[str, float]) -> dict[str, Any]:
             "lower": row.lower,
             "upper": row.upper,
             "reason": row.reason,
+            "warnings": list(row.warnings),
         }
         for row in made.rows
     ]
