@@ -64,7 +64,7 @@ def refresh(
     Raises:
         InputError: The configuration names something that does not exist.
     """
-    kept = _select(runs, config)
+    kept = select(runs, config)
     cluster = _cluster_by(kept, config)
     evidence = config.fitted.gather(kept, cluster)
     absent: dict[str, str] = {}
@@ -200,7 +200,7 @@ def forecast_by(
     Raises:
         NotEnoughData: There are fewer than 3 independent runs to fit.
     """
-    kept = _select(runs, config)
+    kept = select(runs, config)
     made = forecaster.fit(forecaster.gather(kept, _cluster_by(kept, config)), seed=config.seed)
     params, tokens = zip(*places, strict=True)
     return made.predict(params, tokens)
@@ -214,7 +214,7 @@ def gather(runs: Sequence[Run], config: Config = FIT_DEFAULTS) -> Evidence:
         >>> len(gather(planted_ladder()).used)
         12
     """
-    kept = _select(runs, config)
+    kept = select(runs, config)
     return config.fitted.gather(kept, _cluster_by(kept, config))
 
 
@@ -316,7 +316,8 @@ def vary_choices(
     )
 
 
-def _select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
+def select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
+    """The runs that `config.runs` asks for."""
     return best_runs(runs) if config.runs == "best" else tuple(runs)
 
 

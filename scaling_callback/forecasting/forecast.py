@@ -177,8 +177,12 @@ def resolve_target(fit: Fit, target: Target, further: Mapping[str, float] | None
 
 
 def baselines(runs: Sequence[Run]) -> dict[str, float]:
-    """The two guesses that need no law: the best loss seen, and the loss of the run with the most compute."""
-    finals = [(run.planned_flops or 0.0, run.final.loss) for run in runs if run.final is not None]
+    """The two guesses that need no law: the best loss seen, and the loss of the run with the most compute.
+
+    Of runs that are not held out.
+    """
+    known = [run for run in runs if not run.card.held_out]
+    finals = [(run.planned_flops or 0.0, run.final.loss) for run in known if run.final is not None]
     if not finals:
         return {}
     return {"best_loss": min(loss for _, loss in finals), "most_compute": max(finals)[1]}

@@ -17,8 +17,8 @@ from typing import TypeAlias, TypeVar
 
 from scaling_callback.curves import METHODS, Abstention, FinalForecast, Method, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.forecasting import DEFAULT, Forecaster, baselines, best_runs, get_forecaster, others_of
-from scaling_callback.pipeline import forecast_by, refresh
+from scaling_callback.forecasting import DEFAULT, Forecaster, baselines, get_forecaster, others_of
+from scaling_callback.pipeline import forecast_by, refresh, select
 from scaling_callback.records import Run, Target
 from scaling_callback.replaying.goals import Goal
 from scaling_callback.replaying.result import Replay, Row
@@ -85,7 +85,7 @@ def replay(
             f"a replay needs runs and targets, and there are {len(runs)} run(s) beside {len(goals)} target(s); runs "
             "that the targets name are left out: give targets that are other runs"
         )
-    kept = best_runs(runs) if config.runs == "best" else tuple(runs)
+    kept = select(runs, config)
     chosen = replace(config, runs="all")
     work = [(fraction, see(kept, fraction, order=order)) for fraction in fractions]
     asked = {name: get_forecaster(name) for name in forecasters}
@@ -111,7 +111,7 @@ def replay_own(
     _check_fractions(fractions)
     methods = {name: METHODS[name] for name in forecasters if name in METHODS}
     laws = {name: get_forecaster(name) for name in forecasters if name not in METHODS}
-    kept = best_runs(runs) if config.runs == "best" else tuple(runs)
+    kept = select(runs, config)
     ordered = sort_runs(kept, order)
     # of runs that trained side by side the times say what was visible
     work = [
@@ -155,13 +155,27 @@ def _answer(
             if made is None
             else replace(_row(goal, made.median, made.lower, made.upper), warnings=tuple(made.warnings))
         )
+    return answers | _answer_beside(
+        runs, goals, [(goal.params, goal.tokens) for goal in goals], asked, baselines(runs), config
+    )
+
+
+def _answer_beside(
+    runs: Sequence[Run],
+    goals: Sequence[Goal],
+    places: Sequence[tuple[float, float]],
+    asked: Mapping[str, Forecaster],
+    known: Mapping[str, float],
+    config: Config,
+) -> dict[str, list[Row]]:
+    """Beside the default: what single forecasters say of each goal's place (N, D), and the guesses `known`."""
+    answers: dict[str, list[Row]] = {}
     for name, forecaster in asked.items():
         try:
-            medians = forecast_by(forecaster, runs, [(goal.params, goal.tokens) for goal in goals], config)
+            medians = forecast_by(forecaster, runs, places, config)
             answers[name] = [_row(goal, median) for goal, median in zip(goals, medians.tolist(), strict=True)]
         except NotEnoughData as reason:
             answers[name] = [_none(goal, str(reason)) for goal in goals]
-    known = baselines(_finished(runs))
     for name, key in BASELINES.items():
         answers[name] = [_row(goal, known[key]) if key in known else _none(goal, "no run has ended") for goal in goals]
     return answers
@@ -185,18 +199,12 @@ def _ask_own(
     for fraction in fractions:
         prefix = run.until(fraction * horizon * (1 + ROUNDING))
         earlier = others if order == "planned" else see_until(others, _last_time(prefix))
-        known = baselines(_finished(earlier))
         answers = {DEFAULT: _own_default(earlier, prefix, goal, config)}
         for name, method in methods.items():
             answers[name] = _own_row(method(prefix, others_of(prefix, earlier)), goal, config.level)
-        for name, forecaster in laws.items():
-            try:
-                (median,) = forecast_by(forecaster, (*earlier, prefix), [(goal.params, horizon)], config).tolist()
-                answers[name] = _row(goal, median)
-            except NotEnoughData as reason:
-                answers[name] = _none(goal, str(reason))
-        for name, key in BASELINES.items():
-            answers[name] = _row(goal, known[key]) if key in known else _none(goal, "no run has ended")
+        known = baselines(earlier)  # a prefix that holds its final must not be its own baseline
+        beside = _answer_beside((*earlier, prefix), [goal], [(goal.params, horizon)], laws, known, config)
+        answers |= {name: row for name, (row,) in beside.items()}
         rows += [replace(row, fraction=fraction, forecaster=name) for name, row in answers.items()]
     return rows
 
@@ -209,10 +217,6 @@ def _own_default(earlier: Sequence[Run], prefix: Run, goal: Goal, config: Config
     if prefix.final is not None:  # there is nothing left to forecast
         return _row(goal, prefix.final.loss)
     return _own_row(forecast_final(prefix, others_of(prefix, earlier)), goal, config.level)
-
-
-def _finished(runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.final is not None and not run.card.held_out]
 
 
 def _own_row(made: FinalForecast | Abstention, goal: Goal, level: float) -> Row:
