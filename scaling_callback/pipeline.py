@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -38,13 +39,16 @@ from scaling_callback.forecasting import (
     trunks,
 )
 from scaling_callback.records import Array, IssuedForecast, Run, Target
-from scaling_callback.sensitivity import ANALYSIS, Panel, as_asked, compare_choices
+from scaling_callback.sensitivity import Panel, as_asked, compare_choices, fit_analyses
 from scaling_callback.snapshot import Config, Snapshot
 
 FIT_DEFAULTS = Config(evidence="finals", prior=False, replicates=0)
 """A plain fit is the published procedure: finals, no prior, no bootstrap."""
 
 DEFAULTS = Config()
+
+BUDGETS = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""Budgets of the table beside a split, over the one that was asked for."""
 
 
 def refresh(
@@ -76,17 +80,9 @@ def refresh(
     except NotEnoughData as reason:
         absent["fit"] = str(reason)
     finished = [run for run in kept if run.name in evidence.used and run.final is not None]
-    budget = config.flops or (config.target.compute if config.target else None)
     panel = vary_choices(runs, config) if found is not None and config.sensitivity else None
-    if found is not None and budget is not None:
-        allocation = allocating.allocate(
-            found,
-            budget,
-            level=config.level,
-            seed=config.seed,
-            further=config.further,
-            other_ratios=panel.analyses if panel else None,
-        )
+    if found is not None and config.budget is not None and config.splits:
+        allocation = _allocate(found, kept, config.budget, config)
     clusters = {run.name: cluster(run) for run in finished}
     forecasters = MEMBERS if config.combines else (config.fitted,)
     past = backtest(finished, clusters, forecasters, level=config.level, seed=config.seed)
@@ -261,17 +257,14 @@ def allocate(
 ) -> Allocation:
     """The compute-optimal split of `flops`, or the reasons why these runs do not hold one.
 
-    Other losses, widths and the tied law are fitted beside: a split that turns on such a choice is refused.
+    Other losses, widths and the tied law are fitted beside: a split that turns on such a choice is refused. What else
+    the budget must pay for, and what is fixed beforehand, is `config.constraints`.
 
     Raises:
         NotEnoughData: There are fewer than 3 independent runs to fit.
         InputError: The budget is not a positive, finite number.
     """
-    found = _fit(gather(runs, config), config, progress)
-    others = vary_choices(runs, replace(config, flops=flops), groups=ANALYSIS).analyses
-    return allocating.allocate(
-        found, flops, level=config.level, seed=config.seed, further=config.further, other_ratios=others
-    )
+    return _allocate(_fit(gather(runs, config), config, progress), select(runs, config), flops, config)
 
 
 def vary_choices(
@@ -311,6 +304,7 @@ def vary_choices(
         flops=config.flops,
         target=config.target,
         known=config.further,
+        cost=config.constraints.cost(runs),
         groups=groups,
         progress=progress,
     )
@@ -319,6 +313,21 @@ def vary_choices(
 def select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
     """The runs that `config.runs` asks for."""
     return best_runs(runs) if config.runs == "best" else tuple(runs)
+
+
+def _allocate(found: Fit, runs: Sequence[Run], flops: float, config: Config) -> Allocation:
+    """The split of a budget, and of those around it."""
+    ask = partial(
+        allocating.allocate,
+        found,
+        level=config.level,
+        seed=config.seed,
+        further=config.further,
+        cost=config.constraints.cost(runs),
+        constraints=config.constraints,
+        analyses=fit_analyses(found),
+    )
+    return replace(ask(flops), budgets=tuple(ask(flops * factor) for factor in BUDGETS))
 
 
 def _cluster_by(runs: Sequence[Run], config: Config) -> ClusterOf:

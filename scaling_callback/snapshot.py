@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any, Literal, cast
 
-from scaling_callback.allocating import Allocation
+from scaling_callback.allocating import Allocation, Constraints
 from scaling_callback.curves import Abstention, FinalForecast
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Borrowed, Fit, Objective, get_objective
@@ -16,7 +16,20 @@ from scaling_callback.laws import Law, get_law
 from scaling_callback.records import Run, Target, is_count
 from scaling_callback.sensitivity import Panel
 
-ASKED = ("target", "flops", "starts", "further", "replicates", "runs", "cluster", "level", "seed", "sensitivity")
+ASKED = (
+    "target",
+    "flops",
+    "constraints",
+    "starts",
+    "further",
+    "replicates",
+    "runs",
+    "cluster",
+    "level",
+    "seed",
+    "splits",
+    "sensitivity",
+)
 """Fields of `Config` that say what is asked, and not how it is answered."""
 
 
@@ -27,6 +40,7 @@ class Config:
     Attributes:
         target: What the forecast is for.
         flops: Budget of the allocation; by default the target's compute.
+        constraints: What the budget must pay for beside training, how it is counted, and what is fixed.
         law: Name of the law, or a law.
         objective: Name of what the fit minimises, or an objective.
         evidence: Name of the evidence policy.
@@ -40,6 +54,7 @@ class Config:
         cluster: Column of the run card by which the bootstrap resamples; by default trunks of branches, else runs.
         level: Nominal coverage of intervals.
         seed: Seed of everything random.
+        splits: Whether the budget is split, which takes a fraction of a second.
         sensitivity: Whether the answers under other choices are computed beside, which takes seconds.
 
     Raises:
@@ -48,6 +63,7 @@ class Config:
 
     target: Target | None = None
     flops: float | None = None
+    constraints: Constraints = Constraints()
     law: str | Law = "chinchilla"
     objective: str | Objective = "log-huber"
     evidence: str = "default"
@@ -61,7 +77,13 @@ class Config:
     cluster: str | None = None
     level: float = 0.9
     seed: int = 0
+    splits: bool = True
     sensitivity: bool = False
+
+    @property
+    def budget(self) -> float | None:
+        """The compute that is split."""
+        return self.flops or (self.target.compute if self.target else None)
 
     @property
     def combines(self) -> bool:
@@ -131,7 +153,8 @@ def _is_whole(value: Any) -> bool:
 
 
 _TYPES: list[tuple[str, Any, str]] = [
-    *((name, bool, "True or False") for name in ("prior", "ridges", "sensitivity")),
+    *((name, bool, "True or False") for name in ("prior", "ridges", "splits", "sensitivity")),
+    ("constraints", Constraints, "Constraints(...)"),
     ("target", Target | None, "Target(params=..., tokens=...)"),
     ("borrowed", Borrowed | None, "Borrowed.published(...), the `lend` of another fit, or None"),
     ("starts", Sequence, "a list of mappings from parameters to values"),

@@ -1,5 +1,6 @@
 """How a compute budget splits into parameters and tokens."""
 
-from scaling_callback.allocating.allocation import Allocation, allocate
+from scaling_callback.allocating.allocation import UNIQUE, Allocation, Valley, allocate
+from scaling_callback.allocating.constraints import Constraints
 
-__all__ = ["Allocation", "allocate"]
+__all__ = ["UNIQUE", "Allocation", "Constraints", "Valley", "allocate"]

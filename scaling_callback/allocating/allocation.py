@@ -4,34 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from scaling_callback.errors import InputError
-from scaling_callback.fitting import Fit, Status, log_variables
-from scaling_callback.forecasting import spread_around, take_interval
-from scaling_callback.records import Array
-
-WIDE = 10.0
-"""An interval of D/N whose ends differ by more than this factor is no recommendation."""
-
-LOST = 0.01
-"""Share of replicates without an optimum above which there is none to speak of."""
-
-FAR = 1000.0
-"""A budget more than this many times that of the largest run is beyond what the law can carry."""
-
-BLOCKING = (
-    "one_size",
-    "one_horizon",
-    "narrow_ratio",
-    "exponent_at_bound",
-    "floor_unidentified",
-    "disagreeing_basins",
-    "no_variation",
+from scaling_callback.allocating.constraints import Constraints
+from scaling_callback.allocating.reasons import (
+    doubt_analyses,
+    doubt_design,
+    doubt_fit,
+    doubt_reach,
+    doubt_split,
+    explain_no_optimum,
 )
-"""Diagnostics of a fit under which the split of a budget is not determined by the data."""
+from scaling_callback.allocating.split import Budget
+from scaling_callback.costs import SIX_ND, Cost
+from scaling_callback.errors import InputError
+from scaling_callback.fitting import Fit
+from scaling_callback.forecasting import spread_around, take_interval
+from scaling_callback.laws import Law
+from scaling_callback.laws.muennighoff import PUBLISHED_DECAYS, constrain
+from scaling_callback.records import Array, is_count
+
+EXCESSES = (0.005, 0.01)
+"""How far above the lowest loss a valley reaches, as a share of it."""
+
+UNIQUE = "unique_tokens"
+
+
+@dataclass(frozen=True)
+class Valley:
+    """Where along the budget the loss stays near its lowest: what an engineer chooses from.
+
+    Attributes:
+        excess: How far above the lowest loss, as a share of it.
+        params: Least and most N.
+        tokens: Least and most D.
+        sure: Least and most N for which that holds under nearly every replicate, at the level of the intervals;
+            `None` where there is no such N.
+    """
+
+    excess: float
+    params: tuple[float, float]
+    tokens: tuple[float, float]
+    sure: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +55,7 @@ class Allocation:
     """The compute-optimal split of a budget.
 
     Attributes:
-        flops: The budget C = 6 N D.
+        flops: The budget.
         params: Optimal N; `None` when not identified, as are all values.
         tokens: Optimal D.
         tokens_per_param: D / N.
@@ -47,6 +63,13 @@ class Allocation:
         level: Nominal coverage of the intervals.
         intervals: Lower and upper ends, by name of the value; empty when not identified.
         reasons: Why the split is not identified, by name, each with a sentence; empty when it is.
+        doubts: What else should be known of it, likewise.
+        cost: What a model costs.
+        exponents: Those with which optimal `params` and `tokens` grow with the budget.
+        valleys: Where the loss is nearly as low, the narrowest first.
+        fixed: `params` or `tokens`, where one was given and the other follows.
+        excess: How much higher the loss is than at the free optimum, as a share of it, where one is fixed.
+        budgets: The same for other budgets.
     """
 
     flops: float
@@ -57,6 +80,13 @@ class Allocation:
     level: float
     intervals: Mapping[str, tuple[float, float]]
     reasons: Mapping[str, str]
+    doubts: Mapping[str, str] = field(default_factory=dict[str, str])
+    cost: Cost = SIX_ND
+    exponents: Mapping[str, float] = field(default_factory=dict[str, float])
+    valleys: tuple[Valley, ...] = ()
+    fixed: str | None = None
+    excess: float | None = None
+    budgets: tuple[Allocation, ...] = ()
 
     @property
     def identified(self) -> bool:
@@ -71,109 +101,172 @@ def allocate(
     level: float = 0.9,
     seed: int = 0,
     further: Mapping[str, float] | None = None,
-    other_ratios: Mapping[str, float] | None = None,
+    cost: Cost = SIX_ND,
+    constraints: Constraints = Constraints(),  # noqa: B008 (frozen)
+    analyses: Mapping[str, Fit] | None = None,
 ) -> Allocation:
-    """The optimum of the fitted law on C = 6 N D, with intervals made as those of a forecast are.
+    """The optimum of the fitted law among all models that cost `flops`, with intervals made as those of a forecast are.
 
-    `further` holds values of further variables of the law, such as `unique_tokens`; `other_ratios` the optimal D/N
-    that other analyses of the same points arrive at, by name of the analysis.
+    In closed form where the law has one and the cost is in proportion to N D; else the place where the derivative of
+    the loss along the budget changes its sign (`laws.optima`).
+
+    Args:
+        fit: The fitted law, with its bootstrap.
+        flops: The budget, for training and for the tokens that the cost says are served.
+        level: Nominal coverage of the intervals.
+        seed: Seed of the noise in the interval of the loss.
+        further: Values of further variables of the law. With `unique_tokens` a Chinchilla law is answered with the
+            published decay of repeated tokens.
+        cost: What a model costs, such as `constraints.cost(runs)`.
+        constraints: Whether N or D is fixed beforehand.
+        analyses: Fits of the same points by other analyses, by name: a split that turns on them is refused.
 
     Raises:
-        InputError: The budget is not a positive, finite number.
+        InputError: The budget is not a positive, finite number, nothing of it is left for training, or the law has no
+            form for repeated tokens.
+
+    Example:
+        >>> from scaling_callback.fitting import Points, fit as fit_points
+        >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8, 1e9], [1e9, 4e9, 16e9, 64e9])
+        >>> points = Points.of(N.ravel(), D.ravel(), (1.8 + 480 / N**0.35 + 2100 / D**0.37).ravel())
+        >>> made = allocate(fit_points(points, replicates=50), 1e21)
+        >>> f"{made.params:.3g}", f"{made.exponents['params']:.3f}", made.identified
+        ('4.19e+09', '0.514', True)
     """
-    if not (math.isfinite(flops) and flops > 0):
+    if not is_count(flops):
         raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
-    further = further or {}
-    natural = fit.law.natural(fit.theta[None], fit.centre)
-    params, tokens = (float(v[0]) for v in fit.law.optimum(natural, flops, further))
-    draws = _draws(fit, flops, further)
-    intervals: dict[str, tuple[float, float]] = {}
-    if math.isfinite(params) and len(draws["params"]):
-        loss = float(fit.predict(params, tokens, **further)[0])
-        centres = {"params": params, "tokens": tokens, "tokens_per_param": tokens / params, "loss": loss}
-        for name, centre in centres.items():
-            noise_seed = seed if name == "loss" else None
-            intervals[name] = take_interval(spread_around(fit, centre, draws[name], noise_seed=noise_seed), level)
-    reasons = _reasons(fit, flops, params, tokens, intervals, len(fit.draws) - len(draws["params"]))
-    if not math.isfinite(params):
-        reasons["no_optimum"] = _why_no_optimum(fit, further)
-    reasons |= _disagreement(other_ratios or {})
-    if reasons:
-        return Allocation(flops, None, None, None, None, level, {}, reasons)
-    loss = float(fit.predict(params, tokens, **further)[0])
-    return Allocation(flops, params, tokens, tokens / params, loss, level, intervals, {})
-
-
-def _why_no_optimum(fit: Fit, further: Mapping[str, float]) -> str:
-    missing = [name for name in fit.law.variables if name not in ("params", "tokens", "compute", *further)]
-    if missing:
-        return f"the law needs {' and '.join(missing)} of the budget, which is not given"
-    if not {"params", "tokens"} <= {*fit.law.variables}:
-        return f"the law {fit.law.name} does not know both N and D: it prefers no split; take a law of N and D"
-    return "the fitted law has no optimum at this budget"
-
-
-def _draws(fit: Fit, flops: float, further: Mapping[str, float]) -> dict[str, Array]:
-    """The optimum under each replicate that has one."""
-    params, tokens = fit.law.optimum(fit.natural_draws, flops, further)
+    known = dict(further or {})
+    law, point, draws, doubts = _pose(fit, known)
+    best = Budget(law, np.concatenate([point, draws]), flops, cost, known)
+    if constraints.fixed_params is not None or constraints.fixed_tokens is not None:
+        return _follow(fit, best, constraints, level=level, seed=seed, doubts=doubts)
+    params, tokens = best.optimum()
+    reasons = doubt_fit(fit) | doubt_design(fit) | doubt_reach(fit, flops, cost)
+    empty = Allocation(flops, None, None, None, None, level, {}, reasons, doubts, cost)
+    if not np.isfinite(params[0]):
+        return replace(empty, reasons=reasons | explain_no_optimum(fit, known))
     usable = np.isfinite(params)
-    params, tokens = params[usable], tokens[usable]
-    if not len(params):
-        return dict.fromkeys(("params", "tokens", "tokens_per_param", "loss"), params)
-    x = log_variables({"params": params, "tokens": tokens, **further}, fit.law.variables) - fit.centre[:, None]
-    # each replicate at its own optimum: the diagonal of the (R, R) table of predictions
-    losses = np.array(
-        [math.exp(fit.law.log_loss(theta[None], x[:, [i]])[0][0, 0]) for i, theta in enumerate(fit.draws[usable])]
+    values = {"params": params, "tokens": tokens, "tokens_per_param": tokens / params}
+    values |= {"loss": best.losses(params, tokens)}
+    ends = {name: _interval(fit, value[usable], level, seed if name == "loss" else None) for name, value in values.items()}
+    ratio = float(tokens[0] / params[0])
+    reasons |= doubt_split(fit, ratio, ends["tokens_per_param"], int((~usable).sum()))
+    others = {name: _ratio(other, best) for name, other in (analyses or {}).items()}
+    reasons |= doubt_analyses(ratio, others)
+    if reasons:
+        return replace(empty, reasons=reasons)
+    exponents = dict(zip(("params", "tokens"), best.exponents(), strict=True))
+    ends |= {f"{name}_exponent": _range(value, level) for name, value in exponents.items()}
+    return replace(
+        empty,
+        params=float(params[0]),
+        tokens=float(tokens[0]),
+        tokens_per_param=ratio,
+        loss=float(values["loss"][0]),
+        intervals=ends,
+        exponents={name: float(value[0]) for name, value in exponents.items()},
+        valleys=tuple(_valley(best, tokens, excess, level) for excess in EXCESSES),
     )
-    return {"params": params, "tokens": tokens, "tokens_per_param": tokens / params, "loss": losses}
 
 
-def _reasons(
-    fit: Fit, flops: float, params: float, tokens: float, intervals: Mapping[str, tuple[float, float]], lost: int
-) -> dict[str, str]:
-    reasons = {name: sentence for name, sentence in fit.diagnostics.items() if name in BLOCKING}
-    if fit.status is Status.NOT_CONVERGED:
-        reasons["not_converged"] = Status.NOT_CONVERGED.value
-    points = fit.points
-    smallest, largest = (6.0 * float(c) for c in np.quantile(points.params * points.tokens, [0.0, 1.0]))
-    if flops * FAR < smallest:
-        reasons["far_budget"] = (
-            f"the budget is {flops / smallest:.2g} times the smallest run's compute; "
-            f"below 1/{FAR:g} the split is a guess"
+def _pose(fit: Fit, known: dict[str, float]) -> tuple[Law, Array, Array, dict[str, str]]:
+    """The law to split by, its natural parameters (1, P) and draws (R, P), and what should be known of it."""
+    law, point, draws = fit.law, fit.law.natural(fit.theta[None], fit.centre), fit.natural_draws
+    if UNIQUE not in known or UNIQUE in law.variables:
+        return law, point, draws, {}
+    lifted = constrain(law, point), constrain(law, draws)
+    if lifted[0] is None or lifted[1] is None:
+        raise InputError(
+            f"the law {law.name} has no form for repeated tokens; give --unique-tokens with --law chinchilla, or "
+            "with --law muennighoff where the runs repeat theirs"
         )
-    if flops > FAR * largest:
-        reasons["far_budget"] = (
-            f"the budget is {flops / largest:.2g} times the largest run's compute; beyond {FAR:g} the split is a guess"
-        )
-    if not math.isfinite(params):
-        return reasons
-    ratios = points.tokens / points.params
-    if not ratios.min() <= tokens / params <= ratios.max():
-        reasons["outside_ratios"] = (
-            f"the optimum at {tokens / params:.3g} tokens per parameter lies outside the ladder's "
-            f"{ratios.min():.3g} to {ratios.max():.3g}; train runs that bracket it"
-        )
-    if not len(fit.draws):
-        reasons["no_interval"] = "without a bootstrap nothing is known of the uncertainty; ask for replicates"
-    elif lost > LOST * len(fit.draws):
-        reasons["no_optimum"] = f"{lost} of {len(fit.draws)} replicates have no optimum at this budget"
-    elif intervals["tokens_per_param"][1] > WIDE * intervals["tokens_per_param"][0]:
-        lower, upper = intervals["tokens_per_param"]
-        reasons["wide_interval"] = (
-            f"the interval of tokens per parameter runs from {lower:.3g} to {upper:.3g}: "
-            f"more than a factor of {WIDE:g}, no recommendation"
-        )
-    return reasons
+    r_n, r_d = PUBLISHED_DECAYS
+    words = (
+        f"how repeated tokens lose their worth is borrowed, and not in the intervals: R_N = {r_n:g} and R_D = {r_d:g} "
+        "of Muennighoff et al. 2023; fit --law muennighoff to runs that repeat theirs"
+    )
+    return lifted[0][0], lifted[0][1], lifted[1][1], {"borrowed_decay": words}
 
 
-def _disagreement(ratios: Mapping[str, float]) -> dict[str, str]:
-    """Whether analyses of the same points, none of which they reject, give splits that are no recommendation."""
-    if not ratios or max(ratios.values()) <= WIDE * min(ratios.values()):
-        return {}
-    low, high = min(ratios, key=lambda name: ratios[name]), max(ratios, key=lambda name: ratios[name])
-    return {
-        "disagreeing_choices": (
-            f"the optimum is {ratios[low]:.3g} tokens per parameter under one choice ({low}) and {ratios[high]:.3g} "
-            f"under another ({high}): more than a factor of {WIDE:g} that the data do not decide"
+def _follow(
+    fit: Fit, best: Budget, constraints: Constraints, *, level: float, seed: int, doubts: Mapping[str, str]
+) -> Allocation:
+    """The loss where N or D is given and the other follows from the budget."""
+    cost, flops = best.cost, best.flops
+    if constraints.fixed_params is not None:
+        fixed, params = "params", constraints.fixed_params
+        tokens = cost.tokens(params, flops)
+    else:
+        assert constraints.fixed_tokens is not None
+        fixed, tokens = "tokens", constraints.fixed_tokens
+        params = cost.params(tokens, flops)
+    if params < 1 or tokens < 1:
+        served = f" beside {cost.inference_tokens:.3g} tokens to serve" if cost.inference_tokens else ""
+        raise InputError(
+            f"{flops:.3g} FLOPs leave no training for a model of {max(params, 0):.3g} parameters{served}: it would see "
+            f"{max(tokens, 0):.3g} tokens; raise --flops, or fix another value"
         )
-    }
+    reasons = doubt_fit(fit) | doubt_reach(fit, flops, cost)
+    missing = [name for name in best.law.variables if name not in ("params", "tokens", *best.known)]
+    if missing:
+        reasons |= explain_no_optimum(fit, best.known)
+    if reasons:
+        return Allocation(flops, None, None, None, None, level, {}, reasons, doubts, cost, fixed=fixed)
+    rows = np.ones(len(best.natural))
+    losses = best.losses(params * rows, tokens * rows)
+    lowest = best.losses(*best.optimum())
+    return Allocation(
+        flops=flops,
+        params=params,
+        tokens=tokens,
+        tokens_per_param=tokens / params,
+        loss=float(losses[0]),
+        level=level,
+        intervals={"loss": _interval(fit, losses, level, seed)} if len(losses) > 1 else {},
+        reasons={},
+        doubts={**fit.diagnostics, **doubts},
+        cost=cost,
+        fixed=fixed,
+        excess=float(losses[0] / lowest[0] - 1) if np.isfinite(lowest[0]) else None,
+    )
+
+
+def _interval(fit: Fit, values: Array, level: float, noise_seed: int | None) -> tuple[float, float]:
+    """The interval of a value that comes first, from that of each replicate after it."""
+    draws = spread_around(fit, float(values[0]), values[1:], noise_seed=noise_seed)
+    return take_interval(draws, level, float(values[0]))
+
+
+def _range(values: Array, level: float) -> tuple[float, float]:
+    """The same of a value that may have any sign."""
+    known = values[1:][np.isfinite(values[1:])]
+    return take_interval(known - np.median(known) + values[0], level, float(values[0]))
+
+
+def _ratio(other: Fit, best: Budget) -> float:
+    """Optimal D/N of the same budget under another fit."""
+    natural = other.law.natural(other.theta[None], other.centre)
+    params, tokens = other.law.optimum(natural, best.flops, best.known, best.cost)
+    return float(tokens[0] / params[0])
+
+
+def _valley(best: Budget, tokens: Array, excess: float, level: float) -> Valley:
+    fewest, most = best.valley(tokens, excess)
+    largest, smallest = best.params(fewest), best.params(most)
+    usable = np.isfinite(largest) & np.isfinite(smallest)
+    # the valley of nearly every replicate begins where that of the last begins, and ends where that of the first does
+    _, begin = _spread_end(smallest[usable], level)
+    end, _ = _spread_end(largest[usable], level)
+    return Valley(
+        excess,
+        (float(smallest[0]), float(largest[0])),
+        (float(fewest[0]), float(most[0])),
+        (begin, end) if begin < end else None,
+    )
+
+
+def _spread_end(values: Array, level: float) -> tuple[float, float]:
+    """The interval of one end of a valley."""
+    logs = np.log(values)
+    lower, upper = take_interval(logs[1:] - np.median(logs[1:]) + logs[0], level, float(logs[0]))
+    return math.exp(lower), math.exp(upper)

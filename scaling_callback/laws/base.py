@@ -15,8 +15,12 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.laws.optima import search_optimum
 from scaling_callback.records import Array
+
+DIFFERENCE = 1e-4
+"""Step in ln of a variable of central differences: what they leave out and what rounding adds are about 1e-9 each."""
 
 Role: TypeAlias = Literal["coefficient", "exponent", "shape", "signed"]
 
@@ -87,8 +91,8 @@ class Parameter:
 class Law(ABC):
     """A scaling law L(x; theta). Subclasses are final.
 
-    Shapes: R parameter vectors of P parameters, n points of V variables; `x` is (V, n), `theta` is (R, P). Where a
-    search starts is laid out on a grid of G places over the K *nonlinear* parameters: given those, some transform
+    Shapes: R parameter vectors of P parameters, n points of V variables; `theta` is (R, P), `x` is (V, n), or
+    (V, R, n) where each parameter vector has points of its own. Where a search starts is laid out on a grid of G places over the K *nonlinear* parameters: given those, some transform
     of L is linear in M coefficients (variable projection, Golub and Pereyra 1973).
 
     Attributes:
@@ -164,13 +168,36 @@ class Law(ABC):
             np.array([high if p.role == "coefficient" else p.upper for p in self.parameters]),
         )
 
-    def optimum(self, natural: Array, flops: float, known: Mapping[str, float] | None = None) -> tuple[Array, Array]:
-        """Compute-optimal params and tokens, each (R,), for C = 6 N D = `flops`; NaN where there is none.
+    def split(self, natural: Array, flops: float) -> tuple[Array, Array] | None:  # noqa: ARG002 (most laws have none)
+        """The optimum for C = 6 N D in closed form, params and tokens (R,), NaN where there is none.
 
-        `known` holds the values of further variables of the law, such as `unique_tokens`. By default the minimum is
-        searched for along ln N; a law with a closed form overrides this.
+        `None` in a law without such a form.
         """
-        return search_optimum(self, natural, flops, known or {})
+        return None
+
+    def slopes(self, theta: Array, x: Array) -> Array:
+        """The derivative of ln L by each log variable, shape (V, R, n); `x` as in `log_loss`.
+
+        By default central differences; a law whose gradient holds it overrides this.
+        """
+        found: list[Array] = []
+        for variable in range(len(x)):
+            ahead, behind = x.copy(), x.copy()
+            ahead[variable] += DIFFERENCE
+            behind[variable] -= DIFFERENCE
+            found.append((self.log_loss(theta, ahead)[0] - self.log_loss(theta, behind)[0]) / (2 * DIFFERENCE))
+        return np.stack(found)
+
+    def optimum(
+        self, natural: Array, flops: float, known: Mapping[str, float] | None = None, cost: Cost = SIX_ND
+    ) -> tuple[Array, Array]:
+        """Compute-optimal params and tokens, each (R,), for a budget of `flops`; NaN where there is none.
+
+        `known` holds the values of further variables of the law, such as `unique_tokens`. Where the cost is in
+        proportion to N D and the law has a closed form, that is the answer; else it is searched for.
+        """
+        closed = None if cost.factor is None else self.split(natural, flops / cost.factor)
+        return closed or search_optimum(self, natural, flops, known or {}, cost)
 
     def __str__(self) -> str:
         return self.name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -40,7 +39,7 @@ class Chinchilla(Law):
     def log_loss(self, theta: Array, x: Array) -> tuple[Array, Array]:
         """Ln L as a log-sum-exp of the three terms, and its gradient."""
         log_params, log_tokens = x
-        terms = np.empty((3, len(theta), x.shape[1]))
+        terms = np.empty((3, len(theta), x.shape[-1]))
         terms[0] = theta[:, LOG_E, None]
         np.subtract(theta[:, LOG_A, None], theta[:, ALPHA, None] * log_params, out=terms[1])
         np.subtract(theta[:, LOG_B, None], theta[:, BETA, None] * log_tokens, out=terms[2])
@@ -49,7 +48,7 @@ class Chinchilla(Law):
         np.exp(terms, out=terms)
         total = terms.sum(0)
         terms /= total  # from here on the share of each term in L
-        gradient = np.empty((len(theta), x.shape[1], 5))
+        gradient = np.empty((len(theta), x.shape[-1], 5))
         gradient[..., LOG_E], gradient[..., LOG_A], gradient[..., LOG_B] = terms
         np.multiply(terms[1], -log_params, out=gradient[..., ALPHA])
         np.multiply(terms[2], -log_tokens, out=gradient[..., BETA])
@@ -71,12 +70,17 @@ class Chinchilla(Law):
         logs[:, [LOG_A, LOG_B]] -= natural[:, [ALPHA, BETA]] * centre
         return np.concatenate([logs, natural[:, [ALPHA, BETA]]], axis=1)
 
-    def optimum(self, natural: Array, flops: float, known: Mapping[str, float] | None = None) -> tuple[Array, Array]:  # noqa: ARG002 (it has no further variable)
+    def slopes(self, theta: Array, x: Array) -> Array:
+        """Each exponent times the share of its term."""
+        _, gradient = self.log_loss(theta, x)
+        return -theta[:, [ALPHA, BETA]].T[..., None] * np.moveaxis(gradient[..., [LOG_A, LOG_B]], -1, 0)
+
+    def split(self, natural: Array, flops: float) -> tuple[Array, Array]:
         """The closed form of `split_two_terms`.
 
         Example:
             >>> besiroglu = np.array([[1.8172, 482.01, 2085.43, 0.3478, 0.3658]])
-            >>> params, tokens = Chinchilla().optimum(besiroglu, 5.88e23)
+            >>> params, tokens = Chinchilla().split(besiroglu, 5.88e23)
             >>> (tokens / params).round(1)
             array([18.4])
         """

@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 
+from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.laws.base import Law, Parameter
 from scaling_callback.records import Array
 
@@ -99,9 +100,11 @@ class GapLaw(Law):
         """The inverse of `natural`."""
         return self._translate(self.base.working(natural[:, : self._own], centre[:-1]), natural, centre)
 
-    def optimum(self, natural: Array, flops: float, known: Mapping[str, float] | None = None) -> tuple[Array, Array]:
+    def optimum(
+        self, natural: Array, flops: float, known: Mapping[str, float] | None = None, cost: Cost = SIX_ND
+    ) -> tuple[Array, Array]:
         """That of finished runs."""
-        return self.base.optimum(natural[:, : self._own], flops, known)
+        return self.base.optimum(natural[:, : self._own], flops, known, cost)
 
     def _translate(self, base: Array, values: Array, shift: Array) -> Array:
         gap = values[:, self._own :].copy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -70,7 +69,12 @@ class Kaplan(Law):
         exponents = natural[:, [ALPHA_N, ALPHA_D]]
         return np.concatenate([exponents * (log_positive(natural[:, :2]) - centre), exponents], axis=1)
 
-    def optimum(self, natural: Array, flops: float, known: Mapping[str, float] | None = None) -> tuple[Array, Array]:  # noqa: ARG002 (it has no further variable)
+    def slopes(self, theta: Array, x: Array) -> Array:
+        """Each exponent times the share of its term."""
+        _, gradient = self.log_loss(theta, x)
+        return -theta[:, [ALPHA_N, ALPHA_D]].T[..., None] * np.moveaxis(gradient[..., [LOG_A, LOG_B]], -1, 0)
+
+    def split(self, natural: Array, flops: float) -> tuple[Array, Array]:
         """The closed form of `split_two_terms`, for the sum inside the power."""
         n_c, d_c, alpha_n, alpha_d = natural.T
         ratio = alpha_n / alpha_d

@@ -45,6 +45,13 @@ class Krajewski(Law):
         value, (floor, size, coarse, data) = add_terms(*logs)
         return value, np.stack([floor, size, coarse, data, -(size + coarse) * n, -data * d, -coarse * g], -1)
 
+    def slopes(self, theta: Array, x: Array) -> Array:
+        """Each exponent times the share of the terms that it is in."""
+        _, gradient = self.log_loss(theta, x)
+        size, coarse, data = np.moveaxis(gradient[..., [LOG_A, LOG_G, LOG_B]], -1, 0)
+        alpha, beta, gamma = theta[:, [ALPHA, BETA, GAMMA]].T[..., None]
+        return np.stack([-alpha * (size + coarse), -beta * data, -gamma * coarse])
+
     def axes(self, x: Array, y: Array) -> tuple[Array, ...]:  # noqa: ARG002 (its grid does not depend on the data)
         """Every second exponent of the usual grid, for there are three."""
         return (EXPONENT_GRID[::2],) * 3

@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 
 from scaling_callback.laws.base import EXPONENT_GRID, Law, Parameter
+from scaling_callback.laws.chinchilla import Chinchilla
 from scaling_callback.laws.terms import (
     DATA_EXPONENT,
     SIZE_EXPONENT,
@@ -15,9 +16,13 @@ from scaling_callback.laws.terms import (
     project_terms,
     raise_coefficient,
 )
+from scaling_callback.laws.tied import TiedChinchilla
 from scaling_callback.records import Array
 
 LOG_E, LOG_A, LOG_B, ALPHA, BETA, LOG_R_N, LOG_R_D = range(7)
+
+PUBLISHED_DECAYS = (5.31, 15.39)
+"""R_N and R_D of the study."""
 
 LOWEST, HIGHEST = float(np.log(0.1)), float(np.log(1e4))
 
@@ -48,7 +53,7 @@ class Muennighoff(Law):
         Parameter("R_N", "multiples of U_N after which more parameters add little", "shape", LOWEST, HIGHEST),
         Parameter("R_D", "repetitions after which another adds little", "shape", LOWEST, HIGHEST),
     )
-    typical = (1.869, 521.0, 1488.0, 0.3527, 0.3527, 5.31, 15.39)
+    typical = (1.869, 521.0, 1488.0, 0.3527, 0.3527, *PUBLISHED_DECAYS)
 
     def centre(self, variables: Array) -> Array:
         """The mean of each log variable, with unique tokens around the mean of the tokens."""
@@ -103,6 +108,31 @@ class Muennighoff(Law):
         logs = log_positive(natural[:, [LOG_E, LOG_A, LOG_B]])
         logs[:, 1:] -= exponents * centre[:2]
         return np.concatenate([logs, exponents, log_positive(natural[:, [LOG_R_N, LOG_R_D]])], axis=1)
+
+
+def constrain(law: Law, natural: Array) -> tuple[Muennighoff, Array] | None:
+    """A Chinchilla law, free or tied, with the published decay of repeated data and excess parameters.
+
+    The study found R_N = 5.31 and R_D = 15.39 with A, B, E and the exponent held at a fit to single epochs.
+
+    Args:
+        law: The law of runs that repeated nothing.
+        natural: R of its natural parameter vectors, shape (R, P).
+
+    Returns:
+        The data-constrained law and its natural parameters (R, 7), or `None` for a law of another form.
+
+    Example:
+        >>> from scaling_callback.laws import get_law
+        >>> _, natural = constrain(get_law("chinchilla"), np.array([[1.8172, 482.01, 2085.43, 0.3478, 0.3658]]))
+        >>> natural[0, 3:].tolist()
+        [0.3478, 0.3658, 5.31, 15.39]
+    """
+    if not isinstance(law, Chinchilla | TiedChinchilla):
+        return None
+    exponents = natural[:, [3, -1]]  # a tied law has one for both
+    decays = np.broadcast_to(PUBLISHED_DECAYS, (len(natural), 2))
+    return Muennighoff(), np.concatenate([natural[:, :3], exponents, decays], axis=1)
 
 
 def _saturate(log_whole: Array, log_unique: Array, log_r: Array) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""The compute-optimal split C = 6 N D of a law: in closed form for two power terms, else by search along ln N."""
+"""The compute-optimal split of a budget: in closed form for two power terms, else where the slope of the loss vanishes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Protocol
 
 import numpy as np
 
+from scaling_callback.costs import Cost
 from scaling_callback.records import Array
 
-PLACES = 401
-"""Places along ln N of the first search, and of each narrower one after it."""
+PLACES = 161
+"""Places along ln D at which the search looks for the lowest loss."""
 
-NARROWEST = 1e-8
-"""Width in ln N at which the search ends: losses on either side no longer differ in a double."""
+BISECTIONS = 60
+"""Halvings of the bracket around it: the last ones change nothing in a double."""
 
 
 class Splittable(Protocol):
@@ -26,6 +27,10 @@ class Splittable(Protocol):
 
     def log_loss(self, theta: Array, x: Array) -> tuple[Array, Array]:
         """Ln L and its gradient."""
+        ...
+
+    def slopes(self, theta: Array, x: Array) -> Array:
+        """Derivatives of ln L by the log variables."""
         ...
 
     def working(self, natural: Array, centre: Array) -> Array:
@@ -52,31 +57,48 @@ def split_two_terms(log_a: Array, log_b: Array, alpha: Array, beta: Array, flops
     return _keep_usable(params, tokens)
 
 
-def search_optimum(law: Splittable, natural: Array, flops: float, known: Mapping[str, float]) -> tuple[Array, Array]:
-    """Params and tokens, each (R,), that minimise a law's loss for C = 6 N D; NaN where none inside do.
+def search_optimum(
+    law: Splittable, natural: Array, flops: float, known: Mapping[str, float], cost: Cost
+) -> tuple[Array, Array]:
+    """Params and tokens, each (R,), that minimise a law's loss where they cost `flops`; NaN where none inside do.
 
-    Between one parameter and one token a grid along ln N is narrowed around its lowest place. A minimum at an end of
-    the first grid is no optimum, nor is there one for a law that does not know both N and D, or that needs a variable
-    which `known` lacks.
+    Between one token and one parameter the lowest of many places along ln D is found, and between its neighbours the
+    place where the derivative of ln L changes its sign: that is exact to the last digits, where losses on either side
+    of a minimum no longer differ. Without such a change of sign there is no optimum, nor is there one for a law
+    that does not know both N and D, or that needs a variable which `known` lacks.
     """
-    params = np.full(len(natural), np.nan)
-    total = float(np.log(flops / 6.0))
-    if not {"params", "tokens"} <= {*law.variables} <= {"params", "tokens", *known} or total <= 0:
-        return params, params.copy()
-    theta = law.working(natural, np.zeros(len(law.variables)))
-    for row in np.flatnonzero(np.isfinite(theta).all(1)):
-        low, high, inside = 0.0, total, True
-        while inside and high - low > NARROWEST:
-            places = np.linspace(low, high, PLACES)
-            columns = {"params": places, "tokens": total - places, **{k: np.log(v) for k, v in known.items()}}
-            x = np.stack(np.broadcast_arrays(*(columns[name] for name in law.variables)))
-            value = law.log_loss(theta[[row]], x)[0][0]
-            lowest = int(np.argmin(value))
-            inside = (0 < lowest < PLACES - 1) or high - low < total
-            low, high = places[max(lowest - 1, 0)], places[min(lowest + 1, PLACES - 1)]
-        if inside:
-            params[row] = np.exp(0.5 * (low + high))
-    return _keep_usable(params, np.exp(total) / params)
+    nothing = np.full(len(natural), np.nan)
+    if not {"params", "tokens"} <= {*law.variables} <= {"params", "tokens", *known} or cost.tokens(1.0, flops) <= 1.0:
+        return nothing, nothing.copy()
+    with np.errstate(all="ignore"):  # parameters beyond a double have no optimum
+        theta = law.working(natural, np.zeros(len(law.variables)))
+    rows = np.flatnonzero(np.isfinite(theta).all(1))
+    theta = theta[rows]
+
+    def place(log_tokens: Array) -> tuple[Array, Array]:
+        log_params, steepness = cost.log_params(log_tokens, flops)
+        columns = {"params": log_params, "tokens": log_tokens, **{k: np.log(v) for k, v in known.items()}}
+        return np.stack(np.broadcast_arrays(*(columns[name] for name in law.variables))), steepness
+
+    def slope(log_tokens: Array) -> Array:
+        x, steepness = place(log_tokens)
+        by = dict(zip(law.variables, law.slopes(theta, x), strict=True))
+        return by["tokens"] + by["params"] * steepness
+
+    places = np.linspace(0.0, np.log(cost.tokens(1.0, flops)), PLACES)
+    lowest = np.argmin(law.log_loss(theta, place(places)[0])[0], axis=1)
+    low, high = (places[np.clip(lowest + step, 0, PLACES - 1)][:, None] for step in (-1, 1))
+    with np.errstate(all="ignore"):  # a term may vanish at the ends of the range
+        inside = ((slope(low) < 0) & (slope(high) > 0))[:, 0]
+        for _ in range(BISECTIONS):
+            middle = 0.5 * (low + high)
+            falls = slope(middle) < 0
+            low, high = np.where(falls, middle, low), np.where(falls, high, middle)
+    log_tokens = 0.5 * (low + high)
+    params, tokens = nothing, nothing.copy()
+    params[rows] = np.where(inside, np.exp(cost.log_params(log_tokens, flops)[0][:, 0]), np.nan)
+    tokens[rows] = np.where(inside, np.exp(log_tokens[:, 0]), np.nan)
+    return _keep_usable(params, tokens)
 
 
 def _keep_usable(params: Array, tokens: Array) -> tuple[Array, Array]:

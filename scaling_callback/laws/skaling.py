@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -112,7 +111,13 @@ class Skaling(Law):
         terms = k * (log_positive(natural[:, [LOG_P, LOG_Q]]) - exponents * centre)
         return np.concatenate([log_positive(natural[:, [LOG_E]]), terms, exponents, log_positive(k)], axis=1)
 
-    def optimum(self, natural: Array, flops: float, known: Mapping[str, float] | None = None) -> tuple[Array, Array]:  # noqa: ARG002 (it has no further variable)
+    def slopes(self, theta: Array, x: Array) -> Array:
+        """Each exponent, and the power k, times the share of its term."""
+        _, gradient = self.log_loss(theta, x)
+        exponents = theta[:, [ALPHA, BETA]] * np.exp(theta[:, [LOG_K]])
+        return -exponents.T[..., None] * np.moveaxis(gradient[..., [LOG_P, LOG_Q]], -1, 0)
+
+    def split(self, natural: Array, flops: float) -> tuple[Array, Array]:
         """The closed form of `split_two_terms`: L rises with the sum inside the power."""
         _, a, b, alpha, beta, _ = natural.T
         return split_two_terms(log_positive(a), log_positive(b), alpha, beta, flops)

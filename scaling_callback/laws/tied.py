@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -60,7 +59,12 @@ class TiedChinchilla(Law):
         logs[:, 1:] -= alpha * centre
         return np.concatenate([logs, alpha], axis=1)
 
-    def optimum(self, natural: Array, flops: float, known: Mapping[str, float] | None = None) -> tuple[Array, Array]:  # noqa: ARG002 (it has no further variable)
+    def slopes(self, theta: Array, x: Array) -> Array:
+        """The exponent times the share of each term."""
+        _, gradient = self.log_loss(theta, x)
+        return -theta[:, 3, None] * np.moveaxis(gradient[..., 1:3], -1, 0)
+
+    def split(self, natural: Array, flops: float) -> tuple[Array, Array]:
         """The closed form of `split_two_terms`: N* and D* both grow with the square root of C."""
         _, a, b, alpha = natural.T
         return split_two_terms(log_positive(a), log_positive(b), alpha, alpha, flops)

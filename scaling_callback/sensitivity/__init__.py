@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling_callback.sensitivity.choices import ANALYSIS, Choice, as_asked, cap_ratio, cap_size, list_choices
-from scaling_callback.sensitivity.panel import compare_choices
+from scaling_callback.sensitivity.panel import compare_choices, fit_analyses
 from scaling_callback.sensitivity.result import Panel, Row, Spread
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "cap_ratio",
     "cap_size",
     "compare_choices",
+    "fit_analyses",
     "list_choices",
 ]

@@ -81,9 +81,7 @@ def list_choices(base: Choice, runs: Sequence[Run]) -> tuple[Choice, ...]:
     """The base and every other choice, whether or not these runs carry it."""
     return (
         base,
-        *_losses(base),
-        *_deltas(base),
-        *_laws(base),
+        *list_analyses(base),
         *_early_cuts(base),
         *_size_caps(base),
         *_ratio_caps(base),
@@ -91,6 +89,11 @@ def list_choices(base: Choice, runs: Sequence[Run]) -> tuple[Choice, ...]:
         *_learning_rates(base, runs),
         *_procedures(base),
     )
+
+
+def list_analyses(base: Choice) -> tuple[Choice, ...]:
+    """Other analyses of the same points, with the same meaning of N: other losses, widths and the tied law."""
+    return (*_losses(base), *_deltas(base), *_laws(base))
 
 
 def cap_size(base: Choice, most: float) -> Choice:

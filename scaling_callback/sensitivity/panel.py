@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OWN_COLUMNS, Fit, Points, Status, fit
 from scaling_callback.fitting.points import log_variables
 from scaling_callback.fitting.procedures import Outcome, search
 from scaling_callback.records import Array, Run, Target
-from scaling_callback.sensitivity.choices import ANALYSIS, Choice, list_choices
+from scaling_callback.sensitivity.choices import ANALYSIS, Choice, as_asked, list_analyses, list_choices
 from scaling_callback.sensitivity.result import Panel, Row
 
 AHEAD = 10.0
@@ -28,6 +30,9 @@ EXACT = 1e-12
 REJECTED = 10.0
 """Twice the log likelihood ratio beyond which the data reject another law; chance gives as much once in 600."""
 
+SEARCHES = 3
+"""Searches of each of the other analyses."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -38,6 +43,7 @@ class _Aim:
     budget: float
     target: Target | None
     known: Mapping[str, float]
+    cost: Cost
 
 
 def compare_choices(
@@ -48,6 +54,7 @@ def compare_choices(
     flops: float | None = None,
     target: Target | None = None,
     known: Mapping[str, float] | None = None,
+    cost: Cost = SIX_ND,
     groups: Sequence[str] | None = None,
     also: Sequence[Choice] = (),
     progress: Progress | None = None,
@@ -61,9 +68,10 @@ def compare_choices(
         runs: The ladder.
         base: What was asked.
         cluster: What a run shares its noise with.
-        flops: Budget C = 6 N D of the optimal D/N; by default the target's compute, else ten times that of the
+        flops: Budget of the optimal D/N; by default the target's compute, else ten times that of the
             largest point.
         target: What the loss is forecast for; by default the optimum at the budget.
+        cost: What a model costs.
         known: Values there of further variables of the law, such as `unique_tokens`.
         groups: Only these groups of choices.
         also: Choices beside those that are always made, such as caps that a study has used.
@@ -85,7 +93,7 @@ def compare_choices(
     evidence = _points(base, runs, cluster)
     certified = _fit(base, evidence)
     budget = flops or (target.compute if target else AHEAD * 6.0 * float((evidence.params * evidence.tokens).max()))
-    aim = _Aim(budget, None if target is None or target.flops is not None else target, known or {})
+    aim = _Aim(budget, None if target is None or target.flops is not None else target, known or {}, cost)
 
     choices = [c for c in list_choices(base, runs) if c is base or groups is None or c.group in groups] + [*also]
     rows: list[Row] = []
@@ -109,8 +117,33 @@ def compare_choices(
     return Panel(budget, aim.target, tuple(rows), skipped)
 
 
-def _fit(choice: Choice, points: Points) -> Fit:
-    """The certified optimum."""
+def fit_analyses(found: Fit) -> dict[str, Fit]:
+    """Fits of the same points by other analyses that these do not reject, by name; of few searches each.
+
+    Whether a split turns on such a choice is asked at every refresh, and must not take longer than the rest of it.
+
+    Example:
+        >>> from scaling_callback.fitting import Points
+        >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
+        >>> losses = 1.8 + 480 / N**0.35 + 2100 / D**0.37
+        >>> others = fit_analyses(fit(Points.of(N.ravel(), D.ravel(), losses.ravel())))
+        >>> [round(other.params["alpha"], 3) for other in others.values()]
+        [0.35, 0.35, 0.35, 0.35, 0.35, 0.35]
+    """
+    base = as_asked(
+        found.law, found.criterion, prior=found.prior, ridges=found.ridges, borrowed=found.borrowed
+    )
+    others: dict[str, Fit] = {}
+    for choice in list_analyses(base):
+        with suppress(NotEnoughData):  # another law may need what was borrowed for this one
+            other = _fit(choice, found.points, SEARCHES)
+            if other.status is Status.CONVERGED and (other.law is found.law or not _rejects(found, other)):
+                others[choice.name] = other
+    return others
+
+
+def _fit(choice: Choice, points: Points, searches: int | None = None) -> Fit:
+    """The certified optimum, unless the number of searches is limited."""
     return fit(
         points,
         law=choice.law,
@@ -118,6 +151,7 @@ def _fit(choice: Choice, points: Points) -> Fit:
         prior=choice.prior,
         ridges=choice.ridges,
         borrowed=choice.borrowed,
+        searches=searches,
     )
 
 
@@ -185,7 +219,7 @@ def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, aim: _Ai
 
 def _answer(found: Fit, natural: Array, aim: _Aim) -> tuple[float | None, float | None]:
     """Optimal D/N at the budget, and the loss at the target or at that optimum, of one natural vector (1, P)."""
-    params, tokens = (float(value[0]) for value in found.law.optimum(natural, aim.budget, aim.known))
+    params, tokens = (float(value[0]) for value in found.law.optimum(natural, aim.budget, aim.known, aim.cost))
     ratio = tokens / params if math.isfinite(params) else None
     if aim.target is None:
         at = {"params": params, "tokens": tokens, "compute": aim.budget}

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scaling_callback.records import Target
-from scaling_callback.sensitivity.choices import ANALYSIS
 
 
 @dataclass(frozen=True)
@@ -80,13 +79,3 @@ class Panel:
     def spread(self, value: str, *, converged: bool) -> Spread:
         """Of `loss` or `tokens_per_param`, over certified optima or over all rows."""
         return Spread.of([getattr(row, value) for row in self.rows if row.status == "converged" or not converged])
-
-    @property
-    def analyses(self) -> dict[str, float]:
-        """Optimal D/N by choice, over other analyses of the same points that these do not reject."""
-        kept = [row for row in self.rows if row.group in ANALYSIS and row.status == "converged"]
-        return {
-            row.choice: row.tokens_per_param
-            for row in kept
-            if row.tokens_per_param is not None and "rejected_law" not in row.diagnostics
-        }

@@ -1,0 +1,172 @@
+"""What a model costs: the FLOPs of training it, and of serving it.
+
+Training takes 6 N (1 + h) FLOPs a token, where the overhead h is what 6 N leaves out: attention, whose share falls
+with size, and whatever a measurement counts. Serving takes a third of that, for it needs no backward pass.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaling_callback.errors import InputError
+from scaling_callback.records import Array, is_count
+
+ALIKE = 0.005
+"""FLOPs that differ from 6 N D by no more than this are 6 N D: counts are rounded."""
+
+STEEPEST = 1.0
+"""Fastest that an overhead falls with N: that of a cost which does not depend on size."""
+
+SERVING = 3.0
+"""A token that is trained on costs as much as three that are generated: forward and twice that backward."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """FLOPs of a model of N parameters on D tokens: 6 N (1 + h(N)) (D + D_inf / 3), with h(N) = h_0 (N / N_0)^-g.
+
+    With h = 0 it is 6 N D + 2 N D_inf (Sardana et al. 2024, arXiv 2401.00448, equation 2).
+
+    Attributes:
+        overhead: h_0, the FLOPs of a token over 6 N, less 1.
+        fall: g, how fast the overhead falls with size.
+        at: N_0, the size at which it is h_0.
+        inference_tokens: D_inf, tokens that the model will read and write after its training.
+        source: Where the overhead comes from, in words.
+
+    Example:
+        >>> f"{Cost().flops(1e9, 2e10):.3g}", f"{Cost(inference_tokens=3e10).flops(1e9, 2e10):.3g}"
+        ('1.2e+20', '1.8e+20')
+    """
+
+    overhead: float = 0.0
+    fall: float = 0.0
+    at: float = 1.0
+    inference_tokens: float = 0.0
+    source: str = "6 N D"
+
+    def __post_init__(self) -> None:
+        if not self.overhead > -1.0 or not math.isfinite(self.overhead):
+            raise InputError(f"overhead is {self.overhead!r}; a token must take more than no FLOPs: give it above -1")
+        if self.inference_tokens and not is_count(self.inference_tokens):
+            raise InputError(f"inference_tokens is {self.inference_tokens!r}; it must be a positive, finite count")
+
+    @property
+    def factor(self) -> float | None:
+        """FLOPs over 6 N D where that is one number for every model; else `None`."""
+        if self.inference_tokens or (self.overhead and self.fall):
+            return None
+        return 1.0 + self.overhead
+
+    def training_flops(self, params: float, tokens: float) -> float:
+        """FLOPs of the training."""
+        return 6.0 * params * (1.0 + float(self._overhead(math.log(params)))) * tokens
+
+    def inference_flops(self, params: float) -> float:
+        """FLOPs of all tokens that the model will read and write."""
+        return self.training_flops(params, self.inference_tokens) / SERVING
+
+    def flops(self, params: float, tokens: float) -> float:
+        """FLOPs of both."""
+        return self.training_flops(params, tokens) + self.inference_flops(params)
+
+    def tokens(self, params: float, flops: float) -> float:
+        """Tokens on which a model of `params` can be trained for `flops` in all; not positive where there are none."""
+        return flops / self.training_flops(params, 1.0) - self.inference_tokens / SERVING
+
+    def params(self, tokens: float, flops: float) -> float:
+        """The size that can be trained on `tokens` for `flops` in all."""
+        log_params, _ = self.log_params(np.array([math.log(tokens)]), flops)
+        return math.exp(float(log_params[0]))
+
+    def log_params(self, log_tokens: Array, flops: float) -> tuple[Array, Array]:
+        """Ln N of what `flops` train on given ln D, and its derivative by ln D; shapes as given.
+
+        As a function of D it is smooth and loses no digits, however much of the budget inference takes.
+        """
+        tokens = np.exp(log_tokens)
+        served = tokens + self.inference_tokens / SERVING
+        wanted = math.log(flops / 6.0) - np.log(served)  # ln of N (1 + h)
+        log_params = wanted.copy()
+        steepness = np.ones_like(wanted)
+        if self.overhead:
+            for _ in range(NEWTON_STEPS):
+                over = self._overhead(log_params)
+                steepness = 1.0 - self.fall * over / (1.0 + over)
+                off = (log_params + np.log1p(over) - wanted) / steepness
+                log_params = log_params - off
+                if np.abs(off).max() <= EXACT:
+                    break
+        return log_params, -tokens / served / steepness
+
+    def _overhead(self, log_params: float | Array) -> Array:
+        """h at ln N; no more than e^50 far below the sizes that it was measured at."""
+        grown = np.minimum(-self.fall * (log_params - math.log(self.at)), FARTHEST)
+        return np.asarray(self.overhead * np.exp(grown), dtype=np.float64)
+
+
+NEWTON_STEPS = 40
+"""Most steps to the size of a given cost: the function is convex or concave, with a slope between 0 and 1."""
+
+EXACT = 1e-13
+"""A step in ln N below this changes nothing."""
+
+FARTHEST = 50.0
+
+SIX_ND = Cost()
+
+
+def attention_cost(layers: float, width: float, context: float) -> Cost:
+    """6 N and attention, for models of one family: 12 layers width context FLOPs a token beside 6 N.
+
+    Attention scores and their sums take 12 L W T FLOPs a token forward and backward (Chowdhery et al. 2022, arXiv
+    2204.02311, appendix B), the causal mask not counted off. Of a family of one shape, N = 12 L W^2 and L / W stay in
+    proportion, so L W grows with N^(2/3) and the overhead T / (6 W) falls with N^(1/3).
+
+    Args:
+        layers: L of one model of the family.
+        width: W of the same, the size of its residual stream.
+        context: T, the length of a sequence in tokens.
+
+    Raises:
+        InputError: One of them is no positive count.
+
+    Example:
+        >>> cost = attention_cost(32, 4096, 4096)
+        >>> round(cost.flops(12 * 32 * 4096**2, 1.0) / (6 * 12 * 32 * 4096**2), 4)
+        1.1667
+    """
+    for name, value in (("layers", layers), ("width", width), ("context", context)):
+        if not is_count(value):
+            raise InputError(f"{name} is {value!r}; a shape is of positive counts, such as layers=32,width=4096")
+    words = f"6 N D and attention over {context:g} tokens"
+    return Cost(context / (6.0 * width), 1.0 / 3.0, 12.0 * layers * width**2, source=words)
+
+
+def measured_cost(params: Array, flops_per_token: Array) -> Cost:
+    """The cost of models whose training FLOPs a token were measured: n sizes and figures, each (n,).
+
+    The overhead over 6 N is a power law in N where it has one sign over several sizes, falling or level; else its
+    median.
+
+    Example:
+        >>> sizes = np.array([1e7, 1e8, 1e9])
+        >>> cost = measured_cost(sizes, 6 * sizes * (1 + 0.4 * (sizes / 1e7) ** -0.5))
+        >>> round(cost.overhead * cost.at**cost.fall / 1e7**0.5, 6), round(cost.fall, 6)
+        (0.4, 0.5)
+    """
+    over = flops_per_token / (6.0 * params) - 1.0
+    if np.median(np.abs(over)) <= ALIKE:  # one run whose count is broken is no measurement of the others
+        return SIX_ND
+    source = "measured FLOPs of the runs"
+    same_sign = bool((over > 0).all() or (over < 0).all())
+    x = np.log(params)
+    if not same_sign or np.ptp(x) < math.log(1.02):
+        return Cost(float(np.median(over)), source=source)
+    y, x = np.log(np.abs(over)), x - x.mean()
+    fall = float(np.clip(-(x @ y) / (x @ x), 0.0, STEEPEST))
+    level = float(np.exp(np.mean(y + fall * x)))
+    return Cost(math.copysign(level, float(over[0])), fall, float(np.exp(np.log(params).mean())), source=source)
