@@ -9,6 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from scaling_callback.allocating import Constraints
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Borrowed
 from scaling_callback.records import Target
@@ -109,6 +110,51 @@ def read_pair(value: str) -> tuple[str, str]:
     if not equals or not column:
         raise argparse.ArgumentTypeError(f"{value!r} is not of the form COLUMN=VALUE")
     return column, wanted
+
+
+def read_fixed(value: str) -> tuple[str, float]:
+    """N or D that is given beforehand.
+
+    Example:
+        >>> read_fixed("tokens=4T")
+        ('tokens', 4000000000000.0)
+    """
+    name, number = read_further(value)
+    if name not in ("params", "tokens"):
+        raise argparse.ArgumentTypeError(f"{name} cannot be fixed; give params=N or tokens=D, such as tokens=4T")
+    return name, number
+
+
+def read_shape(value: str) -> tuple[float, float, float]:
+    """Layers, width and context of one model of a family.
+
+    Example:
+        >>> read_shape("layers=32,width=4096,context=8192")
+        (32.0, 4096.0, 8192.0)
+    """
+    parts = [read_further(part) for part in value.split(",")]
+    found = dict(parts)
+    if {*found} != {"layers", "width", "context"} or len(parts) != len(found):
+        raise argparse.ArgumentTypeError(f"{value!r} is not of the form layers=32,width=4096,context=8192")
+    return found["layers"], found["width"], found["context"]
+
+
+def read_constraints(options: argparse.Namespace) -> Constraints:
+    """What a split must heed, of the options of `allocate`.
+
+    Raises:
+        InputError: They contradict each other.
+    """
+    fixed = dict(options.fix)
+    if len(fixed) < len(options.fix):
+        raise InputError(f"--fix {options.fix[-1][0]} is given twice; give it once")
+    return Constraints(
+        counting=options.counting,
+        shape=options.shape,
+        inference_tokens=options.inference_tokens,
+        fixed_params=fixed.get("params"),
+        fixed_tokens=fixed.get("tokens"),
+    )
 
 
 def read_further(value: str) -> tuple[str, float]:

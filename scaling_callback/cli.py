@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from scaling_callback import pipeline
+from scaling_callback.allocating import UNIQUE
 from scaling_callback.arguments import (
     check_output,
     check_replicates,
     fewest_replicates,
+    read_constraints,
 )
 from scaling_callback.commands import make_parser
 from scaling_callback.errors import InputError, NotEnoughData, ScalingError, ScalingWarning
@@ -31,6 +33,9 @@ from scaling_callback.reporting import results, text
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import check_table, is_table, read_table, read_targets
 from scaling_callback.terminal import Progress, one_line, show, tell
+
+SPLIT_REPLICATES = 1000
+"""The ends of an interval of D/N from fewer move by a tenth with the seed."""
 
 LONGEST_REASON = 200
 """Of a library's own message a person reads no more."""
@@ -121,8 +126,13 @@ def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     runs, _ = _read(options)
     config = _config(options)
-    if options.unique_tokens is not None:
-        config = replace(config, further={**config.further, "unique_tokens": options.unique_tokens})
+    further = {**config.further, **({UNIQUE: options.unique_tokens} if options.unique_tokens else {})}
+    config = replace(
+        config,
+        further=further,
+        constraints=read_constraints(options),
+        replicates=max(config.replicates, SPLIT_REPLICATES),
+    )
     with Progress("bootstrap") as progress:
         output = results.describe_allocation(pipeline.allocate(runs, options.flops, config, progress))
     output |= results.describe_evidence(pipeline.gather(runs, config), runs)

@@ -12,9 +12,11 @@ from scaling_callback.arguments import (
     count_to,
     read_borrowed,
     read_budget,
+    read_fixed,
     read_further,
     read_level,
     read_pair,
+    read_shape,
     read_shares,
     read_source,
     read_split,
@@ -79,9 +81,39 @@ def make_parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "allocate", "Split a compute budget into parameters and tokens.")
     _example(command, "allocate ladder.csv --flops 5.88e23", "optimal N and D, or why they cannot be told")
-    command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="budget, C = 6 N D")
+    command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="the budget in FLOPs")
     command.add_argument(
-        "--unique-tokens", type=read_budget, metavar="U", help="unique tokens there are, for a law that counts them"
+        "--inference-tokens",
+        type=read_budget,
+        metavar="T",
+        help="tokens that the model will serve, 2 N FLOPs each, which the budget pays for as well",
+    )
+    command.add_argument(
+        "--unique-tokens",
+        type=read_budget,
+        metavar="U",
+        help="unique tokens there are: more of them repeat, and are worth less",
+    )
+    command.add_argument(
+        "--fix",
+        type=read_fixed,
+        action="append",
+        default=[],
+        metavar="params=N|tokens=D",
+        help="what is given beforehand: the other follows from the budget",
+    )
+    counted = command.add_mutually_exclusive_group()
+    counted.add_argument(
+        "--shape",
+        type=read_shape,
+        metavar="layers=L,width=W,context=T",
+        help="one model of the family: attention is counted beside 6 N D",
+    )
+    counted.add_argument(
+        "--counting",
+        choices=("measured", "6nd"),
+        default="measured",
+        help="FLOPs as the runs measured them, where all did, or 6 N D (default: %(default)s)",
     )
 
     command = _command(commands, "replay", "Walk a finished ladder as if it were happening, and score every forecast.")

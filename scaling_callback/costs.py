@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling_callback.errors import InputError
-from scaling_callback.records import Array, is_count
+from scaling_callback.records import SAME_COUNT, Array, is_count
 
 ALIKE = 0.005
 """FLOPs that differ from 6 N D by no more than this are 6 N D: counts are rounded."""
@@ -103,7 +103,7 @@ class Cost:
         return log_params, -tokens / served / steepness
 
     def _overhead(self, log_params: float | Array) -> Array:
-        """h at ln N; no more than e^50 far below the sizes that it was measured at."""
+        """H at ln N; no more than e^50 far below the sizes that it was measured at."""
         grown = np.minimum(-self.fall * (log_params - math.log(self.at)), FARTHEST)
         return np.asarray(self.overhead * np.exp(grown), dtype=np.float64)
 
@@ -149,8 +149,8 @@ def attention_cost(layers: float, width: float, context: float) -> Cost:
 def measured_cost(params: Array, flops_per_token: Array) -> Cost:
     """The cost of models whose training FLOPs a token were measured: n sizes and figures, each (n,).
 
-    The overhead over 6 N is a power law in N where it has one sign over several sizes, falling or level; else its
-    median.
+    The overhead over 6 N is a power law in N, falling or level. Where N counts parameters that take no FLOPs it is
+    negative, and that of the largest size is taken for all: a power law would fall to nothing at small sizes.
 
     Example:
         >>> sizes = np.array([1e7, 1e8, 1e9])
@@ -162,11 +162,9 @@ def measured_cost(params: Array, flops_per_token: Array) -> Cost:
     if np.median(np.abs(over)) <= ALIKE:  # one run whose count is broken is no measurement of the others
         return SIX_ND
     source = "measured FLOPs of the runs"
-    same_sign = bool((over > 0).all() or (over < 0).all())
     x = np.log(params)
-    if not same_sign or np.ptp(x) < math.log(1.02):
-        return Cost(float(np.median(over)), source=source)
-    y, x = np.log(np.abs(over)), x - x.mean()
+    if not (over > 0).all() or np.ptp(x) < math.log(1 + SAME_COUNT):
+        return Cost(float(over[int(np.argmax(params))]), source=source)
+    y, x = np.log(over), x - x.mean()
     fall = float(np.clip(-(x @ y) / (x @ x), 0.0, STEEPEST))
-    level = float(np.exp(np.mean(y + fall * x)))
-    return Cost(math.copysign(level, float(over[0])), fall, float(np.exp(np.log(params).mean())), source=source)
+    return Cost(float(np.exp(np.mean(y + fall * x))), fall, float(np.exp(np.log(params).mean())), source=source)

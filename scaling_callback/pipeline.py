@@ -108,6 +108,7 @@ def refresh(
                 known_losses=baselines(finished),
                 record=past.record,
                 further=config.further,
+                cost=config.constraints.cost(kept),
             )
             forecast = replace(forecast, warnings={**forecast.warnings, **name_phase(finished)})
             if config.combines:
@@ -327,7 +328,9 @@ def _allocate(found: Fit, runs: Sequence[Run], flops: float, config: Config) -> 
         constraints=config.constraints,
         analyses=fit_analyses(found),
     )
-    return replace(ask(flops), budgets=tuple(ask(flops * factor) for factor in BUDGETS))
+    made = ask(flops)
+    # where one of N and D is fixed, other budgets may leave nothing for the other
+    return made if made.fixed else replace(made, budgets=tuple(ask(flops * factor) for factor in BUDGETS))
 
 
 def _cluster_by(runs: Sequence[Run], config: Config) -> ClusterOf:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any, Literal, cast
 
-from scaling_callback.allocating import Allocation, Constraints
+from scaling_callback.allocating import UNCONSTRAINED, Allocation, Constraints
 from scaling_callback.curves import Abstention, FinalForecast
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Borrowed, Fit, Objective, get_objective
@@ -63,7 +63,7 @@ class Config:
 
     target: Target | None = None
     flops: float | None = None
-    constraints: Constraints = Constraints()
+    constraints: Constraints = UNCONSTRAINED
     law: str | Law = "chinchilla"
     objective: str | Objective = "log-huber"
     evidence: str = "default"

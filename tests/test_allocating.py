@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
-from scaling_callback import allocate, read_table
+from scaling_callback import allocate, fit, read_table, refresh
+from scaling_callback.allocating import Allocation, Constraints
+from scaling_callback.allocating import allocate as split_fit
+from scaling_callback.costs import attention_cost
 from scaling_callback.errors import InputError
+from scaling_callback.laws import get_law
+from scaling_callback.laws.muennighoff import constrain
+from scaling_callback.records import Run
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import TRUTH, planted_ladder
 
@@ -55,6 +64,180 @@ def test_a_split_that_the_data_do_not_hold_is_refused_by_name(
     assert reason in split.reasons
     assert split.params is None
     assert split.intervals == {}
+
+
+def test_the_exponents_are_those_of_the_law() -> None:
+    split = allocate(planted_ladder(**GOOD, noise=0.0), 1e21, Config(prior=False))
+    a = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])
+    assert split.exponents["params"] == pytest.approx(a, abs=1e-6)
+    assert split.exponents["tokens"] == pytest.approx(1 - a, abs=1e-6)
+
+
+def test_the_published_exponent_of_the_chinchilla_table(chinchilla_table: Path) -> None:
+    # Besiroglu et al. 2024: a = beta / (alpha + beta) = .513
+    split = allocate(read_table(chinchilla_table), 5.88e23, Config(evidence="finals", prior=False))
+    assert split.exponents["params"] == pytest.approx(0.513, abs=0.01)
+    lower, upper = split.intervals["params_exponent"]
+    assert lower < 0.513 < upper
+
+
+@pytest.mark.parametrize(
+    ("constraints", "further"),
+    [
+        (Constraints(), {}),
+        (Constraints(inference_tokens=2e12), {}),
+        (Constraints(shape=(24, 2048, 16384)), {}),
+        (Constraints(shape=(24, 2048, 16384), inference_tokens=1e12), {}),
+        (Constraints(), {"unique_tokens": 5e10}),
+    ],
+)
+def test_no_model_of_the_same_cost_has_a_lower_loss(constraints: Constraints, further: dict[str, float]) -> None:
+    runs, flops = planted_ladder(**GOOD, noise=0.0), 3e23
+    config = Config(prior=False, replicates=20, constraints=constraints, further=further)
+    # the last budget of the table is a far one, and refuses: only the optimum itself is asked here
+    split = made(runs, flops, config)
+    assert split.params is not None
+    assert split.tokens is not None
+    cost = split.cost
+    assert cost.flops(split.params, split.tokens) == pytest.approx(flops, rel=1e-9)
+    tokens = split.tokens * np.exp(np.linspace(-1.5, 1.5, 3001))
+    params = np.exp(cost.log_params(np.log(tokens), flops)[0])
+    law, natural = get_law("chinchilla"), np.array([list(TRUTH.values())])
+    variables = [params, tokens]
+    if further:
+        law, natural = constrain(law, natural)
+        variables.append(np.full(len(params), further["unique_tokens"]))
+    losses = law.loss(natural, *variables)[0]
+    best = minimize_scalar(
+        lambda t: law.loss(natural, *(np.interp(t, np.log(tokens), v)[None] for v in variables))[0, 0],
+        bounds=(np.log(tokens[0]), np.log(tokens[-1])),
+        method="bounded",
+    )
+    assert split.loss == pytest.approx(losses.min(), rel=1e-6)
+    assert split.loss <= losses.min() * (1 + 1e-9)
+    assert np.log(split.tokens) == pytest.approx(best.x, abs=2e-3)
+
+
+def made(runs: tuple[Run, ...], flops: float, config: Config) -> Allocation:
+    """The split, whatever range of D/N the ladder has."""
+    found = fit(runs, replace(config, evidence="finals"))
+    return split_fit(found, flops, further=config.further, cost=config.constraints.cost(runs))
+
+
+def test_tokens_to_serve_make_the_optimum_smaller_and_longer_trained() -> None:
+    runs, flops = planted_ladder(**GOOD, noise=0.0), 1e22
+    config = Config(prior=False, replicates=20)
+    alone = made(runs, flops, config)
+    sizes = [alone.params]
+    for served in (1e10, 1e11, 1e12):
+        split = made(runs, flops, replace(config, constraints=Constraints(inference_tokens=served)))
+        assert split.params is not None
+        assert alone.tokens is not None
+        assert split.tokens is not None
+        assert split.tokens > alone.tokens
+        assert 6 * split.params * split.tokens + 2 * split.params * served == pytest.approx(flops, rel=1e-9)
+        sizes.append(split.params)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_attention_and_measurement_count_alike() -> None:
+    # runs that measured 6 N D and attention ask for the same split as the shape itself
+    shape = (24.0, 2048.0, 16384.0)
+    cost = attention_cost(*shape)
+    runs = tuple(
+        replace(run, card=replace(run.card, flops_per_token=cost.training_flops(run.params, 1.0)))
+        for run in planted_ladder(**GOOD, noise=0.0)
+    )
+    measured, counted = Constraints().cost(runs), Constraints(shape=shape).cost(runs)
+    assert measured.training_flops(7e10, 1e12) == pytest.approx(counted.training_flops(7e10, 1e12), rel=1e-9)
+    assert Constraints(counting="6nd").cost(runs).training_flops(7e10, 1e12) == 6 * 7e10 * 1e12
+
+
+def test_more_unique_tokens_than_needed_change_nothing() -> None:
+    runs, flops = planted_ladder(**GOOD, noise=0.0), 1e21
+    config = Config(prior=False, replicates=20)
+    free, plenty, few = (
+        made(runs, flops, replace(config, further=further))
+        for further in ({}, {"unique_tokens": 1e13}, {"unique_tokens": 1e9})
+    )
+    assert plenty.params == pytest.approx(free.params, rel=1e-3)
+    assert few.loss is not None
+    assert free.loss is not None
+    assert few.loss > free.loss
+    assert "borrowed_decay" in plenty.doubts
+
+
+def test_the_valley_ends_where_the_loss_reaches_its_bound() -> None:
+    split = allocate(planted_ladder(**GOOD, noise=0.0), 1e21, Config(prior=False))
+    assert split.params is not None
+    assert split.loss is not None
+    law, natural = get_law("chinchilla"), np.array([list(TRUTH.values())])
+    for valley in split.valleys:
+        ends = np.array(valley.params)
+        losses = law.loss(natural, ends, 1e21 / 6 / ends)[0]
+        np.testing.assert_allclose(losses, split.loss * (1 + valley.excess), rtol=1e-7)
+        assert valley.params[0] < split.params < valley.params[1]
+        assert valley.sure is not None
+    narrow, wide = split.valleys
+    assert wide.params[0] < narrow.params[0]
+
+
+def test_what_is_fixed_stays_and_says_what_it_costs() -> None:
+    runs, flops = planted_ladder(**GOOD, noise=0.0), 1e21
+    free = allocate(runs, flops)
+    assert free.params is not None
+    small = allocate(runs, flops, Config(constraints=Constraints(fixed_params=free.params / 8)))
+    same = allocate(runs, flops, Config(constraints=Constraints(fixed_tokens=free.tokens)))
+    assert small.params == free.params / 8
+    assert small.excess is not None
+    assert small.excess > 0.005
+    assert same.params == pytest.approx(free.params, rel=1e-6)
+    assert same.excess == pytest.approx(0.0, abs=1e-6)
+    assert {*small.intervals} == {"loss"}
+
+
+@pytest.mark.parametrize(
+    ("constraints", "words"),
+    [
+        ({"fixed_params": 1e9, "fixed_tokens": 1e9}, "nothing is left to choose"),
+        ({"inference_tokens": -1.0}, "inference_tokens is -1.0; it must be a positive"),
+        ({"counting": "some"}, "it must be 'measured' or '6nd'"),
+        ({"shape": (1.0, 0.0, 2.0)}, "width is 0.0; a shape is of positive counts"),
+        ({"fixed_tokens": 1e30}, "leave no training for a model"),
+        ({"fixed_params": 1e9, "inference_tokens": 1e15}, "1e\\+15 tokens to serve"),
+        ({"inference_tokens": 1e30}, "too few to train one parameter on one token and serve"),
+    ],
+)
+def test_contradictions_are_one_clear_line(constraints: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as refused:
+        allocate(planted_ladder(), 1e20, Config(constraints=Constraints(**constraints)))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_law_without_a_form_for_repetition_says_so() -> None:
+    with pytest.raises(InputError, match="the law skaling has no form for repeated tokens"):
+        allocate(planted_ladder(), 1e20, Config(law="skaling", further={"unique_tokens": 1e9}))
+
+
+def test_a_budget_a_million_times_too_large_is_named_a_far_extrapolation() -> None:
+    split = allocate(planted_ladder(**GOOD), 1e30)
+    assert "a far extrapolation" in split.reasons["far_budget"]
+
+
+def test_other_budgets_stand_beside_and_agree_with_their_own_answers() -> None:
+    split = allocate(planted_ladder(**GOOD), 1e21)
+    tenth = next(other for other in split.budgets if other.flops == pytest.approx(1e20))
+    assert tenth.params == pytest.approx(allocate(planted_ladder(**GOOD), 1e20).params)
+    assert split.budgets[2].params == split.params
+    # N* grows with the budget
+    sizes = [other.params for other in split.budgets if other.identified]
+    assert sizes == sorted(sizes)
+
+
+def test_callback_and_command_line_split_alike() -> None:
+    runs = planted_ladder(**GOOD)
+    config = Config(flops=1e21)
+    assert refresh(runs, (), config).allocation == allocate(runs, 1e21)
 
 
 def test_without_a_bootstrap_there_is_no_recommendation() -> None:

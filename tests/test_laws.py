@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scaling_callback.costs import SIX_ND
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Points, fit
 from scaling_callback.laws import LAWS, Law, get_law
-from scaling_callback.costs import SIX_ND
 from scaling_callback.laws.optima import search_optimum
 
 EVERY_LAW = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from scaling_callback.allocating.constraints import Constraints
+from scaling_callback.allocating.constraints import UNCONSTRAINED, Constraints
 from scaling_callback.allocating.reasons import (
     doubt_analyses,
     doubt_design,
     doubt_fit,
+    doubt_ratio,
     doubt_reach,
     doubt_split,
     explain_no_optimum,
@@ -102,7 +103,7 @@ def allocate(
     seed: int = 0,
     further: Mapping[str, float] | None = None,
     cost: Cost = SIX_ND,
-    constraints: Constraints = Constraints(),  # noqa: B008 (frozen)
+    constraints: Constraints = UNCONSTRAINED,
     analyses: Mapping[str, Fit] | None = None,
 ) -> Allocation:
     """The optimum of the fitted law among all models that cost `flops`, with intervals made as those of a forecast are.
@@ -131,12 +132,18 @@ def allocate(
         >>> points = Points.of(N.ravel(), D.ravel(), (1.8 + 480 / N**0.35 + 2100 / D**0.37).ravel())
         >>> made = allocate(fit_points(points, replicates=50), 1e21)
         >>> f"{made.params:.3g}", f"{made.exponents['params']:.3f}", made.identified
-        ('4.19e+09', '0.514', True)
+        ('2.94e+09', '0.514', True)
     """
     if not is_count(flops):
         raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
     known = dict(further or {})
     law, point, draws, doubts = _pose(fit, known)
+    if cost.tokens(1.0, flops) <= 1.0:
+        raise InputError(
+            f"{flops:.3g} FLOPs are too few to train one parameter on one token"
+            + (f" and serve {cost.inference_tokens:.3g} tokens with it" if cost.inference_tokens else "")
+            + "; raise --flops"
+        )
     best = Budget(law, np.concatenate([point, draws]), flops, cost, known)
     if constraints.fixed_params is not None or constraints.fixed_tokens is not None:
         return _follow(fit, best, constraints, level=level, seed=seed, doubts=doubts)
@@ -148,7 +155,9 @@ def allocate(
     usable = np.isfinite(params)
     values = {"params": params, "tokens": tokens, "tokens_per_param": tokens / params}
     values |= {"loss": best.losses(params, tokens)}
-    ends = {name: _interval(fit, value[usable], level, seed if name == "loss" else None) for name, value in values.items()}
+    ends = {
+        name: _interval(fit, value[usable], level, seed if name == "loss" else None) for name, value in values.items()
+    }
     ratio = float(tokens[0] / params[0])
     reasons |= doubt_split(fit, ratio, ends["tokens_per_param"], int((~usable).sum()))
     others = {name: _ratio(other, best) for name, other in (analyses or {}).items()}
@@ -224,7 +233,7 @@ def _follow(
         level=level,
         intervals={"loss": _interval(fit, losses, level, seed)} if len(losses) > 1 else {},
         reasons={},
-        doubts={**fit.diagnostics, **doubts},
+        doubts={**fit.diagnostics, **doubts, **doubt_ratio(fit, tokens / params, "this model")},
         cost=cost,
         fixed=fixed,
         excess=float(losses[0] / lowest[0] - 1) if np.isfinite(lowest[0]) else None,

@@ -65,5 +65,10 @@ class Constraints:
         if self.shape is not None:
             cost = attention_cost(*self.shape)
         elif self.counting == "measured" and runs and all(figure is not None for figure in figures):
-            cost = measured_cost(np.array([run.params for run in runs]), np.array([run.flops_per_token for run in runs]))
+            cost = measured_cost(
+                np.array([run.params for run in runs]), np.array([run.flops_per_token for run in runs])
+            )
         return replace(cost, inference_tokens=self.inference_tokens or 0.0)
+
+
+UNCONSTRAINED = Constraints()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from scaling_callback.costs import Cost
 from scaling_callback.fitting import Fit, Status
 
@@ -62,15 +60,22 @@ def doubt_reach(fit: Fit, flops: float, cost: Cost) -> dict[str, str]:
     return {}
 
 
-def doubt_split(fit: Fit, ratio: float, interval: tuple[float, float], lost: int) -> dict[str, str]:
-    """What speaks against an optimum at `ratio` tokens per parameter, of which `lost` replicates have none."""
-    reasons: dict[str, str] = {}
+def doubt_ratio(fit: Fit, ratio: float, what: str = "the optimum") -> dict[str, str]:
+    """Tokens per parameter that no run comes near from both sides."""
     known = fit.points.tokens / fit.points.params
-    if not known.min() <= ratio <= known.max():
-        reasons["outside_ratios"] = (
-            f"the optimum at {ratio:.3g} tokens per parameter lies outside the ladder's "
+    if known.min() <= ratio <= known.max():
+        return {}
+    return {
+        "outside_ratios": (
+            f"{what} at {ratio:.3g} tokens per parameter lies outside the ladder's "
             f"{known.min():.3g} to {known.max():.3g}; train runs that bracket it"
         )
+    }
+
+
+def doubt_split(fit: Fit, ratio: float, interval: tuple[float, float], lost: int) -> dict[str, str]:
+    """What speaks against an optimum at `ratio` tokens per parameter, of which `lost` replicates have none."""
+    reasons = doubt_ratio(fit, ratio)
     lower, upper = interval
     if not len(fit.draws):
         reasons["no_interval"] = "without a bootstrap nothing is known of the uncertainty; ask for replicates"

@@ -1,4 +1,4 @@
-"""A law along a budget: its optimum, the loss there, and the flat valley around it, for many parameter vectors at once."""
+"""A law along a budget: its optimum, the loss there and the flat valley around it, for many parameter vectors."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, Status, seed_noise
 from scaling_callback.forecasting.scores import TrackRecord
@@ -76,16 +77,18 @@ def forecast_target(
     known_losses: Mapping[str, float] | None = None,
     record: TrackRecord | None = None,
     further: Mapping[str, float] | None = None,
+    cost: Cost = SIX_ND,
 ) -> Forecast:
     """The fitted law at the target, with an interval for its loss and, within a few percent, for one measured loss.
 
-    `further` holds further variables of the target, for a law that has them.
+    `further` holds further variables of the target, for a law that has them; a target by compute alone is the optimum
+    at this `cost`.
 
     Raises:
         InputError: A target by compute alone has no optimum under the fitted law.
         NotEnoughData: A variable of the law is missing.
     """
-    params, tokens = resolve_target(fit, target, further)
+    params, tokens = resolve_target(fit, target, further, cost)
     known = _variables(fit, target, further or {})
     median = float(fit.predict(params, tokens, **known)[0])
     draws = spread_around(fit, median, fit.predict_draws(params, tokens, **known)[:, 0], noise_seed=seed)
@@ -159,7 +162,9 @@ def take_interval(draws: Array, level: float, centre: float | None = None) -> tu
     return float(lower), float(upper)
 
 
-def resolve_target(fit: Fit, target: Target, further: Mapping[str, float] | None = None) -> tuple[float, float]:
+def resolve_target(
+    fit: Fit, target: Target, further: Mapping[str, float] | None = None, cost: Cost = SIX_ND
+) -> tuple[float, float]:
     """(N, D) of the target; for a target by compute alone the optimum under the fitted law.
 
     Raises:
@@ -168,7 +173,7 @@ def resolve_target(fit: Fit, target: Target, further: Mapping[str, float] | None
     if target.params is not None and target.tokens is not None:
         return target.params, target.tokens
     natural = fit.law.natural(fit.theta[None], fit.centre)
-    params, tokens = fit.law.optimum(natural, target.compute, further)
+    params, tokens = fit.law.optimum(natural, target.compute, further, cost)
     if not np.isfinite(params[0]):
         raise InputError(
             f"the fitted law has no compute-optimal size at {target.compute:.3g} FLOPs; give params=... and tokens=..."

@@ -92,8 +92,9 @@ class Law(ABC):
     """A scaling law L(x; theta). Subclasses are final.
 
     Shapes: R parameter vectors of P parameters, n points of V variables; `theta` is (R, P), `x` is (V, n), or
-    (V, R, n) where each parameter vector has points of its own. Where a search starts is laid out on a grid of G places over the K *nonlinear* parameters: given those, some transform
-    of L is linear in M coefficients (variable projection, Golub and Pereyra 1973).
+    (V, R, n) where each parameter vector has points of its own. Where a search starts is laid out on a grid of G places
+    over the K *nonlinear* parameters: given those, some transform of L is linear in M coefficients (variable
+    projection, Golub and Pereyra 1973).
 
     Attributes:
         name: By which it is chosen.

@@ -1,4 +1,4 @@
-"""The compute-optimal split of a budget: in closed form for two power terms, else where the slope of the loss vanishes."""
+"""The compute-optimal split of a budget: in closed form for two power terms, else where the slope vanishes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,8 @@ def search_optimum(
 
     places = np.linspace(0.0, np.log(cost.tokens(1.0, flops)), PLACES)
     lowest = np.argmin(law.log_loss(theta, place(places)[0])[0], axis=1)
-    low, high = (places[np.clip(lowest + step, 0, PLACES - 1)][:, None] for step in (-1, 1))
+    low: Array = places[np.maximum(lowest - 1, 0)][:, None]
+    high: Array = places[np.minimum(lowest + 1, PLACES - 1)][:, None]
     with np.errstate(all="ignore"):  # a term may vanish at the ends of the range
         inside = ((slope(low) < 0) & (slope(high) > 0))[:, 0]
         for _ in range(BISECTIONS):

@@ -148,7 +148,9 @@ def _answer(
 ) -> dict[str, list[Row]]:
     answers: dict[str, list[Row]] = {DEFAULT: []}
     for goal in goals:
-        snapshot = refresh(runs, (), replace(config, target=Target(params=goal.params, tokens=goal.tokens), splits=False))
+        snapshot = refresh(
+            runs, (), replace(config, target=Target(params=goal.params, tokens=goal.tokens), splits=False)
+        )
         made = snapshot.forecast
         answers[DEFAULT].append(
             _none(goal, snapshot.absent["forecast"])

@@ -33,6 +33,7 @@ from scaling_callback.reporting.units import (
     format_loss,
     format_percent,
     format_value,
+    name_cost,
 )
 from scaling_callback.snapshot import Snapshot
 
@@ -96,6 +97,7 @@ def render_html(snapshot: Snapshot, *, title: str | None = None) -> str:
             ("Recomputed", "from smaller runs", snapshot.record, list_scores(snapshot, snapshot.record)),
             ("Live", "issued while training", snapshot.live_record, list_scores(snapshot, snapshot.live_record)),
         ],
+        cost=name_cost(split.cost.source, split.cost.inference_tokens) if (split := snapshot.allocation) else "",
         why_no_allocation=explain_absence(snapshot, "allocation"),
         runs=list_runs(snapshot),
         items=items,

@@ -145,13 +145,29 @@ def describe_replay(made: Replay, typed: Mapping[str, float]) -> dict[str, Any]:
 
 def describe_allocation(allocation: Allocation) -> dict[str, Any]:
     """What `allocate --json` prints."""
+    cost, params, tokens = allocation.cost, allocation.params, allocation.tokens
+    spent = None if params is None or tokens is None else cost.training_flops(params, tokens)
+    return _describe_split(allocation) | {
+        "level": allocation.level,
+        "fixed": allocation.fixed,
+        "excess_loss": allocation.excess,
+        "training_flops": spent,
+        "inference_flops": None if params is None else cost.inference_flops(params),
+        "cost": asdict(cost),
+        "exponents": dict(allocation.exponents),
+        "valleys": [asdict(valley) for valley in allocation.valleys],
+        "budgets": [_describe_split(other) for other in allocation.budgets],
+        "doubts": [f"{name}: {sentence}" for name, sentence in allocation.doubts.items()],
+    }
+
+
+def _describe_split(allocation: Allocation) -> dict[str, Any]:
     return {
         "flops": allocation.flops,
         "params": allocation.params,
         "tokens": allocation.tokens,
         "tokens_per_param": allocation.tokens_per_param,
         "loss": allocation.loss,
-        "level": allocation.level,
         "intervals": {name: list(ends) for name, ends in allocation.intervals.items()},
         "identified": allocation.identified,
         "reasons": [f"{name}: {sentence}" for name, sentence in allocation.reasons.items()],

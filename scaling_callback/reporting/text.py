@@ -13,6 +13,7 @@ from scaling_callback.reporting.units import (
     format_loss,
     format_percent,
     format_value,
+    name_cost,
 )
 from scaling_callback.tables import list_names
 
@@ -147,17 +148,68 @@ def _share(cell: Mapping[str, Any]) -> str:
 
 def show_allocation(result: Mapping[str, Any]) -> str:
     """`allocate` in words."""
-    head = f"{format_flops(result['flops'])} FLOPs"
+    spent, cost = result["inference_flops"], result["cost"]
+    served = f", {format_percent(spent / result['flops'])} of them for inference" if spent else ""
+    head = f"{format_flops(result['flops'])} FLOPs ({name_cost(cost['source'], cost['inference_tokens'])})" + served
     if not result["identified"]:
-        lines = [f"{head}: these runs do not determine the optimal split", ""]
-        return _join(lines + [f"  {reason}" for reason in result["reasons"]] + _set_aside(result))
+        what = "the loss there" if result["fixed"] else "the optimal split"
+        lines = [f"{head}: these runs do not determine {what}", ""]
+        return _join(
+            [*lines, *(f"  {reason}" for reason in result["reasons"]), *_doubts(result["doubts"]), *_set_aside(result)]
+        )
     shown = {"params": format_count, "tokens": format_count, "tokens_per_param": format_value, "loss": format_loss}
     level = format_level(result["level"])
     lines = [head, ""]
     for name, form in shown.items():
         ends = result["intervals"].get(name)
-        lines.append(_line(name.replace("_", " "), f"{form(result[name])}   {level} {_ends(ends, form)}"))
-    return _join(lines + _set_aside(result))
+        interval = f"   {level} {_ends(ends, form)}" if ends else "   as given" if name == result["fixed"] else ""
+        lines.append(_line(name.replace("_", " "), f"{form(result[name])}{interval}"))
+    if result["excess_loss"] is not None:
+        lines.append(_line("above the optimum", f"{format_percent(result['excess_loss'])} of the loss"))
+    for name, value in result["exponents"].items():
+        ends = result["intervals"][f"{name}_exponent"]
+        lines.append(_line(f"{name} grow as", f"C^{value:.3f}   {level} {ends[0]:.3f} to {ends[1]:.3f}"))
+    return _join([*lines, *_valleys(result), *_budgets(result), *_doubts(result["doubts"]), *_set_aside(result)])
+
+
+def _valleys(result: Mapping[str, Any]) -> list[str]:
+    """Where the loss is nearly as low: with less of one there is more of the other."""
+    rows = [("a loss higher by less than", "params", "on tokens", "params, surely")]
+    for valley in result["valleys"]:
+        least, most = valley["tokens"]
+        rows.append(
+            (
+                format_percent(valley["excess"]),
+                _ends(valley["params"], format_count),
+                _ends((most, least), format_count),
+                _ends(valley["sure"], format_count) or "none",
+            )
+        )
+    return ["", *_columns(rows)] if result["valleys"] else []
+
+
+def _budgets(result: Mapping[str, Any]) -> list[str]:
+    if not result["budgets"]:
+        return []
+    level = format_level(result["level"])
+    rows: list[tuple[str, ...]] = [("FLOPs", "params", "tokens", "tokens per param", level, "loss", level)]
+    for other in result["budgets"]:
+        if other["identified"]:
+            rows.append(
+                (
+                    format_flops(other["flops"]),
+                    format_count(other["params"]),
+                    format_count(other["tokens"]),
+                    format_value(other["tokens_per_param"]),
+                    _ends(other["intervals"]["tokens_per_param"], format_value),
+                    format_loss(other["loss"]),
+                    _ends(other["intervals"]["loss"], format_loss),
+                )
+            )
+        else:
+            names = [reason.partition(":")[0] for reason in other["reasons"]]
+            rows.append((format_flops(other["flops"]), "not known:", *names[:1], *([""] * 4)))
+    return ["", *_columns(rows)]
 
 
 def show_report(result: Mapping[str, Any]) -> str:

@@ -52,6 +52,16 @@ def format_flops(flops: float | None) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def name_cost(source: str, inference_tokens: float) -> str:
+    """What FLOPs are counted as.
+
+    Example:
+        >>> name_cost("6 N D", 2e12)
+        '6 N D, and 2.0T tokens to serve'
+    """
+    return source + (f", and {format_count(inference_tokens)} tokens to serve" if inference_tokens else "")
+
+
 def format_power(value: float) -> str:
     """A power of ten for the tick of a logarithmic axis.
 

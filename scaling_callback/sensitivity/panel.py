@@ -130,9 +130,7 @@ def fit_analyses(found: Fit) -> dict[str, Fit]:
         >>> [round(other.params["alpha"], 3) for other in others.values()]
         [0.35, 0.35, 0.35, 0.35, 0.35, 0.35]
     """
-    base = as_asked(
-        found.law, found.criterion, prior=found.prior, ridges=found.ridges, borrowed=found.borrowed
-    )
+    base = as_asked(found.law, found.criterion, prior=found.prior, ridges=found.ridges, borrowed=found.borrowed)
     others: dict[str, Fit] = {}
     for choice in list_analyses(base):
         with suppress(NotEnoughData):  # another law may need what was borrowed for this one
