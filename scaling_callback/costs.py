@@ -165,6 +165,7 @@ def measured_cost(params: Array, flops_per_token: Array) -> Cost:
     x = np.log(params)
     if not (over > 0).all() or np.ptp(x) < math.log(1 + SAME_COUNT):
         return Cost(float(over[int(np.argmax(params))]), source=source)
-    y, x = np.log(over), x - x.mean()
+    middle = float(x.mean())
+    y, x = np.log(over), x - middle
     fall = float(np.clip(-(x @ y) / (x @ x), 0.0, STEEPEST))
-    return Cost(float(np.exp(np.mean(y + fall * x))), fall, float(np.exp(np.log(params).mean())), source=source)
+    return Cost(float(np.exp(np.mean(y + fall * x))), fall, math.exp(middle), source=source)

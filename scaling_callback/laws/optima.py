@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling_callback.costs import Cost
 from scaling_callback.records import Array
@@ -85,10 +87,10 @@ def search_optimum(
         by = dict(zip(law.variables, law.slopes(theta, x), strict=True))
         return by["tokens"] + by["params"] * steepness
 
-    places = np.linspace(0.0, np.log(cost.tokens(1.0, flops)), PLACES)
-    lowest = np.argmin(law.log_loss(theta, place(places)[0])[0], axis=1)
-    low: Array = places[np.maximum(lowest - 1, 0)][:, None]
-    high: Array = places[np.minimum(lowest + 1, PLACES - 1)][:, None]
+    places: Array = np.linspace(0.0, math.log(cost.tokens(1.0, flops)), PLACES)
+    lowest: NDArray[np.intp] = np.argmin(law.log_loss(theta, place(places)[0])[0], axis=1)
+    low: Array = places[np.maximum(lowest - 1, 0), None]
+    high: Array = places[np.minimum(lowest + 1, PLACES - 1), None]
     with np.errstate(all="ignore"):  # a term may vanish at the ends of the range
         inside = ((slope(low) < 0) & (slope(high) > 0))[:, 0]
         for _ in range(BISECTIONS):
