@@ -69,16 +69,15 @@ def test_a_split_that_the_data_do_not_hold_is_refused_by_name(
 def test_the_exponents_are_those_of_the_law() -> None:
     split = allocate(planted_ladder(**GOOD, noise=0.0), 1e21, Config(prior=False))
     a = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])
-    assert split.exponents["params"] == pytest.approx(a, abs=1e-6)
-    assert split.exponents["tokens"] == pytest.approx(1 - a, abs=1e-6)
+    assert split.growth["params"].exponent == pytest.approx(a, abs=1e-6)
+    assert split.growth["tokens"].exponent == pytest.approx(1 - a, abs=1e-6)
 
 
 def test_the_published_exponent_of_the_chinchilla_table(chinchilla_table: Path) -> None:
     # Besiroglu et al. 2024: a = beta / (alpha + beta) = .513
     split = allocate(read_table(chinchilla_table), 5.88e23, Config(evidence="finals", prior=False))
-    assert split.exponents["params"] == pytest.approx(0.513, abs=0.01)
-    lower, upper = split.intervals["params_exponent"]
-    assert lower < 0.513 < upper
+    assert split.growth["params"].exponent == pytest.approx(0.513, abs=0.01)
+    assert split.growth["params"].lower < 0.513 < split.growth["params"].upper
 
 
 @pytest.mark.parametrize(

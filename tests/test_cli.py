@@ -99,6 +99,23 @@ def test_help_shows_what_to_type(command: str, capsys: pytest.CaptureFixture[str
     assert f"example:\n  scaling-callback {command} ladder" in shown if command else all(name in shown for name in KEYS)
 
 
+def test_a_split_says_all_that_there_is_to_choose_from(ask: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["allocate", "ladder.csv", "--flops", "2e20", "--inference-tokens", "10B"]
+    split = ask(*command)
+    assert split["training_flops"] + split["inference_flops"] == pytest.approx(2e20)
+    assert split["cost"]["inference_tokens"] == 1e10
+    assert [valley["excess"] for valley in split["valleys"]] == [0.005, 0.01]
+    assert [other["flops"] for other in split["budgets"]] == pytest.approx([2e18, 2e19, 2e20, 2e21, 2e22])
+    given = ask(*command, "--fix", "tokens=4B")
+    assert given["tokens"] == 4e9
+    assert given["fixed"] == "tokens"
+    assert given["excess_loss"] >= 0
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "10.0B tokens to serve" in shown
+    assert "params, surely" in shown
+
+
 def test_the_answers_are_those_of_the_planted_law(ask: Asked) -> None:
     fitted = ask("fit", "ladder.csv", "--bootstrap", "20", "--level", "0.8")
     made = ask("forecast", "ladder.csv", *TARGET)

@@ -52,6 +52,15 @@ class Valley:
 
 
 @dataclass(frozen=True)
+class Growth:
+    """The exponent with which an optimal count grows with the budget, and its interval."""
+
+    exponent: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
 class Allocation:
     """The compute-optimal split of a budget.
 
@@ -66,7 +75,7 @@ class Allocation:
         reasons: Why the split is not identified, by name, each with a sentence; empty when it is.
         doubts: What else should be known of it, likewise.
         cost: What a model costs.
-        exponents: Those with which optimal `params` and `tokens` grow with the budget.
+        growth: How optimal `params` and `tokens` grow with the budget.
         valleys: Where the loss is nearly as low, the narrowest first.
         fixed: `params` or `tokens`, where one was given and the other follows.
         excess: How much higher the loss is than at the free optimum, as a share of it, where one is fixed.
@@ -83,7 +92,7 @@ class Allocation:
     reasons: Mapping[str, str]
     doubts: Mapping[str, str] = field(default_factory=dict[str, str])
     cost: Cost = SIX_ND
-    exponents: Mapping[str, float] = field(default_factory=dict[str, float])
+    growth: Mapping[str, Growth] = field(default_factory=dict[str, Growth])
     valleys: tuple[Valley, ...] = ()
     fixed: str | None = None
     excess: float | None = None
@@ -131,7 +140,7 @@ def allocate(
         >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8, 1e9], [1e9, 4e9, 16e9, 64e9])
         >>> points = Points.of(N.ravel(), D.ravel(), (1.8 + 480 / N**0.35 + 2100 / D**0.37).ravel())
         >>> made = allocate(fit_points(points, replicates=50), 1e21)
-        >>> f"{made.params:.3g}", f"{made.exponents['params']:.3f}", made.identified
+        >>> f"{made.params:.3g}", f"{made.growth['params'].exponent:.3f}", made.identified
         ('2.94e+09', '0.514', True)
     """
     if not is_count(flops):
@@ -164,8 +173,7 @@ def allocate(
     reasons |= doubt_analyses(ratio, others)
     if reasons:
         return replace(empty, reasons=reasons)
-    exponents = dict(zip(("params", "tokens"), best.exponents(), strict=True))
-    ends |= {f"{name}_exponent": _range(value, level) for name, value in exponents.items()}
+    growth = dict(zip(("params", "tokens"), best.exponents(), strict=True))
     return replace(
         empty,
         params=float(params[0]),
@@ -173,7 +181,7 @@ def allocate(
         tokens_per_param=ratio,
         loss=float(values["loss"][0]),
         intervals=ends,
-        exponents={name: float(value[0]) for name, value in exponents.items()},
+        growth={name: Growth(float(value[0]), *_range(value, level)) for name, value in growth.items()},
         valleys=tuple(_valley(best, tokens, excess, level) for excess in EXCESSES),
     )
 

@@ -154,7 +154,7 @@ def describe_allocation(allocation: Allocation) -> dict[str, Any]:
         "training_flops": spent,
         "inference_flops": None if params is None else cost.inference_flops(params),
         "cost": asdict(cost),
-        "exponents": dict(allocation.exponents),
+        "growth": {name: asdict(grown) for name, grown in allocation.growth.items()},
         "valleys": [asdict(valley) for valley in allocation.valleys],
         "budgets": [_describe_split(other) for other in allocation.budgets],
         "doubts": [f"{name}: {sentence}" for name, sentence in allocation.doubts.items()],

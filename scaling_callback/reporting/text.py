@@ -166,9 +166,9 @@ def show_allocation(result: Mapping[str, Any]) -> str:
         lines.append(_line(name.replace("_", " "), f"{form(result[name])}{interval}"))
     if result["excess_loss"] is not None:
         lines.append(_line("above the optimum", f"{format_percent(result['excess_loss'])} of the loss"))
-    for name, value in result["exponents"].items():
-        ends = result["intervals"][f"{name}_exponent"]
-        lines.append(_line(f"{name} grow as", f"C^{value:.3f}   {level} {ends[0]:.3f} to {ends[1]:.3f}"))
+    for name, grown in result["growth"].items():
+        interval = f"{level} {grown['lower']:.3f} to {grown['upper']:.3f}"
+        lines.append(_line(f"{name} grow as", f"C^{grown['exponent']:.3f}   {interval}"))
     return _join([*lines, *_valleys(result), *_budgets(result), *_doubts(result["doubts"]), *_set_aside(result)])
 
 
