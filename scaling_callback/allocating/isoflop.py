@@ -48,8 +48,8 @@ WIDTHS = (0.5, 1.0, 2.0)
 """Widths over `WIDTH` that replicates choose among: no principle tells them apart."""
 
 KNOWN_BIAS = (
-    "where the valley is steeper on one side, the vertex of a parabola lies off the minimum, the further the wider and "
-    "the less centred its sizes are; how far can be said only under a fitted law"
+    "where the valley is steeper on one side the vertex of a parabola lies off the minimum, and sizes sampled "
+    "off-centre make it lean on one side; by how much can be said only under a fitted law"
 )
 """What is said of the bias until a fitted law measures it."""
 
