@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from scaling_callback import allocating
-from scaling_callback.allocating import Allocation
+from scaling_callback.allocating import Allocation, estimate_frontiers, set_beside
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import Fit, Progress, Status
@@ -317,20 +317,35 @@ def select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
 
 
 def _allocate(found: Fit, runs: Sequence[Run], flops: float, config: Config) -> Allocation:
-    """The split of a budget, and of those around it."""
+    """The split of a budget, of those around it, and what other approaches say."""
+    cost = config.constraints.cost(runs)
     ask = partial(
         allocating.allocate,
         found,
         level=config.level,
         seed=config.seed,
         further=config.further,
-        cost=config.constraints.cost(runs),
+        cost=cost,
         constraints=config.constraints,
         analyses=fit_analyses(found),
     )
     made = ask(flops)
-    # where one of N and D is fixed, other budgets may leave nothing for the other
-    return made if made.fixed else replace(made, budgets=tuple(ask(flops * factor) for factor in BUDGETS))
+    if made.fixed:  # another budget may leave nothing for what is not
+        return made
+    others = [flops * factor for factor in BUDGETS if cost.tokens(1.0, flops * factor) > 1]
+    made = replace(made, budgets=tuple(ask(budget) for budget in others))
+    if cost.inference_tokens:  # the other approaches know training alone
+        return made
+    frontiers = estimate_frontiers(
+        runs,
+        flops,
+        fit=found,
+        level=config.level,
+        seed=config.seed,
+        replicates=config.replicates,
+        further=config.further,
+    )
+    return set_beside(made, frontiers, found.law.name)
 
 
 def _cluster_by(runs: Sequence[Run], config: Config) -> ClusterOf:

@@ -68,6 +68,55 @@ def planted_ladder(
     return tuple(runs)
 
 
+def planted_isoflop(
+    *,
+    budgets: Sequence[float] = (1e19, 3e19, 1e20, 3e20, 1e21),
+    sizes: int = 9,
+    spread: float = 4.0,
+    off_centre: float = 1.0,
+    noise: float = 0.002,
+    seed: int = 0,
+    truth: Mapping[str, float] = TRUTH,
+) -> tuple[Run, ...]:
+    """Finished runs on IsoFLOP lines, whose finals lie on a planted law, times log-normal noise.
+
+    Args:
+        budgets: C = 6 N D of the lines.
+        sizes: Runs on each line.
+        spread: The largest and the smallest size are so many times larger and smaller than the middle one.
+        off_centre: The middle size over the optimal one.
+        noise: Standard deviation of ln L between runs.
+        seed: Seed of the noise.
+        truth: Parameters of the law.
+
+    Example:
+        >>> {f"{6 * run.params * run.horizon:.2g}" for run in planted_isoflop(budgets=(1e19,))}
+        {'1e+19'}
+    """
+    rng = np.random.default_rng(seed)
+    runs: list[Run] = []
+    for budget in budgets:
+        middle = off_centre * planted_optimum(budget, truth)
+        for params in np.geomspace(middle / spread, middle * spread, sizes).tolist():
+            tokens = budget / (6.0 * params)
+            loss = planted_loss(params, tokens, truth) * float(np.exp(rng.normal(0.0, noise)))
+            card = RunCard(name=f"c{budget:.0e}-n{params:.3e}", params=params, horizon=tokens, schedule="cosine")
+            runs.append(Run(card, Curve.of([Observation(tokens, loss)]), completed=True))
+    return tuple(runs)
+
+
+def planted_optimum(flops: float, truth: Mapping[str, float] = TRUTH) -> float:
+    """The N that minimises the planted loss for C = 6 N D.
+
+    Example:
+        >>> round(planted_optimum(1e21) / 1e9, 2)
+        2.94
+    """
+    both = truth["alpha"] + truth["beta"]
+    scale = (truth["alpha"] * truth["A"] / (truth["beta"] * truth["B"])) ** (1.0 / both)
+    return float(scale * (flops / 6.0) ** (truth["beta"] / both))
+
+
 @dataclass
 class RecordingSink:
     """A sink that keeps what it is given, in order."""

@@ -1,6 +1,20 @@
 """How a compute budget splits into parameters and tokens."""
 
 from scaling_callback.allocating.allocation import UNIQUE, Allocation, Growth, Valley, allocate
+from scaling_callback.allocating.approaches import estimate_frontiers, set_beside
 from scaling_callback.allocating.constraints import UNCONSTRAINED, Constraints
+from scaling_callback.allocating.frontier import Frontier, find_disagreement
 
-__all__ = ["UNCONSTRAINED", "UNIQUE", "Allocation", "Constraints", "Growth", "Valley", "allocate"]
+__all__ = [
+    "UNCONSTRAINED",
+    "UNIQUE",
+    "Allocation",
+    "Constraints",
+    "Frontier",
+    "Growth",
+    "Valley",
+    "allocate",
+    "estimate_frontiers",
+    "find_disagreement",
+    "set_beside",
+]

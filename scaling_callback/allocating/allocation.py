@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from scaling_callback.allocating.constraints import UNCONSTRAINED, Constraints
+from scaling_callback.allocating.frontier import Frontier
 from scaling_callback.allocating.reasons import (
     doubt_analyses,
     doubt_design,
@@ -80,6 +81,7 @@ class Allocation:
         fixed: `params` or `tokens`, where one was given and the other follows.
         excess: How much higher the loss is than at the free optimum, as a share of it, where one is fixed.
         budgets: The same for other budgets.
+        approaches: What the approaches that know no law say of this budget, and the law's own answer.
     """
 
     flops: float
@@ -97,6 +99,7 @@ class Allocation:
     fixed: str | None = None
     excess: float | None = None
     budgets: tuple[Allocation, ...] = ()
+    approaches: tuple[Frontier, ...] = ()
 
     @property
     def identified(self) -> bool:

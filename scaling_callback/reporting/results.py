@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
-from scaling_callback.allocating import Allocation
+from scaling_callback.allocating import Allocation, Frontier
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import Evidence, TrackRecord
 from scaling_callback.records import Run
@@ -157,6 +157,7 @@ def describe_allocation(allocation: Allocation) -> dict[str, Any]:
         "growth": {name: asdict(grown) for name, grown in allocation.growth.items()},
         "valleys": [asdict(valley) for valley in allocation.valleys],
         "budgets": [_describe_split(other) for other in allocation.budgets],
+        "approaches": [_describe_frontier(found) for found in allocation.approaches],
         "doubts": [f"{name}: {sentence}" for name, sentence in allocation.doubts.items()],
     }
 
@@ -171,6 +172,22 @@ def _describe_split(allocation: Allocation) -> dict[str, Any]:
         "intervals": {name: list(ends) for name, ends in allocation.intervals.items()},
         "identified": allocation.identified,
         "reasons": [f"{name}: {sentence}" for name, sentence in allocation.reasons.items()],
+    }
+
+
+def _describe_frontier(found: Frontier) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "source": found.source,
+        "exponent": found.exponent,
+        "params": found.params,
+        "tokens": found.tokens,
+        "tokens_per_param": found.tokens_per_param,
+        "intervals": {name: list(ends) for name, ends in found.intervals.items()},
+        "optima": [list(pair) for pair in found.optima],
+        "bias": found.bias,
+        "notes": [f"{name}: {sentence}" for name, sentence in found.notes.items()],
+        "reason": found.reason and f"{found.reason[0]}: {found.reason[1]}",
     }
 
 
@@ -203,7 +220,7 @@ def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, A
 def gather_notes(runs: Sequence[Run]) -> dict[str, str]:
     """The notes of the runs: one sentence for each, with the runs that share it."""
     return {
-        note: f"run {shared[0]}: {note}" if len(shared) == 1 else f"{len(shared)} runs ({list_names(shared)}): {note}"
+        note: f"run {shared[0]}: {note}" if len(shared) == 1 else f"{len(shared)} runs ({list_names(shared, most=3)}): {note}"
         for note, shared in group_notes(runs).items()
     }
 

@@ -154,9 +154,7 @@ def show_allocation(result: Mapping[str, Any]) -> str:
     if not result["identified"]:
         what = "the loss there" if result["fixed"] else "the optimal split"
         lines = [f"{head}: these runs do not determine {what}", ""]
-        return _join(
-            [*lines, *(f"  {reason}" for reason in result["reasons"]), *_doubts(result["doubts"]), *_set_aside(result)]
-        )
+        return _join([*lines, *(f"  {reason}" for reason in result["reasons"]), *_beside(result), *_set_aside(result)])
     shown = {"params": format_count, "tokens": format_count, "tokens_per_param": format_value, "loss": format_loss}
     level = format_level(result["level"])
     lines = [head, ""]
@@ -169,7 +167,34 @@ def show_allocation(result: Mapping[str, Any]) -> str:
     for name, grown in result["growth"].items():
         interval = f"{level} {grown['lower']:.3f} to {grown['upper']:.3f}"
         lines.append(_line(f"{name} grow as", f"C^{grown['exponent']:.3f}   {interval}"))
-    return _join([*lines, *_valleys(result), *_budgets(result), *_doubts(result["doubts"]), *_set_aside(result)])
+    return _join([*lines, *_valleys(result), *_budgets(result), *_beside(result), *_set_aside(result)])
+
+
+def _beside(result: Mapping[str, Any]) -> list[str]:
+    """What other approaches say, and what is to be known of all of them."""
+    level = format_level(result["level"])
+    rows: list[tuple[str, ...]] = [("approach", "N grows as", level, "tokens per param", level, "over the law's own")]
+    notes: list[str] = []
+    for found in result["approaches"]:
+        if found["reason"]:
+            rows.append((found["name"], "not known", *([""] * 4)))
+            notes.append(f"{found['name']}: {found['reason']}")
+            continue
+        ends = found["intervals"]
+        exponents = ends.get("exponent")
+        rows.append(
+            (
+                found["name"],
+                f"C^{found['exponent']:.3f}",
+                f"{exponents[0]:.3f} to {exponents[1]:.3f}" if exponents else "",
+                format_value(found["tokens_per_param"]),
+                _ends(ends.get("tokens_per_param"), format_value),
+                "" if found["bias"] is None else format_value(found["bias"]),
+            )
+        )
+        notes += [f"{found['name']}: {note}" for note in found["notes"]]
+    table = ["", *_columns(rows)] if result["approaches"] else []
+    return [*table, *_doubts([*result["doubts"], *notes])]
 
 
 def _valleys(result: Mapping[str, Any]) -> list[str]:
