@@ -140,7 +140,7 @@ def describe(found: Frontier, law: PowerLaw, draws: PowerLaw, counting: float) -
     reached = max((flops for flops, _ in found.optima), default=math.inf)
     if found.flops > reached:
         notes["extrapolated"] = (
-            f"the budget is {found.flops / reached:.2g} times the largest at which an optimum was found"
+            f"the budget is {found.flops / reached:.3g} times the largest at which an optimum was found"
         )
     return replace(
         found,

@@ -220,7 +220,9 @@ def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, A
 def gather_notes(runs: Sequence[Run]) -> dict[str, str]:
     """The notes of the runs: one sentence for each, with the runs that share it."""
     return {
-        note: f"run {shared[0]}: {note}" if len(shared) == 1 else f"{len(shared)} runs ({list_names(shared, most=3)}): {note}"
+        note: f"run {shared[0]}: {note}"
+        if len(shared) == 1
+        else f"{len(shared)} runs ({list_names(shared, most=3)}): {note}"
         for note, shared in group_notes(runs).items()
     }
 
