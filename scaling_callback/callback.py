@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from torch import Tensor
 
+from scaling_callback.allocating import UNCONSTRAINED, Constraints
 from scaling_callback.errors import InputError, MissingDependency, WarnOnce
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws import Law
@@ -102,6 +103,7 @@ class ScalingCallback(Callback):
             that mixes values is warned about.
         held_out: Record this run to be compared with the forecast, and keep it out of every fit.
         flops: Budget of the allocation; by default the target's compute.
+        constraints: What that budget must pay for beside training, how it is counted, and what is fixed.
         law: The law, by its name or as an object of your own.
         level: Nominal coverage of intervals.
         replicates: Bootstrap replicates of each refit.
@@ -132,6 +134,7 @@ class ScalingCallback(Callback):
         recipe: Mapping[str, str | float] | None = None,
         held_out: bool = False,
         flops: float | None = None,
+        constraints: Constraints = UNCONSTRAINED,
         law: str | Law = "chinchilla",
         level: float = 0.9,
         replicates: int = 200,
@@ -158,7 +161,15 @@ class ScalingCallback(Callback):
         ):
             raise InputError(f"refit_budget is {refit_budget!r}; it is a share of wall time from 0 to 1, or None")
         self.monitor = monitor
-        self.config = Config(target=target, flops=flops, law=law, level=level, replicates=replicates, seed=seed)
+        self.config = Config(
+            target=target,
+            flops=flops,
+            constraints=constraints,
+            law=law,
+            level=level,
+            replicates=replicates,
+            seed=seed,
+        )
         self._ladder = Ladder(ladder).location  # refused now rather than after the first validation
         self._run = run
         self._horizon = horizon

@@ -114,7 +114,12 @@ def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     runs, issued = _read(options)
     with Progress("bootstrap") as progress:
-        snapshot = pipeline.refresh(runs, issued, replace(_config(options), target=options.target), progress)
+        snapshot = pipeline.refresh(
+            runs,
+            issued,
+            replace(_config(options), target=options.target, splits=False),
+            progress,
+        )
     if snapshot.forecast is None:
         raise NotEnoughData(snapshot.absent["forecast"])
     if not math.isfinite(snapshot.forecast.median):
@@ -125,14 +130,8 @@ def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     runs, _ = _read(options)
-    config = _config(options)
-    further = {**config.further, **({UNIQUE: options.unique_tokens} if options.unique_tokens else {})}
-    config = replace(
-        config,
-        further=further,
-        constraints=read_constraints(options),
-        replicates=max(config.replicates, SPLIT_REPLICATES),
-    )
+    config = _constrain(_config(options), options)
+    config = replace(config, replicates=max(config.replicates, SPLIT_REPLICATES))
     with Progress("bootstrap") as progress:
         output = results.describe_allocation(pipeline.allocate(runs, options.flops, config, progress))
     output |= results.describe_evidence(pipeline.gather(runs, config), runs)
@@ -183,7 +182,8 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     check_output(path, options.source)
     runs, issued = _read(options)
     with Progress("bootstrap") as progress:
-        config = replace(_config(options), target=options.target, sensitivity=True)
+        config = _constrain(_config(options), options)
+        config = replace(config, target=options.target, flops=options.flops, sensitivity=True)
         snapshot = pipeline.refresh(runs, issued, config, progress)
     try:
         page = render_html(snapshot)
@@ -226,6 +226,12 @@ def _read(options: argparse.Namespace, *, some: bool = True) -> tuple[tuple[Run,
 
 def _no_runs(source: str) -> InputError:
     return InputError(f"{source} holds no run that can be read; give the folder that the callback was given")
+
+
+def _constrain(config: Config, options: argparse.Namespace) -> Config:
+    """The same with what a split must heed."""
+    unique = {UNIQUE: options.unique_tokens} if options.unique_tokens else {}
+    return replace(config, further={**config.further, **unique}, constraints=read_constraints(options))
 
 
 def _config(options: argparse.Namespace) -> Config:

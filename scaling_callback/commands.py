@@ -82,39 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
     command = _command(commands, "allocate", "Split a compute budget into parameters and tokens.")
     _example(command, "allocate ladder.csv --flops 5.88e23", "optimal N and D, or why they cannot be told")
     command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="the budget in FLOPs")
-    command.add_argument(
-        "--inference-tokens",
-        type=read_budget,
-        metavar="T",
-        help="tokens that the model will serve, 2 N FLOPs each, which the budget pays for as well",
-    )
-    command.add_argument(
-        "--unique-tokens",
-        type=read_budget,
-        metavar="U",
-        help="unique tokens there are: more of them repeat, and are worth less",
-    )
-    command.add_argument(
-        "--fix",
-        type=read_fixed,
-        action="append",
-        default=[],
-        metavar="params=N|tokens=D",
-        help="what is given beforehand: the other follows from the budget",
-    )
-    counted = command.add_mutually_exclusive_group()
-    counted.add_argument(
-        "--shape",
-        type=read_shape,
-        metavar="layers=L,width=W,context=T",
-        help="one model of the family: attention is counted beside 6 N D",
-    )
-    counted.add_argument(
-        "--counting",
-        choices=("measured", "6nd"),
-        default="measured",
-        help="FLOPs as the runs measured them, where all did, or 6 N D (default: %(default)s)",
-    )
+    _add_constraints(command)
 
     command = _command(commands, "replay", "Walk a finished ladder as if it were happening, and score every forecast.")
     _example(command, "replay ladder.csv --largest 1", "the errors after 25, 50, 75 and 100% of the compute")
@@ -162,6 +130,10 @@ def make_parser() -> argparse.ArgumentParser:
     command = _command(commands, "report", "Write a report that a person can open.")
     _example(command, "report ladder/ --target params=7e9,tokens=4e12 --output report.html", "one HTML file")
     _add_target(command)
+    command.add_argument(
+        "--flops", type=read_budget, metavar="C", help="the budget that is split (default: the target's compute)"
+    )
+    _add_constraints(command)
     command.add_argument("--output", required=True, metavar="FILE.html", help="where to write it")
     return parser
 
@@ -218,6 +190,43 @@ def _add_target(command: argparse.ArgumentParser) -> None:
         required=True,
         metavar="params=N,tokens=D",
         help="what the forecast is for: params=7e9,tokens=4e12, or flops=5.9e23",
+    )
+
+
+def _add_constraints(command: argparse.ArgumentParser) -> None:
+    """What a split must heed."""
+    command.add_argument(
+        "--inference-tokens",
+        type=read_budget,
+        metavar="T",
+        help="tokens that the model will serve, 2 N FLOPs each, which the budget pays for as well",
+    )
+    command.add_argument(
+        "--unique-tokens",
+        type=read_budget,
+        metavar="U",
+        help="unique tokens there are: more of them repeat, and are worth less",
+    )
+    command.add_argument(
+        "--fix",
+        type=read_fixed,
+        action="append",
+        default=[],
+        metavar="params=N|tokens=D",
+        help="what is given beforehand: the other follows from the budget",
+    )
+    counted = command.add_mutually_exclusive_group()
+    counted.add_argument(
+        "--shape",
+        type=read_shape,
+        metavar="layers=L,width=W,context=T",
+        help="one model of the family: attention is counted beside 6 N D",
+    )
+    counted.add_argument(
+        "--counting",
+        choices=("measured", "6nd"),
+        default="measured",
+        help="FLOPs as the runs measured them, where all did, or 6 N D (default: %(default)s)",
     )
 
 

@@ -82,7 +82,10 @@ def refresh(
     finished = [run for run in kept if run.name in evidence.used and run.final is not None]
     panel = vary_choices(runs, config) if found is not None and config.sensitivity else None
     if found is not None and config.budget is not None and config.splits:
-        allocation = _allocate(found, kept, config.budget, config)
+        try:
+            allocation = _allocate(found, kept, config.budget, config, beside=config.sensitivity)
+        except InputError as reason:  # the budget does not reach for what it must pay
+            absent["allocation"] = str(reason)
     clusters = {run.name: cluster(run) for run in finished}
     forecasters = MEMBERS if config.combines else (config.fitted,)
     past = backtest(finished, clusters, forecasters, level=config.level, seed=config.seed)
@@ -94,26 +97,22 @@ def refresh(
         forecast = cooled  # the model itself is in hand, but for its cooldown: no fit of others knows it better
     elif found is None:
         absent["forecast"] = absent["fit"]
-    elif config.target.flops is not None and allocation is not None and not allocation.identified:
-        reasons = "; ".join(allocation.reasons.values())
-        absent["forecast"] = f"the target is a budget, and its optimal split cannot be told: {reasons}"
     else:
         try:
             forecast = forecast_target(
                 found,
-                config.target,
+                _split_target(config.target, found, kept, allocation, config),
                 level=config.level,
                 seed=config.seed,
                 forecaster=config.forecaster,
                 known_losses=baselines(finished),
                 record=past.record,
                 further=config.further,
-                cost=config.constraints.cost(kept),
             )
             forecast = replace(forecast, warnings={**forecast.warnings, **name_phase(finished)})
             if config.combines:
                 forecast = _combine(forecast, kept, cluster, past, config)
-        except NotEnoughData as reason:
+        except (NotEnoughData, InputError) as reason:
             forecast = None
             absent["forecast"] = str(reason)
     return Snapshot(
@@ -130,6 +129,25 @@ def refresh(
         absent=absent,
         sensitivity=panel,
     )
+
+
+def _split_target(
+    target: Target, found: Fit, runs: Sequence[Run], allocation: Allocation | None, config: Config
+) -> Target:
+    """The target with its N and D: for one by compute alone the optimal ones.
+
+    Raises:
+        NotEnoughData: They are not determined.
+        InputError: The budget does not reach for what it must pay.
+    """
+    if target.flops is None:
+        return target
+    if allocation is None or allocation.flops != target.flops:
+        allocation = _allocate(found, runs, target.flops, config, beside=False)
+    if not allocation.identified:
+        reasons = "; ".join(allocation.reasons.values())
+        raise NotEnoughData(f"the target is a budget, and its optimal split cannot be told: {reasons}")
+    return Target(params=allocation.params, tokens=allocation.tokens)
 
 
 def _combine(made: Forecast, runs: Sequence[Run], cluster: ClusterOf, past: Backtest, config: Config) -> Forecast:
@@ -265,7 +283,8 @@ def allocate(
         NotEnoughData: There are fewer than 3 independent runs to fit.
         InputError: The budget is not a positive, finite number.
     """
-    return _allocate(_fit(gather(runs, config), config, progress), select(runs, config), flops, config)
+    found = _fit(gather(runs, config), config, progress)
+    return _allocate(found, select(runs, config), flops, config, beside=True)
 
 
 def vary_choices(
@@ -316,8 +335,8 @@ def select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
     return best_runs(runs) if config.runs == "best" else tuple(runs)
 
 
-def _allocate(found: Fit, runs: Sequence[Run], flops: float, config: Config) -> Allocation:
-    """The split of a budget, of those around it, and what other approaches say."""
+def _allocate(found: Fit, runs: Sequence[Run], flops: float, config: Config, *, beside: bool) -> Allocation:
+    """The split of a budget and of those around it, and what other approaches say `beside`."""
     cost = config.constraints.cost(runs)
     ask = partial(
         allocating.allocate,
@@ -334,7 +353,7 @@ def _allocate(found: Fit, runs: Sequence[Run], flops: float, config: Config) -> 
         return made
     others = [flops * factor for factor in BUDGETS if cost.tokens(1.0, flops * factor) > 1]
     made = replace(made, budgets=tuple(ask(budget) for budget in others))
-    if cost.inference_tokens:  # the other approaches know training alone
+    if not beside or cost.inference_tokens:  # the other approaches know training alone
         return made
     frontiers = estimate_frontiers(
         runs,

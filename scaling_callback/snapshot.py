@@ -55,7 +55,8 @@ class Config:
         level: Nominal coverage of intervals.
         seed: Seed of everything random.
         splits: Whether the budget is split, which takes a fraction of a second.
-        sensitivity: Whether the answers under other choices are computed beside, which takes seconds.
+        sensitivity: Whether the answers under other choices and of other approaches are computed beside, which takes
+            seconds.
 
     Raises:
         InputError: A value is out of its range.

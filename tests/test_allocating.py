@@ -17,7 +17,7 @@ from scaling_callback.costs import attention_cost
 from scaling_callback.errors import InputError
 from scaling_callback.laws import get_law
 from scaling_callback.laws.muennighoff import constrain
-from scaling_callback.records import Run
+from scaling_callback.records import Run, Target
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import TRUTH, planted_ladder
 
@@ -213,6 +213,24 @@ def test_contradictions_are_one_clear_line(constraints: dict[str, Any], words: s
     assert "\n" not in str(refused.value)
 
 
+def test_a_refresh_names_a_budget_that_does_not_reach_and_forecasts_all_the_same() -> None:
+    target = Target(params=1e9, tokens=2e10)
+    config = Config(target=target, constraints=Constraints(inference_tokens=1e30))
+    snapshot = refresh(planted_ladder(), (), config)
+    assert snapshot.allocation is None
+    assert "serve 1e+30 tokens" in snapshot.absent["allocation"]
+    assert snapshot.forecast is not None
+
+
+def test_a_target_by_compute_alone_is_the_split_that_heeds_the_constraints() -> None:
+    config = Config(target=Target(flops=1e21), constraints=Constraints(inference_tokens=1e10))
+    snapshot = refresh(planted_ladder(**GOOD), (), config)
+    assert snapshot.allocation is not None
+    assert snapshot.forecast is not None
+    assert snapshot.forecast.params == snapshot.allocation.params
+    assert snapshot.forecast.tokens == snapshot.allocation.tokens
+
+
 def test_a_law_without_a_form_for_repetition_says_so() -> None:
     with pytest.raises(InputError, match="the law skaling has no form for repeated tokens"):
         allocate(planted_ladder(), 1e20, Config(law="skaling", further={"unique_tokens": 1e9}))
@@ -233,10 +251,12 @@ def test_other_budgets_stand_beside_and_agree_with_their_own_answers() -> None:
     assert sizes == sorted(sizes)
 
 
-def test_callback_and_command_line_split_alike() -> None:
+def test_callback_report_and_command_line_split_alike() -> None:
     runs = planted_ladder(**GOOD)
     config = Config(flops=1e21)
-    assert refresh(runs, (), config).allocation == allocate(runs, 1e21)
+    asked = allocate(runs, 1e21)
+    assert refresh(runs, (), config).allocation == replace(asked, approaches=())
+    assert refresh(runs, (), replace(config, sensitivity=True)).allocation == asked
 
 
 def test_without_a_bootstrap_there_is_no_recommendation() -> None:

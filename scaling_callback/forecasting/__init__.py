@@ -24,7 +24,6 @@ from scaling_callback.forecasting.forecast import (
     baselines,
     find_doubts,
     forecast_target,
-    resolve_target,
     spread_around,
     take_interval,
 )
@@ -63,7 +62,6 @@ __all__ = [
     "get_policy",
     "name_phase",
     "others_of",
-    "resolve_target",
     "score_issued",
     "spread_around",
     "take_interval",

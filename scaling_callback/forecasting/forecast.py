@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, Status, seed_noise
 from scaling_callback.forecasting.scores import TrackRecord
@@ -77,18 +76,21 @@ def forecast_target(
     known_losses: Mapping[str, float] | None = None,
     record: TrackRecord | None = None,
     further: Mapping[str, float] | None = None,
-    cost: Cost = SIX_ND,
 ) -> Forecast:
     """The fitted law at the target, with an interval for its loss and, within a few percent, for one measured loss.
 
-    `further` holds further variables of the target, for a law that has them; a target by compute alone is the optimum
-    at this `cost`.
+    `further` holds further variables of the target, for a law that has them. A target by compute alone has to be split
+    first (`allocating.allocate`).
 
     Raises:
-        InputError: A target by compute alone has no optimum under the fitted law.
+        InputError: The target is a budget.
         NotEnoughData: A variable of the law is missing.
     """
-    params, tokens = resolve_target(fit, target, further, cost)
+    if target.params is None or target.tokens is None:
+        raise InputError(
+            f"the target is {target.compute:.3g} FLOPs; split them first, and give params=... and tokens=..."
+        )
+    params, tokens = target.params, target.tokens
     known = _variables(fit, target, further or {})
     median = float(fit.predict(params, tokens, **known)[0])
     draws = spread_around(fit, median, fit.predict_draws(params, tokens, **known)[:, 0], noise_seed=seed)
@@ -115,9 +117,7 @@ def _variables(fit: Fit, target: Target, further: Mapping[str, float]) -> dict[s
     known, measured = dict(further), fit.points.columns.get("compute")
     if measured is None:
         known.pop("compute", None)
-    if target.flops is not None:
-        known["compute"] = target.flops
-    elif measured is not None and "compute" not in known:
+    if measured is not None and "compute" not in known:
         over = measured / (6.0 * fit.points.params * fit.points.tokens)
         known["compute"] = target.compute * float(np.median(over))
     return known
@@ -160,25 +160,6 @@ def take_interval(draws: Array, level: float, centre: float | None = None) -> tu
     if centre is not None:  # few draws may all lie on one side of it
         lower, upper = min(lower, centre), max(upper, centre)
     return float(lower), float(upper)
-
-
-def resolve_target(
-    fit: Fit, target: Target, further: Mapping[str, float] | None = None, cost: Cost = SIX_ND
-) -> tuple[float, float]:
-    """(N, D) of the target; for a target by compute alone the optimum under the fitted law.
-
-    Raises:
-        InputError: A target by compute alone has no optimum under the fitted law.
-    """
-    if target.params is not None and target.tokens is not None:
-        return target.params, target.tokens
-    natural = fit.law.natural(fit.theta[None], fit.centre)
-    params, tokens = fit.law.optimum(natural, target.compute, further, cost)
-    if not np.isfinite(params[0]):
-        raise InputError(
-            f"the fitted law has no compute-optimal size at {target.compute:.3g} FLOPs; give params=... and tokens=..."
-        )
-    return float(params[0]), float(tokens[0])
 
 
 def baselines(runs: Sequence[Run]) -> dict[str, float]:

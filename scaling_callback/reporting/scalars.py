@@ -79,7 +79,8 @@ def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float])
             reasons[name] = no_fit or snapshot.absent.get("forecast", "")
         elif "optimal" in name or "tokens_per_param" in name:
             refusals = snapshot.allocation.reasons.values() if snapshot.allocation else ()
-            reasons[name] = "; ".join(refusals) or no_fit or "no target and no budget was given"
+            missing = no_fit or snapshot.absent.get("allocation") or "no target and no budget was given"
+            reasons[name] = "; ".join(refusals) or missing
         elif "run_final" in name:
             own = snapshot.finals.get(run)
             reasons[name] = own.reason if isinstance(own, Abstention) else "this run has no observation yet"
