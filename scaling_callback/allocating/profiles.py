@@ -197,7 +197,8 @@ def find_lines(runs: Sequence[Run]) -> list[Profile]:
 def cut_tracks(tracks: Sequence[Track]) -> list[Profile]:
     """Profiles read off tracks at budgets a factor of 2 apart, wherever enough sizes were measured."""
     codes = code_sizes([track.log_params for track in tracks])
-    places = sorted({float(end) for track in tracks for end in (track.log_flops[0], track.log_flops[-1])})
+    ends = {float(end) for track in tracks for end in (track.log_flops[0], track.log_flops[-1])}
+    places = sorted(end for end in ends if math.isfinite(end))  # counts that no training has overflow
     reached = [place for place in places if len(_measured(tracks, codes, place)) >= MIN_SIZES]
     if not reached:
         return []
