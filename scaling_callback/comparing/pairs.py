@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from scaling_callback.fitting import SEED_NOISE, Points, seed_noise
-from scaling_callback.records import Array, same_count
+from scaling_callback.records import Array, BoolArray, same_count
 
 
-class Pairs(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Pairs:
     """n places at which both recipes were measured.
 
     Attributes:
@@ -27,6 +28,10 @@ class Pairs(NamedTuple):
     ratio: Array
     variance: Array
     one: float
+
+    def take(self, mask: BoolArray) -> Pairs:
+        """The pairs where `mask` (n,) is true."""
+        return Pairs(self.params[mask], self.tokens[mask], self.ratio[mask], self.variance[mask], self.one)
 
     def __len__(self) -> int:
         return len(self.ratio)
