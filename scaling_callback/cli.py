@@ -138,6 +138,21 @@ def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, text.show_allocation(output)
 
 
+def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    sources = ((options.source, options.where_a), (options.other, options.where_b))
+    names = [" ".join([source, *(f"{column}={value}" for column, value in own)]) for source, own in sources]
+    one, other = (
+        _read(argparse.Namespace(**{**vars(options), "source": source, "where": [*options.where, *own]}))[0]
+        for source, own in sources
+    )
+    try:
+        made = pipeline.compare(one, other, options.target, _config(options), names=(names[0], names[1]))
+    except NotEnoughData as error:  # it names the one of the two
+        raise InputError(str(error)) from None
+    output = results.describe_comparison(made, (names[0], names[1]))
+    return output, text.show_comparison(output)
+
+
 def _replay(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     runs, _ = _read(options)
     typed = options.at or tuple((f"{share:g}", share) for share in (OWN_FRACTIONS if options.own else FRACTIONS))
@@ -250,6 +265,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], tuple[dict[str, Any], str]]] 
     "fit": _fit,
     "forecast": _forecast,
     "allocate": _allocate,
+    "compare": _compare,
     "replay": _replay,
     "report": _report,
 }

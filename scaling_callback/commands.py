@@ -84,6 +84,21 @@ def make_parser() -> argparse.ArgumentParser:
     command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="the budget in FLOPs")
     _add_constraints(command)
 
+    command = _command(commands, "compare", "Say which of two recipes is better at a target.", sources=("A", "B"))
+    _example(
+        command, "compare ladder/ other/ --target params=7e9,tokens=4e12", "the better one, by how much, how surely"
+    )
+    _add_target(command)
+    for side in ("a", "b"):
+        command.add_argument(
+            f"--where-{side}",
+            action="append",
+            type=read_pair,
+            default=[],
+            metavar="COLUMN=VALUE",
+            help=f"keep these rows of {side.upper()} alone, beside what --where keeps of both",
+        )
+
     command = _command(commands, "replay", "Walk a finished ladder as if it were happening, and score every forecast.")
     _example(command, "replay ladder.csv --largest 1", "the errors after 25, 50, 75 and 100% of the compute")
     held = command.add_mutually_exclusive_group(required=True)
@@ -138,14 +153,15 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+def _command(commands: Any, name: str, summary: str, sources: tuple[str, ...] = ("SOURCE",)) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     command.set_defaults(command=name)
-    command.add_argument(
-        "source", type=read_source, metavar="SOURCE", help="an observation table, or a ladder folder or URL"
-    )
+    for place, metavar in zip(("source", "other"), sources, strict=False):
+        command.add_argument(
+            place, type=read_source, metavar=metavar, help="an observation table, or a ladder folder or URL"
+        )
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     command.add_argument(
         "--where",

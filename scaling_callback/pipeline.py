@@ -11,8 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from scaling_callback import allocating
+from scaling_callback import allocating, comparing
 from scaling_callback.allocating import Allocation, estimate_frontiers, set_beside
+from scaling_callback.comparing import Comparison
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import Fit, Progress, Status
@@ -397,3 +398,42 @@ def _finals(runs: Sequence[Run], evidence: Evidence) -> dict[str, FinalForecast 
         for run in runs
         if run.final is None
     }
+
+
+def compare(
+    runs_a: Sequence[Run],
+    runs_b: Sequence[Run],
+    target: Target,
+    config: Config = DEFAULTS,
+    *,
+    names: tuple[str, str] = ("A", "B"),
+) -> Comparison:
+    """Which of two recipes is better at one target, from the ladder of each.
+
+    `names` are what the ladders are called where one cannot be used.
+
+    Raises:
+        NotEnoughData: A ladder has too few finished runs to forecast.
+        InputError: The target is a budget: each recipe has its own optimal split of it.
+
+    Example:
+        >>> from scaling_callback.testing import planted_ladder
+        >>> one, other = planted_ladder(seed=1), planted_ladder(seed=2)
+        >>> made = compare(one, other, Target(params=1e9, tokens=2e10), Config(replicates=20))
+        >>> made.better, made.method, made.pairs
+        (None, 'paired', 12)
+    """
+    if target.params is None or target.tokens is None:
+        raise InputError(
+            f"the target is a budget of {target.compute:g} FLOPs, of which each recipe has its own optimal split; give "
+            "params=... and tokens=..."
+        )
+    kept: list[tuple[Run, ...]] = []
+    made: list[Forecast] = []
+    for name, runs in zip(names, (runs_a, runs_b), strict=True):
+        snapshot = refresh(runs, (), replace(config, target=target, splits=False, sensitivity=False))
+        if snapshot.forecast is None:
+            raise NotEnoughData(f"{name}: {snapshot.absent['forecast']}")
+        kept.append(snapshot.runs)
+        made.append(snapshot.forecast)
+    return comparing.compare(kept[0], kept[1], (made[0], made[1]), level=config.level)

@@ -19,6 +19,7 @@ from scaling_callback import Ladder
 from scaling_callback.cli import main
 from scaling_callback.records import Run
 from scaling_callback.tables import write_table
+from scaling_callback.testing import TRUTH as LAW
 from scaling_callback.testing import planted_ladder, planted_loss
 
 TARGET = ["--target", "params=1e9,tokens=20B"]
@@ -28,9 +29,15 @@ KEYS = {
     "fit": "law params objective status diagnostics intervals n_observations n_runs seconds",
     "forecast": "target median interval forecaster baselines track_record warnings",
     "allocate": "params tokens tokens_per_param intervals identified reasons",
+    "compare": "better difference interval probability method pairs a b warnings",
     "report": "output checklist",
 }
-MORE: dict[str, list[str]] = {"forecast": TARGET, "allocate": ["--flops", "2e20"], "report": TARGET}
+MORE: dict[str, list[str]] = {
+    "forecast": TARGET,
+    "allocate": ["--flops", "2e20"],
+    "compare": ["ladder.csv", *TARGET],
+    "report": TARGET,
+}
 
 Asked = Callable[..., Any]
 
@@ -208,6 +215,41 @@ def test_where_and_params_choose_rows_and_the_count_of_n(ask: Asked) -> None:
     assert ask("fit", source, "--where", "data=c4", "--where", "data=pile", "--where", "params=1e7")["n_runs"] == 6
     assert ask("validate", source, "--params", "params_all")["last"][0]["params"] == 2e7
     assert ask("fit", "ladder", "--where", "params=1e7", "--where", "params=30000000")["n_runs"] == 6
+
+
+def test_compare_names_the_better_of_two_recipes_in_one_table(ask: Asked) -> None:
+    rates = {1e-3: planted_ladder(points=2, seed=1), 2e-3: planted_ladder(points=2, seed=2, truth={**LAW, "E": 1.85})}
+    runs = [
+        Run(replace(run.card, name=f"{run.name}-{rate}", peak_lr=rate), run.curve)
+        for rate, ladder in rates.items()
+        for run in ladder
+    ]
+    source = table(runs)
+    asked = ("compare", source, source, "--where-a", "peak_lr=0.001", "--where-b", "peak_lr=0.002", *TARGET)
+    made, words = ask(*asked), ask(*asked, words=True)
+    loss = planted_loss(1e9, 2e10, {**LAW, "E": 1.85})
+
+    assert (made["better"], made["method"], made["pairs"]) == ("A", "paired", 12)
+    assert made["interval"]["lower"] < TRUTH / loss - 1 < made["interval"]["upper"] < 0
+    assert made["probability"] > 0.99
+    assert made["a"]["lower"] < made["a"]["median"] < made["a"]["upper"]
+    assert made["warnings"] == []
+    assert words.startswith("A is better at 1.0B on 20.0B by 2.")
+    assert ", probability above 0.99, from 12 pairs\n" in words
+    assert f"{source} peak_lr=0.002" in words
+    swapped = ask(*asked[:3], "--where-b", "peak_lr=0.001", "--where-a", "peak_lr=0.002", *TARGET)
+    assert swapped["better"] == "B"
+    assert swapped["probability"] == pytest.approx(1 - made["probability"])
+
+
+def test_compare_of_a_ladder_with_itself_says_so(ask: Asked) -> None:
+    asked = ("compare", "ladder.csv", "ladder.csv", *TARGET)
+    made, words = ask(*asked), ask(*asked, words=True)
+
+    assert made["better"] is None
+    assert made["difference"] == 0
+    assert "same_runs: A and B are the very same runs" in " ".join(made["warnings"])
+    assert words.startswith("no difference can be told at 1.0B on 20.0B: ")
 
 
 ONE_SIZE = planted_ladder(points=2, sizes=[1e8], ratios=(5, 20, 80, 320))

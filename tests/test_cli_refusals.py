@@ -66,6 +66,9 @@ USAGE: dict[str, str] = {
     "allocate ladder.csv --flops 1e20 --shape": "layers=3 layers=3,width=0,context=5 1,2,3 layers=3,layers=3,width=1",
     "allocate ladder.csv --flops 1e20 --counting": "some",
     "allocate ladder.csv --flops 1e20 --counting 6nd --shape": "layers=2,width=64,context=128",
+    "compare": "ladder.csv",
+    "compare ladder.csv ladder --target": "7B flops=1e20",
+    "compare ladder.csv ladder --target params=1e9,tokens=2e10 --where-a": "bogus=1 params",
     "forecast": "ladder.csv",
     "forecast ladder.csv --target": "7B params=7B tokens=1T flops=0 flops= = , params size=7B,tokens=1T "
     "params=7B,tokens=0 params=-7B,tokens=1T params=nan,tokens=1T params=inf,tokens=1T params=x,tokens=1T "
@@ -134,6 +137,9 @@ MESSAGES = {
     "allocate ladder.csv --flops 1e20 --fix tokens=1e30": "1e+20 FLOPs leave no training for a model of",
     "forecast ladder.csv --target 7B": "'7B' is not of the form params=7e9,tokens=4e12 or flops=5.9e23",
     "fit ladder.csv --bootstrap 19": "--bootstrap is 19; an interval at level 0.9 needs at least 20 replicates",
+    "compare ladder.csv own.csv --target params=1e9,tokens=2e10": "own.csv: 2 finished run(s); a fit needs at least 3",
+    "compare own.csv ladder.csv --target params=1e9,tokens=2e10": "own.csv: 2 finished run(s); a fit needs at least 3",
+    "compare ladder.csv ladder --target flops=1e20": "the target is a budget of 1e+20 FLOPs, of which each recipe has",
     "fit reference://x": "reference://x cannot be read as a ladder (",
     "fit ladder.csv --where seed=1": "ladder.csv has no row with seed = '1'; seed holds ''",
 }

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from scaling_callback.allocating import Allocation, Frontier
+from scaling_callback.comparing import Comparison
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import Evidence, TrackRecord
 from scaling_callback.records import Run
@@ -188,6 +189,32 @@ def _describe_frontier(found: Frontier) -> dict[str, Any]:
         "bias": found.bias,
         "notes": [f"{name}: {sentence}" for name, sentence in found.notes.items()],
         "reason": found.reason and f"{found.reason[0]}: {found.reason[1]}",
+    }
+
+
+def describe_comparison(made: Comparison, sources: tuple[str, str]) -> dict[str, Any]:
+    """What `compare --json` prints; `sources` name the ladders of A and B."""
+    sides = {
+        name: {
+            "source": source,
+            "median": forecast.median,
+            "lower": forecast.lower,
+            "upper": forecast.upper,
+            "warnings": [f"{doubt}: {sentence}" for doubt, sentence in forecast.warnings.items()],
+        }
+        for name, source, forecast in zip(("a", "b"), sources, made.losses, strict=True)
+    }
+    lower, upper = made.interval
+    return {
+        "target": {"params": made.params, "tokens": made.tokens},
+        "better": made.better,
+        "difference": made.difference,
+        "interval": {"level": made.level, "lower": lower, "upper": upper},
+        "probability": made.probability,
+        "method": made.method,
+        "pairs": made.pairs,
+        **sides,
+        "warnings": [f"{name}: {sentence}" for name, sentence in made.warnings.items()],
     }
 
 

@@ -237,6 +237,36 @@ def _budgets(result: Mapping[str, Any]) -> list[str]:
     return ["", *_columns(rows)]
 
 
+def show_comparison(result: Mapping[str, Any]) -> str:
+    """`compare` in words: the verdict first."""
+    target, interval, better = result["target"], result["interval"], result["better"]
+    place = f"at {format_count(target['params'])} on {format_count(target['tokens'])}"
+    level = format_level(interval["level"])
+    basis = f"from {result['pairs']} pairs" if result["method"] == "paired" else "from two independent forecasts"
+    values: tuple[float, ...] = (result["difference"], interval["lower"], interval["upper"])
+    likelier = better or ("A" if result["probability"] > 1 / 2 else "B")
+    chance = _chance(result["probability"] if likelier == "A" else 1 - result["probability"])
+    if better is None:
+        by, least, most = (format_percent(value, signed=True) for value in values)
+        verdict = f"no difference can be told {place}: the loss of A is {by} off that of B"
+        chance += f" that {likelier} is better"
+    else:
+        # by how much its loss is lower, relative to the other's
+        gains = [-value if better == "A" else value / (1 + value) for value in values]
+        by, least, most = (format_percent(gain) for gain in (gains[0], min(gains[1:]), max(gains[1:])))
+        verdict = f"{better} is better {place} by {by}"
+    lines = [f"{verdict} ({level}: {least} to {most}), probability {chance}, {basis}", ""]
+    for name, side in (("A by itself", result["a"]), ("B by itself", result["b"])):
+        ends = _ends((side["lower"], side["upper"]), format_loss)
+        lines.append(_line(name, f"{format_loss(side['median'])}   {level} {ends}   {side['source']}"))
+    return _join(lines + _doubts(result["warnings"]))
+
+
+def _chance(probability: float) -> str:
+    """A probability, of which no more than two digits mean anything."""
+    return f"{probability:.2f}" if probability < 0.995 else "above 0.99"
+
+
 def show_report(result: Mapping[str, Any]) -> str:
     """`report` in words."""
     lists = result["checklist"]
