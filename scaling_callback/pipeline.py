@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scaling_callback import allocating
+from scaling_callback import allocating, planning
 from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
@@ -33,10 +33,12 @@ from scaling_callback.forecasting import (
     get_policy,
     name_phase,
     others_of,
+    resolve_target,
     score_issued,
     take_interval,
     trunks,
 )
+from scaling_callback.planning import Costs, Place, Plan
 from scaling_callback.records import Array, IssuedForecast, Run, Target
 from scaling_callback.sensitivity import ANALYSIS, Panel, as_asked, compare_choices
 from scaling_callback.snapshot import Config, Snapshot
@@ -351,3 +353,55 @@ def _finals(runs: Sequence[Run], evidence: Evidence) -> dict[str, FinalForecast 
         for run in runs
         if run.final is None
     }
+
+
+def plan(
+    runs: Sequence[Run],
+    target: Target,
+    flops: float,
+    config: Config = DEFAULTS,
+    progress: Progress | None = None,
+    *,
+    candidates: Sequence[Place] | None = None,
+    cost: Costs | None = None,
+) -> Plan:
+    """The runs to train next: those that narrow the interval of `target` most for `flops`.
+
+    Fewer than three finished runs hold no fit, and none at all are no mistake: what is usual of laws proposes the first
+    ladder. Runs that are still training count as if they had finished. `candidates` are (N, D) to choose from, `cost`
+    says what each costs; by default both are those of `planning.plan`.
+
+    Raises:
+        InputError: The budget is no positive, finite number or pays for no run, or a target by compute alone has
+            no optimum under the law.
+
+    Example:
+        >>> from scaling_callback.testing import planted_ladder
+        >>> made = plan(planted_ladder(), Target(params=1e10, tokens=2e11), 1e20)
+        >>> made.runs[-1].expected_interval_width < made.width_now
+        True
+    """
+    kept = [run for run in select(runs, config) if not run.card.held_out]
+    clusters = tuple(map(_cluster_by(kept, config), kept))
+    try:
+        fit = fit_runs(
+            tuple(kept), clusters, MEMBERS[0] if config.combines else config.fitted, config.replicates, config.seed
+        )
+        params, tokens = resolve_target(fit, target, config.further)
+        target = Target(params=params, tokens=tokens)
+    except NotEnoughData:
+        fit = None
+    snapshot = refresh(kept, (), replace(config, target=target), progress)
+    return planning.plan(
+        target,
+        flops,
+        fit=fit,
+        forecast=snapshot.forecast,
+        known=[(run.params, run.final.tokens) for run in kept if run.final is not None],
+        coming=[(run.params, run.horizon) for run in kept if run.final is None and run.horizon is not None],
+        candidates=candidates,
+        cost=cost,
+        level=config.level,
+        further=config.further,
+        seed=config.seed,
+    )

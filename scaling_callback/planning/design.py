@@ -19,10 +19,11 @@ from scaling_callback.laws import Law
 from scaling_callback.planning.places import Place
 from scaling_callback.records import Array
 
-MISFIT = 0.01
-"""Standard deviation of ln L by which a law misses per e-fold of distance from the target, in ln N and ln D: over the
-reach of usual ladders, four to six of it, that is the 4% that forecasts are typically off by at best (Choshen et al.
-2024). Of .002, .005 and .01 misfitting and chinchilla_epoch are forecast best with it, ctx8192 alike."""
+MISFIT = 0.005
+"""Standard deviation of ln L by which a law misses per e-fold of distance from the target, in ln N and ln D: 2 to 3%
+over the reach of usual ladders, of the 4% that forecasts are typically off by at best (Choshen et al. 2024). Of .002,
+.005 and .01, five ladders (docs/accuracy.md, without OLMo's) are forecast best with it, and stated intervals are about
+as wide as expected ones with the lower two."""
 
 RELATED = 1.0
 """Distance in ln N and ln D over which runs share that misfit: neighbours do not average it away."""

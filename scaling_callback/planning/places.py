@@ -17,8 +17,11 @@ FIVE_SIZES = 5
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """D/N of proposed runs, over that of the target."""
 
-SMALLEST = 1e-3
-"""Size of the smallest run over the target's, where no ladder says what is small."""
+SMALLEST = 1 / 40
+"""Size of the smallest proposed run over that of the largest: six sizes in steps of 2, smaller ones teach little."""
+
+LEAST = 1e-4
+"""The same over the target's, where no ladder is smaller."""
 
 HALF = 0.5
 """Most of the budget that one proposed run may take, and that new sizes may: a ladder has several rungs."""
@@ -49,24 +52,38 @@ class SixND:
 def propose(goal: Place, flops: float, trained: Sequence[Place] = (), cost: Costs | None = None) -> list[Place]:
     """Runs that might be trained: sizes in steps of 2 below the target's, at D/N around its own (`RATIOS`).
 
-    The largest takes at most half of the budget; the smallest is that of the ladder, or a thousandth of the target.
-    Counts have two digits. Sizes of the ladder are kept where they lie near, and runs like those trained left out.
+    The largest takes at most half of the budget, the smallest is `SMALLEST` of it. None is smaller than the ladder, or
+    while that has not five sizes than `LEAST` of the target. Counts have two digits. Sizes of the ladder are kept where
+    they lie near, and runs like those trained left out.
 
     Raises:
-        InputError: The budget pays for none of them.
+        InputError: The budget pays for none of them, or the ladder has reached the target.
 
     Example:
-        >>> sorted({params for params, _ in propose((1e9, 2e10), 1e17)})
-        [1000000.0, 2000000.0, 4000000.0, 8000000.0, 16000000.0, 32000000.0]
+        >>> sorted({params for params, _ in propose((1e9, 2e10), 1e18)})
+        [3200000.0, 6400000.0, 13000000.0, 26000000.0, 51000000.0, 100000000.0]
     """
     cost = cost or SixND()
-    own = [params for params, _ in trained]
-    smallest = min(own) if own else SMALLEST * goal[0]
-    steps = max(1, math.ceil(math.log2(goal[0] / smallest)))
-    sizes = {_near(smallest * 2.0**step, own) for step in range(steps)}
-    ratio, most = goal[1] / goal[0], min(HALF * flops, cost.flops(*goal))
+    own, most = [params for params, _ in trained], min(HALF * flops, cost.flops(*goal))
+    reached = max((cost.flops(*place) for place in trained), default=0.0)
+    if reached >= cost.flops(*goal):
+        raise InputError(
+            f"the target costs {cost.flops(*goal):.3g} FLOPs and the largest run {reached:.3g}: there is nothing to "
+            "extrapolate; train the target itself, or name a larger one"
+        )
+    ratio = goal[1] / goal[0]
+    floor = min(own) if len(list_sizes(trained)) >= FIVE_SIZES else min([*own, LEAST * goal[0]])
+    steps = max(1, math.ceil(math.log2(goal[0] / floor)))
+    sizes = {_near(floor * 2.0**step, own) for step in range(steps)}
     grid = [(size, round_count(size * ratio * factor)) for size in sorted(sizes) for factor in RATIOS]
-    found = [place for place in grid if cost.flops(*place) <= most and not any(_same(place, t) for t in trained)]
+    largest = max((place[0] for place in grid if cost.flops(*place) <= most), default=0.0)
+    found = [
+        place
+        for place in grid
+        if cost.flops(*place) <= most
+        and place[0] >= SMALLEST * largest
+        and not any(_same(place, other) for other in trained)
+    ]
     if not found:
         least = min(grid, key=lambda place: cost.flops(*place))
         raise InputError(

@@ -138,7 +138,8 @@ def plan(
     law = fit.law if fit is not None else get_law(MEMBERS[0].law)
     goal = _resolve(target, fit, law, further)
     if fit is not None:
-        known = [*zip(fit.points.params.tolist(), fit.points.tokens.tolist(), strict=True)]
+        measured = fit.points.take(fit.points.spread == 0)
+        known = [*zip(measured.params.tolist(), measured.tokens.tolist(), strict=True)]
     trained = [*known, *coming]
     free = propose(goal, flops, trained, cost) if candidates is None else list(candidates)
     price = np.array([cost.flops(*place) for place in free])
@@ -157,6 +158,10 @@ def plan(
         expected = 2 * math.sinh(depth * share) * loss
         runs.append(Planned(*free[index], float(price[index]), expected, expected / loss, chosen[index]))
     notes = _note(goal, flops, [*trained, *(free[i] for i in chosen)], trained, cost)
+    if fit is None:
+        notes = {"no_fit": "fewer than 3 runs have finished: the plan rests on what is usual of scaling laws", **notes}
+    if coming:
+        notes["still_training"] = f"{len(coming)} run(s) that are still training count as if they had finished"
     return Plan(*goal, flops, level if forecast is None else forecast.level, width, tuple(runs), notes)
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import Evidence, TrackRecord
+from scaling_callback.planning import Plan
 from scaling_callback.records import Run
 from scaling_callback.replaying import Replay
 from scaling_callback.reporting.facts import group_notes
@@ -155,6 +156,19 @@ def describe_allocation(allocation: Allocation) -> dict[str, Any]:
         "intervals": {name: list(ends) for name, ends in allocation.intervals.items()},
         "identified": allocation.identified,
         "reasons": [f"{name}: {sentence}" for name, sentence in allocation.reasons.items()],
+    }
+
+
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """What `plan --json` prints."""
+    return {
+        "target": {"params": plan.params, "tokens": plan.tokens},
+        "budget": plan.budget,
+        "flops": plan.flops,
+        "level": plan.level,
+        "interval_width": plan.width_now,
+        "runs": [asdict(run) for run in plan.runs],
+        "notes": [f"{name}: {sentence}" for name, sentence in plan.notes.items()],
     }
 
 
