@@ -153,6 +153,14 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, text.show_comparison(output)
 
 
+def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    runs, _ = _read(options, some=False, new=True)
+    with Progress("bootstrap") as progress:
+        made = pipeline.plan(runs, options.target, options.flops, _config(options), progress)
+    output = results.describe_plan(made)
+    return output, text.show_plan(output)
+
+
 def _replay(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     runs, _ = _read(options)
     typed = options.at or tuple((f"{share:g}", share) for share in (OWN_FRACTIONS if options.own else FRACTIONS))
@@ -214,8 +222,13 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, text.show_report(output)
 
 
-def _read(options: argparse.Namespace, *, some: bool = True) -> tuple[tuple[Run, ...], tuple[IssuedForecast, ...]]:
-    """Runs (at least one, if there must be `some`) and issued forecasts of a table or a ladder."""
+def _read(
+    options: argparse.Namespace, *, some: bool = True, new: bool = False
+) -> tuple[tuple[Run, ...], tuple[IssuedForecast, ...]]:
+    """Runs (at least one, if there must be `some`) and issued forecasts of a table or a ladder.
+
+    With `new` the folder of a ladder need not exist yet.
+    """
     if is_table(options.source):
         return read_table(options.source, where=options.where, params=options.params), ()
     # the plugin behind a URL raises what it likes
@@ -223,6 +236,8 @@ def _read(options: argparse.Namespace, *, some: bool = True) -> tuple[tuple[Run,
     try:
         ladder = Ladder(options.source)
         if not ladder.exists():
+            if new and not Path(options.source).exists():
+                return (), ()
             raise InputError(
                 f"{options.source} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder"
             )
@@ -266,6 +281,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], tuple[dict[str, Any], str]]] 
     "forecast": _forecast,
     "allocate": _allocate,
     "compare": _compare,
+    "plan": _plan,
     "replay": _replay,
     "report": _report,
 }

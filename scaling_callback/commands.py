@@ -99,6 +99,13 @@ def make_parser() -> argparse.ArgumentParser:
             help=f"keep these rows of {side.upper()} alone, beside what --where keeps of both",
         )
 
+    command = _command(commands, "plan", "Propose the runs to train next for a compute budget.")
+    _example(
+        command, "plan ladder/ --target params=7e9,tokens=4e12 --flops 1e21", "N and D of each, and what it brings"
+    )
+    _add_target(command)
+    command.add_argument("--flops", type=read_budget, required=True, metavar="C", help="budget of all runs together")
+
     command = _command(commands, "replay", "Walk a finished ladder as if it were happening, and score every forecast.")
     _example(command, "replay ladder.csv --largest 1", "the errors after 25, 50, 75 and 100% of the compute")
     held = command.add_mutually_exclusive_group(required=True)

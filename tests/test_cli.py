@@ -30,12 +30,14 @@ KEYS = {
     "forecast": "target median interval forecaster baselines track_record warnings",
     "allocate": "params tokens tokens_per_param intervals identified reasons",
     "compare": "better difference interval probability method pairs a b warnings",
+    "plan": "target budget flops level interval_width runs notes",
     "report": "output checklist",
 }
 MORE: dict[str, list[str]] = {
     "forecast": TARGET,
     "allocate": ["--flops", "2e20"],
     "compare": ["ladder.csv", *TARGET],
+    "plan": [*TARGET, "--flops", "1e19"],
     "report": TARGET,
 }
 
@@ -440,3 +442,27 @@ def test_a_reader_that_stops_listening_ends_no_command_in_a_traceback(sources: P
         assert running.stderr is not None
         assert running.stderr.read() == b""
     assert running.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["absent", "empty"])
+def test_a_ladder_that_is_still_to_be_trained_gets_a_first_plan(ask: Asked, tmp_path: Path, kind: str) -> None:
+    if kind == "empty":
+        (tmp_path / "new").mkdir()
+    made = ask("plan", "new", *MORE["plan"])
+
+    assert made["flops"] == sum(run["flops"] for run in made["runs"]) <= 1e19
+    assert len({run["params"] for run in made["runs"]}) >= 5
+    assert made["interval_width"] is None
+    assert any(note.startswith("no_fit") for note in made["notes"])
+    assert (tmp_path / "new").exists() == (kind == "empty")  # the command line never writes to a ladder
+
+
+def test_a_plan_says_how_much_each_run_narrows_the_interval_of_the_forecast(ask: Asked) -> None:
+    made, forecast = ask("plan", "ladder.csv", *MORE["plan"]), ask("forecast", "ladder.csv", *TARGET)
+    shown = ask("plan", "ladder.csv", *MORE["plan"], words=True)
+
+    assert made["interval_width"] == forecast["interval"]["upper"] - forecast["interval"]["lower"]
+    widths = [made["interval_width"], *(run["expected_interval_width"] for run in made["runs"])]
+    assert widths == sorted(widths, reverse=True)
+    assert all(run["expected_relative_width"] < 1 for run in made["runs"])
+    assert "D/N" in shown

@@ -11,6 +11,7 @@ from scaling_callback.allocating import Allocation, Frontier
 from scaling_callback.comparing import Comparison
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import Evidence, TrackRecord
+from scaling_callback.planning import Plan
 from scaling_callback.records import Run
 from scaling_callback.replaying import Replay
 from scaling_callback.reporting.facts import group_notes
@@ -215,6 +216,19 @@ def describe_comparison(made: Comparison, sources: tuple[str, str]) -> dict[str,
         "pairs": made.pairs,
         **sides,
         "warnings": [f"{name}: {sentence}" for name, sentence in made.warnings.items()],
+    }
+
+
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """What `plan --json` prints."""
+    return {
+        "target": {"params": plan.params, "tokens": plan.tokens},
+        "budget": plan.budget,
+        "flops": plan.flops,
+        "level": plan.level,
+        "interval_width": plan.width_now,
+        "runs": [asdict(run) for run in plan.runs],
+        "notes": [f"{name}: {sentence}" for name, sentence in plan.notes.items()],
     }
 
 

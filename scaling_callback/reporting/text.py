@@ -267,6 +267,30 @@ def _chance(probability: float) -> str:
     return f"{probability:.2f}" if probability < 0.995 else "above 0.99"
 
 
+def show_plan(result: Mapping[str, Any]) -> str:
+    """`plan` in words: the runs, and how wide the target's interval should be after each."""
+    target, now = result["target"], result["interval_width"]
+    head = f"to forecast {format_count(target['params'])} parameters on {format_count(target['tokens'])} tokens"
+    width = "none yet" if now is None else format_loss(now)
+    lines = [head, "", _line("width now", f"{width} ({format_level(result['level'])} interval of the loss)"), ""]
+    rows: list[tuple[str, ...]] = [("params", "tokens", "D/N", "FLOPs", "width after it", "of the loss", "why")]
+    rows += [
+        (
+            format_count(run["params"]),
+            format_count(run["tokens"]),
+            format_value(run["tokens"] / run["params"]),
+            format_flops(run["flops"]),
+            format_loss(run["expected_interval_width"]),
+            format_percent(run["expected_relative_width"]),
+            run["reason"],
+        )
+        for run in result["runs"]
+    ]
+    spent = f"{format_flops(result['flops'])} of {format_flops(result['budget'])} FLOPs; plan again after each run"
+    notes = [f"  {note}" for note in result["notes"]]
+    return _join(lines + (_columns(rows) if result["runs"] else []) + ["", spent, *(["", *notes] if notes else [])])
+
+
 def show_report(result: Mapping[str, Any]) -> str:
     """`report` in words."""
     lists = result["checklist"]

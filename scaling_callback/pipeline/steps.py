@@ -1,0 +1,80 @@
+"""What every question to a ladder begins with: which runs, what they share their noise with, a fit, a split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from scaling_callback import allocating
+from scaling_callback.allocating import Allocation, estimate_frontiers, set_beside
+from scaling_callback.errors import InputError
+from scaling_callback.fitting import Fit, Progress
+from scaling_callback.forecasting import ClusterOf, Evidence, best_runs, trunks
+from scaling_callback.records import Run
+from scaling_callback.sensitivity import fit_analyses
+from scaling_callback.snapshot import Config
+
+BUDGETS = (0.01, 0.1, 1.0, 10.0, 100.0)
+"""Budgets of the table beside a split, over the one that was asked for."""
+
+
+def select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
+    """The runs that `config.runs` asks for."""
+    return best_runs(runs) if config.runs == "best" else tuple(runs)
+
+
+def cluster_by(runs: Sequence[Run], config: Config) -> ClusterOf:
+    """What each of these runs shares its noise with."""
+    stems = trunks(runs)
+    return lambda run: _cluster(run, config.cluster, stems)
+
+
+def _cluster(run: Run, column: str | None, stems: Mapping[str, str]) -> str:
+    if column is None:
+        return stems[run.name]
+    if column == "run":
+        return run.name
+    value = getattr(run.card, column, None)
+    value = run.card.extra.get(column) if value is None else value
+    if value is None:
+        known = sorted({"run", "parent", "seed", "params", "horizon", "schedule", *run.card.extra})
+        raise InputError(f"run {run.name!r} has no {column!r} to cluster by; choose one of: {', '.join(known)}")
+    return str(value)
+
+
+def fit_evidence(evidence: Evidence, config: Config, progress: Progress | None) -> Fit:
+    """The fit that is shown and that splits budgets."""
+    return config.fitted.fit(evidence, replicates=config.replicates, seed=config.seed, progress=progress)
+
+
+def split_budget(found: Fit, runs: Sequence[Run], flops: float, config: Config, *, beside: bool) -> Allocation:
+    """The split of a budget and of those around it, and what other approaches say `beside`."""
+    cost = config.constraints.cost(runs)
+    ask = partial(
+        allocating.allocate,
+        found,
+        level=config.level,
+        seed=config.seed,
+        further=config.further,
+        cost=cost,
+        constraints=config.constraints,
+        analyses=fit_analyses(found),
+    )
+    made = ask(flops)
+    if made.fixed:  # another budget may leave nothing for what is not
+        return made
+    others = [flops * factor for factor in BUDGETS if cost.tokens(1.0, flops * factor) > 1]
+    made = replace(made, budgets=tuple(ask(budget) for budget in others))
+    if not beside or cost.inference_tokens:  # the other approaches know training alone
+        return made
+    frontiers = estimate_frontiers(
+        runs,
+        flops,
+        fit=found,
+        level=config.level,
+        seed=config.seed,
+        replicates=config.replicates,
+        further=config.further,
+    )
+    return set_beside(made, frontiers, found.law.name)

@@ -1,0 +1,304 @@
+"""Which runs to train next: those that narrow a target's interval most for a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import ndtri
+
+from scaling_callback.costs import SIX_ND, Cost
+from scaling_callback.errors import InputError
+from scaling_callback.fitting import Fit, log_variables
+from scaling_callback.forecasting import MEMBERS, Forecast
+from scaling_callback.forecasting.forecast import FAR
+from scaling_callback.laws import Law, get_law
+from scaling_callback.planning.design import Design
+from scaling_callback.planning.places import (
+    FIVE_SIZES,
+    HALF,
+    Costs,
+    Place,
+    list_sizes,
+    name_gain,
+    name_sides,
+    propose,
+    round_count,
+)
+from scaling_callback.records import Array, Target, is_count
+
+LEAST_GAIN = 0.01
+"""Share by which a run must narrow the interval: a smaller gain is not worth its FLOPs, and drawn from a model that is
+not that exact."""
+
+THRIFT = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Powers of a run's cost by which its gain is divided: 0 takes what teaches most, 1 what teaches most per FLOP. Neither
+spends a budget well alone, so that each is tried, and the set that narrows most is taken."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run to train.
+
+    Attributes:
+        params: N.
+        tokens: D.
+        flops: Its cost.
+        expected_interval_width: Width of the target's interval after it and those before, in units of the loss.
+        expected_relative_width: The same over the loss.
+        reason: Why it is among them.
+    """
+
+    params: float
+    tokens: float
+    flops: float
+    expected_interval_width: float
+    expected_relative_width: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs to train next, the cheapest first: what it teaches may change the rest.
+
+    Attributes:
+        params: N of the target.
+        tokens: D of the target.
+        budget: FLOPs that there are to spend.
+        level: Nominal coverage of the interval.
+        width_now: Width of its interval now, in units of the loss; `None` while there is no forecast.
+        runs: The runs; together they cost no more than the budget.
+        notes: What should be known of the plan, by name, each with a sentence.
+    """
+
+    params: float
+    tokens: float
+    budget: float
+    level: float
+    width_now: float | None
+    runs: tuple[Planned, ...]
+    notes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def flops(self) -> float:
+        """What the runs cost together."""
+        return sum(run.flops for run in self.runs)
+
+
+def place_target(
+    target: Target, fit: Fit | None = None, further: Mapping[str, float] | None = None, cost: Cost = SIX_ND
+) -> Place:
+    """(N, D) of the target; of one by compute alone the optimum of the fit, or of what is usual without one.
+
+    However little the runs know of their optimum: a plan is asked for when they know little.
+
+    Raises:
+        InputError: A target by compute alone has no optimum under the law.
+
+    Example:
+        >>> place_target(Target(flops=6e20))
+        (2000000000.0, 49000000000.0)
+    """
+    if target.params is not None and target.tokens is not None:
+        return target.params, target.tokens
+    law = _law(fit)
+    natural = np.array(law.typical)[None] if fit is None else law.natural(fit.theta[None], fit.centre)
+    params, tokens = law.optimum(natural, target.compute, further, cost)
+    if not np.isfinite(params[0]):
+        raise InputError(
+            f"the law {law.name} has no compute-optimal size at {target.compute:.3g} FLOPs; give params=... and "
+            "tokens=..."
+        )
+    return round_count(float(params[0])), round_count(float(tokens[0]))
+
+
+def _law(fit: Fit | None) -> Law:
+    """That of the fit, or the law of first choice."""
+    return fit.law if fit is not None else get_law(MEMBERS[0].law)
+
+
+def plan(
+    goal: Place,
+    flops: float,
+    *,
+    fit: Fit | None = None,
+    forecast: Forecast | None = None,
+    known: Sequence[Place] = (),
+    coming: Sequence[Place] = (),
+    candidates: Sequence[Place] | None = None,
+    cost: Costs = SIX_ND,
+    level: float = 0.9,
+    further: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> Plan:
+    """The runs that narrow the target's interval most, of all that `flops` can pay for together.
+
+    With K the covariance of ln L over all places under what is known, a finished run i at place x_i leaves
+    K - k_i k_i' / (K_ii + s^2) of it, for the noise s of one run. K is G P G' + M: G the gradients of the law at one
+    draw, P what the weak prior and a wide one on coefficients allow, M how far laws miss (`MISFIT`).
+
+    Args:
+        goal: (N, D) of the target.
+        flops: The budget.
+        fit: The law as fitted to the finished runs; without one, what is usual of laws stands in.
+        forecast: The forecast now, whose interval is to be narrowed.
+        known: (N, D) of finished runs, where there is no fit.
+        coming: (N, D) of runs that are being trained and paid for.
+        candidates: (N, D) to choose from; by default a grid below the target (`propose`).
+        cost: What a run costs; 6 N D by default.
+        level: Nominal coverage of the interval, where no forecast says it.
+        further: Values of further variables of the law, such as `unique_tokens`.
+        seed: Of the draws where there is no fit.
+
+    Raises:
+        InputError: The budget is no positive, finite number or pays for no run.
+
+    Example:
+        >>> first = plan((1e9, 2e10), 1e19)
+        >>> len({run.params for run in first.runs}) >= 5, first.flops <= 1e19
+        (True, True)
+        >>> widths = [run.expected_interval_width for run in first.runs]
+        >>> widths == sorted(widths, reverse=True)
+        True
+    """
+    if not is_count(flops):
+        raise InputError(f"the budget is {flops} FLOPs; it must be a positive, finite number")
+    further, law = further or {}, _law(fit)
+    if fit is not None:
+        measured = fit.points.take(fit.points.spread == 0)
+        known = [*zip(measured.params.tolist(), measured.tokens.tolist(), strict=True)]
+    trained = [*known, *coming]
+    free = propose(goal, flops, trained, cost) if candidates is None else list(candidates)
+    price = np.array([cost.flops(*place) for place in free])
+    if not (price <= flops).any():
+        least = f"the least that could be trained next costs {price.min():.3g}" if free else "there is no run to choose"
+        raise InputError(f"the budget of {flops:.3g} FLOPs pays for no run: {least}; raise the budget")
+    design = Design.of(law, fit, [*trained, *free, goal], further, seed).given(range(len(known)))
+    now = design.spread
+    design = design.given(range(len(known), len(trained))).keep(len(trained))
+    chosen = _choose(design, free, price, flops, trained, goal)
+    loss, width, depth = _state(forecast, fit, law, goal, further, level, now + design.floor)
+    runs: list[Planned] = []
+    for index in sorted(chosen, key=lambda i: float(price[i])):
+        design = design.given([index])
+        share = math.sqrt((design.spread + design.floor) / (now + design.floor))
+        expected = 2 * math.sinh(depth * share) * loss
+        runs.append(Planned(*free[index], float(price[index]), expected, expected / loss, chosen[index]))
+    notes = _note(goal, flops, [*trained, *(free[i] for i in chosen)], trained, cost)
+    if fit is None:
+        notes = {"no_fit": "fewer than 3 runs have finished: the plan rests on what is usual of scaling laws", **notes}
+    if coming:
+        notes["still_training"] = f"{len(coming)} run(s) that are still training count as if they had finished"
+    return Plan(*goal, flops, level if forecast is None else forecast.level, width, tuple(runs), notes)
+
+
+def _choose(
+    design: Design, free: Sequence[Place], price: Array, flops: float, trained: Sequence[Place], goal: Place
+) -> dict[int, str]:
+    """Places of the runs that leave the least spread, each with the reason for it."""
+    reasons = _make_up(design, free, price, flops, trained, goal)
+    first = list(reasons)
+    sets = [_spend(design, price, flops, first, power) for power in THRIFT]
+    chosen = min(sets, key=lambda runs: design.given(runs).spread)
+    while more := [index for index in chosen if index not in reasons]:
+        # what hardly narrows the interval is not worth its FLOPs, whatever is left of the budget
+        left = np.sqrt((design.without_each(chosen) + design.floor) / (design.given(chosen).spread + design.floor)) - 1
+        loss = dict(zip(chosen, left.tolist(), strict=True))
+        least = min(more, key=lambda index: loss[index])
+        if loss[least] >= LEAST_GAIN:
+            break
+        chosen.remove(least)
+    return {index: reasons.get(index, "narrows the interval") for index in chosen}
+
+
+def _make_up(
+    design: Design, free: Sequence[Place], price: Array, flops: float, trained: Sequence[Place], goal: Place
+) -> dict[int, str]:
+    """Runs that bring the ladder to five sizes, and its D/N to both sides of the target's, from half of the budget.
+
+    A law that is fitted to fewer may be right about its own uncertainty, and wrong about its form.
+    """
+    found: dict[int, str] = {}
+    left, places = HALF * flops, list(trained)
+    while True:
+        payable = [index for index in range(len(free)) if price[index] <= left]
+        reason = {index: why for index in payable if (why := name_gain(free[index], places, goal))}
+        if not reason:
+            return found
+        gains = (design.gains / price).tolist()
+        best = max(reason, key=gains.__getitem__)
+        found[best] = reason[best]
+        left -= float(price[best])
+        places.append(free[best])
+        design = design.given([best])
+
+
+def _spend(design: Design, price: Array, flops: float, first: Sequence[int], power: float) -> list[int]:
+    """Runs one after the other, those first with the most gain per cost^power, until nothing more can be paid."""
+    chosen = list(first)
+    design = design.given(first)
+    left = flops - float(price[chosen].sum())
+    while True:
+        payable = price <= left
+        payable[chosen] = False
+        if not payable.any():
+            return chosen
+        best = int(np.argmax(np.where(payable, design.gains / price**power, -1.0)))
+        chosen.append(best)
+        left -= float(price[best])
+        design = design.given([best])
+
+
+def _state(
+    forecast: Forecast | None,
+    fit: Fit | None,
+    law: Law,
+    goal: Place,
+    further: Mapping[str, float],
+    level: float,
+    variance: float,
+) -> tuple[float, float | None, float]:
+    """Loss of the target, width of its interval, and half of it in ln L: as forecast, else by what is known."""
+    if forecast is not None and forecast.upper > forecast.lower:
+        width = forecast.upper - forecast.lower
+        return forecast.median, width, math.asinh(width / (2 * forecast.median))
+    if fit is not None:
+        loss = float(fit.predict(*goal, **further)[0])
+    else:
+        x = log_variables({"params": goal[0], "tokens": goal[1], **further}, law.variables)
+        theta = law.working(np.array(law.typical)[None], np.zeros(len(x)))
+        loss = float(np.exp(law.log_loss(theta, x)[0][0, 0]))
+    return loss, None, float(ndtri((1 + level) / 2)) * math.sqrt(variance)
+
+
+def _note(goal: Place, flops: float, places: Sequence[Place], trained: Sequence[Place], cost: Costs) -> dict[str, str]:
+    """What should be known of a plan whose runs, with those trained, are at `places`."""
+    notes: dict[str, str] = {}
+    own, largest = cost.flops(*goal), max((cost.flops(*place) for place in trained), default=0.0)
+    if own <= largest:
+        notes["within_ladder"] = (
+            f"the target costs {own:.3g} FLOPs and the largest run {largest:.3g}: there is nothing to extrapolate; "
+            "train the target itself, or name a larger one"
+        )
+    if own <= flops:
+        notes["target_affordable"] = (
+            f"the budget pays for the target itself ({own:.3g} FLOPs): trained, it needs no forecast"
+        )
+    if len(places) == len(trained):
+        notes["nothing_narrows"] = (
+            f"no run that the budget pays for narrows the interval by {LEAST_GAIN:.0%}: raise it, or stop here"
+        )
+    if (sizes := len(list_sizes(places))) < FIVE_SIZES:
+        notes["few_sizes"] = f"{sizes} size(s) with this plan; a ladder should have {FIVE_SIZES}: raise the budget"
+    if len(name_sides(places, goal)) < 2:
+        notes["one_sided_ratios"] = (
+            f"all D/N lie on one side of the target's {goal[1] / goal[0]:.3g}, also with this plan: raise the budget"
+        )
+    if own > FAR * (reached := max((cost.flops(*place) for place in places), default=0.0)):
+        notes["far_extrapolation"] = (
+            f"the target costs {own / reached:.2g} times the largest run, also with this plan; no published forecast "
+            f"is reliable beyond about {FAR:g}"
+        )
+    return notes
