@@ -27,9 +27,9 @@ runs that stand alone."""
 Method: TypeAlias = Literal["paired", "unpaired"]
 
 TAILS: dict[Method, int] = {"paired": 1, "unpaired": 2}
-"""Tails of the spread that 1 - level is shared among before a recipe is called better. The spread of pairs has the whole
-noise of one run of each, which recipes do not have: with one tail equals are told apart in at most 1 - level of cases.
-That of forecasts has a quarter: with one tail equals were told apart in 7 of 30 planted cases, with two in 2."""
+"""Tails of the spread that 1 - level is shared among before a recipe is called better. The spread of pairs has the
+whole noise of one run of each, which recipes do not have: with one tail equals are told apart in at most 1 - level of
+cases. That of forecasts has a quarter: with one tail equals were told apart in 7 of 30 planted cases, with two in 2."""
 
 
 @dataclass(frozen=True, eq=False)
