@@ -144,7 +144,7 @@ DESIGNS = {
     "12 pairs, 4 sizes at 3 ratios": [(n, n * r) for n in (1e7, 3e7, 1e8, 3e8) for r in (5.0, 20.0, 80.0)],
     "5 pairs along a line": [(n, 20 * n) for n in (1e7, 3e7, 1e8, 3e8, 1e9)],
 }
-FORECAST = 4
+FORECAST = 8
 """Ladders a cell where each is forecast, which takes seconds."""
 
 

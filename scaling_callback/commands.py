@@ -88,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     _example(
         command, "compare ladder/ other/ --target params=7e9,tokens=4e12", "the better one, by how much, how surely"
     )
-    _add_target(command)
+    _add_target(command, budget=False)
     for side in ("a", "b"):
         command.add_argument(
             f"--where-{side}",
@@ -206,13 +206,13 @@ def _example(command: argparse.ArgumentParser, line: str, outcome: str) -> None:
     command.epilog = f"example:\n  scaling-callback {line}\n  -> {outcome}"
 
 
-def _add_target(command: argparse.ArgumentParser) -> None:
+def _add_target(command: argparse.ArgumentParser, *, budget: bool = True) -> None:
     command.add_argument(
         "--target",
         type=read_target,
         required=True,
         metavar="params=N,tokens=D",
-        help="what the forecast is for: params=7e9,tokens=4e12, or flops=5.9e23",
+        help="what the forecast is for: params=7e9,tokens=4e12" + (", or flops=5.9e23" if budget else ""),
     )
 
 

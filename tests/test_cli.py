@@ -236,7 +236,7 @@ def test_compare_names_the_better_of_two_recipes_in_one_table(ask: Asked) -> Non
     assert made["probability"] > 0.99
     assert made["a"]["lower"] < made["a"]["median"] < made["a"]["upper"]
     assert made["warnings"] == []
-    assert words.startswith("A is better at 1.0B on 20.0B by 2.")
+    assert words.startswith(f"A is better at 1.0B on 20.0B by {-100 * made['difference']:.2f}% (90%: ")
     assert ", probability above 0.99, from 12 pairs\n" in words
     assert f"{source} peak_lr=0.002" in words
     swapped = ask(*asked[:3], "--where-b", "peak_lr=0.001", "--where-a", "peak_lr=0.002", *TARGET)

@@ -79,12 +79,20 @@ def test_equal_recipes_are_told_apart_less_often_than_the_level_says_and_one_per
 
 def test_without_common_places_the_forecasts_decide_as_independent_ones() -> None:
     a, b = plant(0.0, 1), plant(0.0, 2, OTHER_RATIOS)
-    close, far = judge(a, b, (2.49, 2.5)), judge(a, b, (2.55, 2.5))
+    close, far = judge(a, b, (2.49, 2.5)), judge(a, b, (2.6, 2.5))
 
     assert (close.method, close.pairs, close.better) == ("unpaired", 0, None)
     assert list(close.warnings) == ["unpaired"]
     assert far.better == "B"
-    assert far.interval[1] - far.interval[0] == pytest.approx(2 * 1.645 * math.sqrt(2) * 0.01, rel=0.03)
+    assert far.interval[1] - far.interval[0] == pytest.approx(1.04 * 2 * 1.645 * math.sqrt(2) * 0.01, rel=0.03)
+
+
+def test_equal_ladders_that_share_no_place_are_told_apart_by_two_tails_of_the_level() -> None:
+    a, b = plant(0.0, 1), plant(0.0, 2, OTHER_RATIOS)
+    sure = math.sqrt(2) * 0.01 * 1.5  # beyond one tail of 10%, and not beyond 5%
+
+    assert 0.05 < judge(a, b, (2.5 * math.exp(sure), 2.5)).probability < 0.1
+    assert judge(a, b, (2.5 * math.exp(sure), 2.5)).better is None
 
 
 def test_pairs_that_speak_for_few_of_the_runs_do_not_decide() -> None:
