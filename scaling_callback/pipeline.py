@@ -382,11 +382,12 @@ def plan(
         True
     """
     kept = [run for run in select(runs, config) if not run.card.held_out]
-    clusters = tuple(map(_cluster_by(kept, config), kept))
+    cluster = _cluster_by(kept, config)
     try:
-        fit = fit_runs(
-            tuple(kept), clusters, MEMBERS[0] if config.combines else config.fitted, config.replicates, config.seed
-        )
+        if config.combines:
+            fit = fit_runs(tuple(kept), tuple(map(cluster, kept)), MEMBERS[0], config.replicates, config.seed)
+        else:
+            fit = _fit(config.fitted.gather(kept, cluster), config, progress)
         params, tokens = resolve_target(fit, target, config.further)
         target = Target(params=params, tokens=tokens)
     except NotEnoughData:
