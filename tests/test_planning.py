@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +20,7 @@ from scaling_callback.planning.design import Design
 from scaling_callback.planning.places import FIVE_SIZES, list_sizes, name_sides
 from scaling_callback.records import Target
 from scaling_callback.snapshot import Config
-from scaling_callback.testing import planted_ladder, planted_loss
+from scaling_callback.testing import TRUTH, planted_ladder, planted_loss
 
 GOAL = (1e10, 2e11)
 TARGET = Target(params=1e10, tokens=2e11)
@@ -169,3 +170,16 @@ def test_what_should_be_known_of_a_plan_stands_beside_it() -> None:
     assert "far_extrapolation" in plan(GOAL, 1e18).notes
     assert "few_sizes" in plan(GOAL, 1e20, candidates=[(1e8, 2e9)]).notes
     assert "one_sided_ratios" in plan(GOAL, 1e20, candidates=[(1e8, 1e9)]).notes
+
+
+@pytest.mark.parametrize("config", [Config(law="kaplan", replicates=20), Config(starts=[TRUTH], replicates=0)])
+def test_a_plan_can_rest_on_a_law_of_ones_own_choice(config: Config) -> None:
+    made = pipeline.plan(planted_ladder(), TARGET, 1e20, config)
+    assert made.runs
+    assert all(run.expected_interval_width > 0 for run in made.runs)
+
+
+def test_runs_that_are_held_out_are_no_part_of_a_plan() -> None:
+    runs = planted_ladder()
+    held = [replace(run, card=replace(run.card, held_out=True)) for run in planted_ladder(sizes=(9e8,))]
+    assert pipeline.plan([*runs, *held], TARGET, 1e20, QUICK) == pipeline.plan(runs, TARGET, 1e20, QUICK)

@@ -13,7 +13,7 @@ from scaling_callback.fitting import Fit, Progress
 from scaling_callback.forecasting import MEMBERS, Forecast, fit_runs
 from scaling_callback.pipeline.fits import DEFAULTS
 from scaling_callback.pipeline.refreshing import refresh
-from scaling_callback.pipeline.steps import cluster_by, select
+from scaling_callback.pipeline.steps import cluster_by, fit_evidence, select
 from scaling_callback.planning import Costs, Place, Plan, place_target
 from scaling_callback.records import Run, Target
 from scaling_callback.snapshot import Config
@@ -68,11 +68,13 @@ def plan(
         True
     """
     kept = [run for run in select(runs, config) if not run.card.held_out]
-    clusters = tuple(map(cluster_by(kept, config), kept))
+    cluster = cluster_by(kept, config)
     found: Fit | None = None
     with suppress(NotEnoughData):
-        forecaster = MEMBERS[0] if config.combines else config.fitted
-        found = fit_runs(tuple(kept), clusters, forecaster, config.replicates, config.seed)
+        if config.combines:
+            found = fit_runs(tuple(kept), tuple(map(cluster, kept)), MEMBERS[0], config.replicates, config.seed)
+        else:
+            found = fit_evidence(config.fitted.gather(kept, cluster), config, progress)
     counted = config.constraints.cost(kept)
     goal = place_target(target, found, config.further, counted)
     asked = replace(config, target=Target(params=goal[0], tokens=goal[1]), splits=False, sensitivity=False)
