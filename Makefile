@@ -3,7 +3,7 @@
 #   make test    environment, then every test
 #   make check   format, lint, types, import contract
 #   make bench   benchmarks: accuracy beside time, then make accuracy
-#   make accuracy   what forecasts of measured ladders miss by, written to docs/accuracy.md (six minutes)
+#   make accuracy   what forecasts of measured ladders miss by, written to docs/accuracy.md (half an hour)
 #   make coverage   how often intervals hold, written to docs/coverage.md (half an hour)
 # Options for pip: make demo PIP_ARGS="--index-url ..."
 
