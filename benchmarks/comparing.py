@@ -71,7 +71,7 @@ def show_comparing(data: Path, splits: int = SPLITS, workers: int = 2) -> str:
     )
     rates = (
         "Rates 1e-3 (A) and 2e-3 (B) of `misfitting` at 393M parameters, from runs of up to 199M; measured is ln L_A - "
-        "ln L_B of the two runs there, in percent. Among the smaller runs all pairs say B: a crossover has to be forecast."
+        "ln L_B of the two runs there, in percent. All pairs of the smaller runs say B: a crossover has to be forecast."
     )
     power = (
         f"Planted pairs of which A is better by that much everywhere, {PLANTED} ladders a cell; noise is that of one "
