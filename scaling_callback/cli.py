@@ -29,7 +29,7 @@ from scaling_callback.forecasting import best_runs
 from scaling_callback.ladder import Ladder
 from scaling_callback.records import IssuedForecast, Run
 from scaling_callback.replaying import FRACTIONS, OWN_FRACTIONS, PROTOCOLS, Goal, hold_out, replay, replay_own
-from scaling_callback.reporting import results, text
+from scaling_callback.reporting import results, text, verdicts
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import check_table, is_table, read_table, read_targets
 from scaling_callback.terminal import Progress, one_line, show, tell
@@ -135,7 +135,7 @@ def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     with Progress("bootstrap") as progress:
         output = results.describe_allocation(pipeline.allocate(runs, options.flops, config, progress))
     output |= results.describe_evidence(pipeline.gather(runs, config), runs)
-    return output, text.show_allocation(output)
+    return output, verdicts.show_allocation(output)
 
 
 def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -150,7 +150,7 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     except NotEnoughData as error:  # it names the one of the two
         raise InputError(str(error)) from None
     output = results.describe_comparison(made, (names[0], names[1]))
-    return output, text.show_comparison(output)
+    return output, verdicts.show_comparison(output)
 
 
 def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -158,7 +158,7 @@ def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     with Progress("bootstrap") as progress:
         made = pipeline.plan(runs, options.target, options.flops, _config(options), progress)
     output = results.describe_plan(made)
-    return output, text.show_plan(output)
+    return output, verdicts.show_plan(output)
 
 
 def _replay(options: argparse.Namespace) -> tuple[dict[str, Any], str]:

@@ -8,7 +8,7 @@ import time
 from contextlib import AbstractContextManager
 
 from scaling_callback.errors import InputError
-from scaling_callback.reporting.text import make_visible
+from scaling_callback.reporting.lines import make_visible
 
 
 def tell(line: str) -> None:
