@@ -201,7 +201,7 @@ def show_power() -> list[str]:
 def plant_pairs(params: np.ndarray, tokens: np.ndarray, gain: float, noise: float, rng: np.random.Generator) -> Pairs:
     """Pairs as they are found where seed noise is not known."""
     ratio = math.log1p(-gain) + rng.normal(0, math.sqrt(2) * noise, len(params))
-    return Pairs(params, tokens, ratio, np.full(len(params), 2 * SEED_NOISE**2), 2 * SEED_NOISE**2)
+    return Pairs(params, tokens, ratio, np.full(len(params), 2 * SEED_NOISE**2), 2 * SEED_NOISE**2, len(params))
 
 
 def name_unpaired(gain: float, seed: int) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scaling_callback.allocating import Constraints
 from scaling_callback.errors import InputError
-from scaling_callback.fitting import Borrowed
+from scaling_callback.fitting import Borrowed, fewest_replicates
 from scaling_callback.records import Target
 from scaling_callback.snapshot import Config
 
@@ -223,18 +223,6 @@ def read_target(value: str) -> Target:
     if not 0 < target.compute < math.inf:
         raise argparse.ArgumentTypeError(f"{value!r} takes {target.compute:g} FLOPs (6 N D); give plain counts")
     return target
-
-
-def fewest_replicates(level: float) -> int:
-    """Bootstrap replicates of which each tail of an interval holds one: 2 / (1 - level).
-
-    With fewer its ends would be the extremes of whatever was drawn.
-
-    Example:
-        >>> fewest_replicates(0.9), fewest_replicates(0.99)
-        (20, 200)
-    """
-    return math.ceil(round(2 / (1 - level), 6))  # rounded: 1 - 0.9 is a little less than 0.1
 
 
 def check_replicates(replicates: int, level: float) -> None:

@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from scaling_callback import pipeline
-from scaling_callback.allocating import UNIQUE
 from scaling_callback.arguments import (
     check_output,
     check_replicates,
-    fewest_replicates,
     read_constraints,
 )
 from scaling_callback.commands import make_parser
 from scaling_callback.errors import InputError, NotEnoughData, ScalingError, ScalingWarning
+from scaling_callback.fitting import fewest_replicates
 from scaling_callback.forecasting import best_runs
 from scaling_callback.ladder import Ladder
+from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import IssuedForecast, Run
 from scaling_callback.replaying import FRACTIONS, OWN_FRACTIONS, PROTOCOLS, Goal, hold_out, replay, replay_own
 from scaling_callback.reporting import results, text, verdicts

@@ -17,6 +17,9 @@ from scaling_callback.records import SAME_COUNT, Array, is_count
 ALIKE = 0.005
 """FLOPs that differ from 6 N D by no more than this are 6 N D: counts are rounded."""
 
+LEAST = 1e-3
+"""FLOPs over 6 N D below which they are counted in another unit."""
+
 STEEPEST = 1.0
 """Fastest that an overhead falls with N: that of a cost which does not depend on size."""
 
@@ -63,7 +66,11 @@ class Cost:
 
     def training_flops(self, params: float, tokens: float) -> float:
         """FLOPs of the training."""
-        return 6.0 * params * (1.0 + float(self._overhead(math.log(params)))) * tokens
+        return 6.0 * params * (1.0 + float(self._overhead(np.array(math.log(params))))) * tokens
+
+    def log_per_token(self, log_params: Array) -> Array:
+        """Ln of the training FLOPs of a token, 6 N (1 + h), at ln N of any shape."""
+        return np.log(6.0) + log_params + np.log1p(self._overhead(log_params))
 
     def inference_flops(self, params: float) -> float:
         """FLOPs of all tokens that the model will read and write."""
@@ -102,7 +109,7 @@ class Cost:
                     break
         return log_params, -tokens / served / steepness
 
-    def _overhead(self, log_params: float | Array) -> Array:
+    def _overhead(self, log_params: Array) -> Array:
         """H at ln N; no more than e^50 far below the sizes that it was measured at."""
         grown = np.minimum(-self.fall * (log_params - math.log(self.at)), FARTHEST)
         return np.asarray(self.overhead * np.exp(grown), dtype=np.float64)
@@ -149,8 +156,13 @@ def attention_cost(layers: float, width: float, context: float) -> Cost:
 def measured_cost(params: Array, flops_per_token: Array) -> Cost:
     """The cost of models whose training FLOPs a token were measured: n sizes and figures, each (n,).
 
-    The overhead over 6 N is a power law in N, falling or level. Where N counts parameters that take no FLOPs it is
-    negative, and that of the largest size is taken for all: a power law would fall to nothing at small sizes.
+    The overhead over 6 N is a power law in N, falling or level: the median of the slopes between sizes (Theil 1950,
+    Sen 1968), for one run whose count is broken is no measurement of the others. Where N counts parameters that take
+    no FLOPs it is negative, and that of the largest size is taken for all: a power law would fall to nothing at small
+    sizes.
+
+    Raises:
+        InputError: The figures are hardly any of 6 N: they are no FLOPs a token.
 
     Example:
         >>> sizes = np.array([1e7, 1e8, 1e9])
@@ -159,13 +171,32 @@ def measured_cost(params: Array, flops_per_token: Array) -> Cost:
         (0.4, 0.5)
     """
     over = flops_per_token / (6.0 * params) - 1.0
-    if np.median(np.abs(over)) <= ALIKE:  # one run whose count is broken is no measurement of the others
+    if np.median(np.abs(over)) <= ALIKE:
         return SIX_ND
+    sizes = np.unique(params)
+    middle = np.array([np.median(over[params == size]) for size in sizes])
+    if 1.0 + np.median(over) < LEAST:
+        raise InputError(
+            f"the measured FLOPs of these runs are {1.0 + float(np.median(over)):.2g} times 6 N D; give plain FLOPs of "
+            "the whole training, or count 6 N D (--counting 6nd)"
+        )
     source = "measured FLOPs of the runs"
-    x = np.log(params)
-    if not (over > 0).all() or np.ptp(x) < math.log(1 + SAME_COUNT):
-        return Cost(float(over[int(np.argmax(params))]), source=source)
-    middle = float(x.mean())
-    y, x = np.log(over), x - middle
-    fall = float(np.clip(-(x @ y) / (x @ x), 0.0, STEEPEST))
-    return Cost(float(np.exp(np.mean(y + fall * x))), fall, math.exp(middle), source=source)
+    x = np.log(sizes)
+    if np.median(middle > 0) < 1 or np.ptp(x) < math.log(1 + SAME_COUNT):
+        return Cost(max(float(middle[-1]), LEAST - 1.0), source=source)
+    x, middle = x[middle > 0], middle[middle > 0]
+    y, left, right = np.log(middle), *np.triu_indices(len(x), 1)
+    slopes = (y[right] - y[left]) / (x[right] - x[left])
+    fall = float(np.clip(-np.median(slopes), 0.0, STEEPEST)) if len(slopes) else 0.0
+    centre = float(x.mean())
+    return Cost(math.exp(float(np.median(y + fall * (x - centre)))), fall, math.exp(centre), source=source)
+
+
+def check_budget(flops: float) -> None:
+    """See that a budget is one.
+
+    Raises:
+        InputError: It is not a positive, finite number.
+    """
+    if not is_count(flops):
+        raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")

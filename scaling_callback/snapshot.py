@@ -8,11 +8,13 @@ from numbers import Integral, Real
 from typing import Any, Literal, cast
 
 from scaling_callback.allocating import UNCONSTRAINED, Allocation, Constraints
+from scaling_callback.costs import check_budget
 from scaling_callback.curves import Abstention, FinalForecast
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Borrowed, Fit, Objective, get_objective
 from scaling_callback.forecasting import DEFAULT, Evidence, Forecast, Forecaster, TrackRecord, get_policy
 from scaling_callback.laws import Law, get_law
+from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import Run, Target, is_count
 from scaling_callback.sensitivity import Panel
 
@@ -88,12 +90,15 @@ class Config:
 
     @property
     def combines(self) -> bool:
-        """Whether nothing was chosen of how to forecast, so that the default combination answers."""
+        """Whether nothing was chosen of how to forecast, so that the default combination answers.
+
+        Its laws know nothing of repeated tokens: with unique tokens given, the fit that is shown answers.
+        """
         usual = get_law(self.law) is get_law(Config.law) and get_objective(self.objective) == get_objective(
             Config.objective
         )
         asked = {name: getattr(self, name) for name in (*ASKED, "law", "objective")}
-        return usual and self == replace(Config(), **asked)
+        return usual and UNIQUE not in self.further and self == replace(Config(), **asked)
 
     @property
     def forecaster(self) -> str:
@@ -138,8 +143,8 @@ class Config:
             raise InputError(f"level is {self.level!r}; it must lie between 0 and 1, such as 0.9")
         if not _is_whole(self.replicates):
             raise InputError(f"replicates is {self.replicates!r}; it must be 0 (no bootstrap) or a positive count")
-        if self.flops is not None and not is_count(self.flops):
-            raise InputError(f"flops is {self.flops!r}; a budget must be a positive, finite number of FLOPs")
+        if self.flops is not None:
+            check_budget(self.flops)
         for name, value in self.further.items():
             if not is_count(value):
                 raise InputError(f"{name} is {value!r}; it must be a positive, finite number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from scaling_callback import allocate, fit, read_table, refresh
 from scaling_callback.allocating import Allocation, Constraints
 from scaling_callback.allocating import allocate as split_fit
 from scaling_callback.costs import attention_cost
-from scaling_callback.errors import InputError
+from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.laws import get_law
-from scaling_callback.laws.muennighoff import constrain
+from scaling_callback.laws.muennighoff import heed_repetition
 from scaling_callback.records import Run, Target
+from scaling_callback.reporting.scalars import explain_absences, make_scalars
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import TRUTH, planted_ladder
 
@@ -104,7 +106,7 @@ def test_no_model_of_the_same_cost_has_a_lower_loss(constraints: Constraints, fu
     law, natural = get_law("chinchilla"), np.array([list(TRUTH.values())])
     variables = [params, tokens]
     if further:
-        law, natural = constrain(law, natural)
+        law, natural = heed_repetition(law, natural, further)
         variables.append(np.full(len(params), further["unique_tokens"]))
     losses = law.loss(natural, *variables)[0]
     best = minimize_scalar(
@@ -229,6 +231,69 @@ def test_a_target_by_compute_alone_is_the_split_that_heeds_the_constraints() -> 
     assert snapshot.forecast is not None
     assert snapshot.forecast.params == snapshot.allocation.params
     assert snapshot.forecast.tokens == snapshot.allocation.tokens
+
+
+def test_a_budget_with_repeated_tokens_is_forecast_as_it_is_split() -> None:
+    config = Config(target=Target(flops=1e22), further={"unique_tokens": 1e9})
+    snapshot = refresh(planted_ladder(**GOOD), (), config)
+    assert snapshot.allocation is not None
+    assert snapshot.allocation.loss is not None
+    assert snapshot.forecast is not None
+    assert snapshot.forecast.median == pytest.approx(snapshot.allocation.loss)
+    assert "borrowed_decay" in snapshot.forecast.warnings
+    given = refresh(planted_ladder(**GOOD), (), replace(config, target=Target(params=1e9, tokens=1e12))).forecast
+    plenty = refresh(
+        planted_ladder(**GOOD), (), Config(target=Target(params=1e9, tokens=1e12), evidence="finals")
+    ).forecast
+    assert given is not None
+    assert plenty is not None
+    assert given.median > plenty.median * 1.01
+
+
+def test_one_broken_count_of_flops_moves_no_split() -> None:
+    runs = [replace(run, card=replace(run.card, flops_per_token=7.8 * run.params)) for run in planted_ladder(**GOOD)]
+    sound = Constraints().cost(runs)
+    runs[7] = replace(runs[7], card=replace(runs[7].card, flops_per_token=7.8e8 * runs[7].params))
+    assert Constraints().cost(runs).training_flops(1e10, 1.0) == pytest.approx(sound.training_flops(1e10, 1.0))
+
+
+def test_flops_in_another_unit_are_refused_in_one_line() -> None:
+    runs = [replace(run, card=replace(run.card, flops_per_token=6e-9 * run.params)) for run in planted_ladder()]
+    with pytest.raises(InputError, match=r"1e-09 times 6 N D; give plain FLOPs"):
+        allocate(runs, 1e20)
+
+
+def test_a_budget_is_far_by_what_is_left_for_training() -> None:
+    runs = planted_ladder(**GOOD)
+    largest = max(6 * run.params * (run.horizon or 0) for run in runs)
+    config = Config(constraints=Constraints(inference_tokens=1e14))
+    assert "far_budget" in allocate(runs, 2000 * largest).reasons
+    assert "far_budget" not in allocate(runs, 2000 * largest, config).reasons
+
+
+def test_too_few_replicates_are_no_interval() -> None:
+    assert "no_interval" in allocate(planted_ladder(**GOOD), 1e21, Config(replicates=5)).reasons
+
+
+def test_what_is_given_is_not_logged_as_optimal() -> None:
+    config = Config(flops=1e21, constraints=Constraints(fixed_params=5e8))
+    snapshot = refresh(planted_ladder(**GOOD), (), config)
+    scalars = make_scalars(snapshot, "")
+    assert "scaling/optimal_params" not in scalars
+    assert explain_absences(snapshot, "", scalars)["scaling/optimal_params"] == "params are given, not chosen"
+
+
+def test_counts_too_small_for_a_double_are_refused_or_named() -> None:
+    tiny = [
+        replace(
+            run,
+            card=replace(run.card, params=run.params * 1e-200),
+            curve=replace(run.curve, tokens=run.curve.tokens * 1e-200),
+        )
+        for run in planted_ladder()
+    ]
+    with contextlib.suppress(InputError, NotEnoughData):
+        assert not allocate(tiny, 1e20).identified
 
 
 def test_a_law_without_a_form_for_repetition_says_so() -> None:

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from scaling_callback import allocate, read_table
-from scaling_callback.allocating import Frontier, estimate_frontiers, set_beside
+from scaling_callback.allocating import Constraints, Frontier, estimate_frontiers, set_beside
 from scaling_callback.allocating.envelope import estimate_envelope
+from scaling_callback.allocating.frontier import recount
 from scaling_callback.allocating.isoflop import estimate_isoflop
+from scaling_callback.costs import Cost
 from scaling_callback.errors import InputError
 from scaling_callback.pipeline import fit
 from scaling_callback.records import Curve, Observation, Run, RunCard
+from scaling_callback.snapshot import Config
 from scaling_callback.testing import TRUTH, planted_isoflop, planted_loss, planted_optimum
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -180,15 +183,48 @@ def test_finals_that_miss_their_budget_are_brought_to_it() -> None:
     assert found.params == pytest.approx(planted_optimum(BUDGET), rel=0.12)
 
 
-def test_measured_flops_split_a_budget_of_measured_flops() -> None:
-    runs = [
-        replace(run, card=replace(run.card, flops_per_token=9.0 * run.params)) for run in planted_isoflop(noise=0.0)
-    ]
-    found = estimate_isoflop(runs, BUDGET, replicates=0)
+@pytest.mark.parametrize("cost", [Cost(overhead=0.5), Cost(2.0, 1 / 3, 1e8)])
+def test_what_an_approach_says_costs_the_budget(cost: Cost) -> None:
+    runs = recount([spend(run, cost) for run in planted_isoflop(noise=0.0)], cost)
+    found = estimate_isoflop(runs, BUDGET, cost=cost)
     assert found.params is not None
     assert found.tokens is not None
-    assert 9.0 * found.params * found.tokens == pytest.approx(BUDGET)
-    assert "measured_flops" in found.notes
+    assert cost.flops(found.params, found.tokens) == pytest.approx(BUDGET)
+    # with the cost of the law's own split the answers meet, also where the overhead falls with size
+    split = allocate(runs, BUDGET, Config(prior=False))
+    assert split.cost.flops(found.params, found.tokens) == pytest.approx(BUDGET, rel=1e-6)
+    assert found.tokens_per_param == pytest.approx(split.tokens_per_param, rel=0.15)
+    assert not [name for name in split.doubts if name.startswith("disagreeing")]
+
+
+def spend(run: Run, cost: Cost) -> Run:
+    """The run on the tokens that its 6 N D pay for at that cost."""
+    tokens = cost.tokens(run.params, 6.0 * run.params * float(run.curve.tokens[-1]))
+    curve = Curve.of([Observation(tokens, planted_loss(run.params, tokens))])
+    return Run(replace(run.card, horizon=tokens), curve, completed=True)
+
+
+def test_runs_that_are_held_out_move_no_approach() -> None:
+    runs = planted_isoflop()
+    held = tuple(
+        replace(run, card=replace(run.card, name=f"held {run.name}", held_out=True), curve=worse(run.curve, run.params))
+        for run in runs
+    )
+    assert allocate((*runs, *held), BUDGET).approaches == allocate(runs, BUDGET).approaches
+
+
+def worse(curve: Curve, params: float) -> Curve:
+    return replace(curve, loss=curve.loss * (params / 1e8) ** 0.05)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "further"),
+    [(Constraints(shape=(24, 1024, 32768)), {}), (Constraints(), {"unique_tokens": 3e10})],
+)
+def test_what_a_split_heeds_is_no_disagreement(constraints: Constraints, further: dict[str, float]) -> None:
+    config = Config(constraints=constraints, further=further)
+    split = allocate(planted_isoflop(noise=0.001), BUDGET, config)
+    assert not [name for name in split.doubts if name.startswith("disagreeing")]
 
 
 @pytest.mark.parametrize(

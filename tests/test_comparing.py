@@ -18,7 +18,7 @@ from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import SEED_NOISE, Points
 from scaling_callback.forecasting import Forecast, take_interval
 from scaling_callback.pipeline import compare
-from scaling_callback.records import Run
+from scaling_callback.records import Curve, Observation, Run, RunCard
 from scaling_callback.testing import TRUTH, planted_ladder, planted_loss
 
 TARGET = Target(params=1e9, tokens=2e10)
@@ -50,7 +50,7 @@ def place_pairs(ratio: Sequence[float] | np.ndarray, noise: float = SEED_NOISE) 
     """Pairs on the planted design."""
     runs = planted_ladder(points=1)
     params, tokens = np.array([(run.params, run.horizon) for run in runs], dtype=float).T
-    return Pairs(params, tokens, np.asarray(ratio, float), np.full(12, 2 * noise**2), 2 * noise**2)
+    return Pairs(params, tokens, np.asarray(ratio, float), np.full(12, 2 * noise**2), 2 * noise**2, 12)
 
 
 def test_a_recipe_that_is_one_percent_better_is_named_from_pairs() -> None:
@@ -204,8 +204,35 @@ def test_what_cannot_be_compared_is_refused_by_name() -> None:
         compare(a, b, Target(flops=1e20), QUICK)
     with pytest.raises(InputError, match="two targets"):
         compare_forecasts(a, b, (state(), replace(state(), params=2e9)))
+    bare = state(), replace(state(), draws=np.empty(0))
     with pytest.raises(InputError, match="replicates"):
-        compare_forecasts(a, b, (state(), replace(state(), draws=np.empty(0))))
+        compare_forecasts(a, b[:2], bare)
+    assert compare_forecasts(a, b, bare).method == "paired"  # pairs need no draws
+
+
+@pytest.mark.parametrize("noise", [0.002, 0.004])
+def test_branches_of_one_trunk_are_no_independent_pairs(noise: float) -> None:
+    told = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        sides = [branch(rng, noise) for _ in range(2)]
+        made = compare_forecasts(*sides, (state(), state()))
+        told += made.better is not None
+        assert made.pairs == 30
+        assert "few_pairs" in made.warnings
+    assert told <= 4
+
+
+def branch(rng: np.random.Generator, noise: float) -> list[Run]:
+    """Six trunks with five cooldowns each, of which all share the noise of their trunk."""
+    runs: list[Run] = []
+    for params in (1e7, 2e7, 4e7, 8e7, 1.6e8, 3.2e8):
+        off = math.exp(noise * rng.standard_normal())
+        for ratio in (10.0, 20.0, 40.0, 80.0, 160.0):
+            tokens = params * ratio
+            card = RunCard(name=f"{params:g} {ratio:g}", params=params, horizon=tokens, parent=f"trunk {params:g}")
+            runs.append(Run(card, Curve.of([Observation(tokens, planted_loss(params, tokens) * off)]), completed=True))
+    return runs
 
 
 def test_a_planted_crossing_is_forecast() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from scaling_callback import pipeline
 from scaling_callback.costs import Cost
-from scaling_callback.errors import InputError
+from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import Fit, fit
 from scaling_callback.fitting.points import Points
 from scaling_callback.planning import Place, place_target, plan, propose
@@ -67,7 +67,7 @@ def test_what_a_run_teaches_is_what_a_second_look_at_all_the_runs_says(fitted: F
     by_turns = design.given([0]).given([2]).given([1])
     at_once = design.given([0, 1, 2])
     assert by_turns.spread == pytest.approx(at_once.spread, rel=1e-6)
-    assert design.given([0]).spread - design.gains[0] != pytest.approx(design.spread)
+    assert design.given([0]).spread == pytest.approx(design.spread - design.gains[0], rel=1e-6)
     assert design.spread - design.gains[3] == pytest.approx(design.given([3]).spread, rel=1e-6)
     each = [design.given([i for i in (0, 1, 2) if i != out]).spread for out in (0, 1, 2)]
     assert design.without_each([0, 1, 2]) == pytest.approx(each, rel=1e-6)
@@ -183,3 +183,21 @@ def test_runs_that_are_held_out_are_no_part_of_a_plan() -> None:
     runs = planted_ladder()
     held = [replace(run, card=replace(run.card, held_out=True)) for run in planted_ladder(sizes=(9e8,))]
     assert pipeline.plan([*runs, *held], TARGET, 1e20, QUICK) == pipeline.plan(runs, TARGET, 1e20, QUICK)
+
+
+def test_runs_that_diverged_teach_nothing() -> None:
+    runs = planted_ladder()
+    dead = [
+        replace(
+            run, card=replace(run.card, name=f"dead {run.name}"), curve=replace(run.curve, loss=run.curve.loss * np.nan)
+        )
+        for run in planted_ladder(sizes=(5e8, 9e8))
+    ]
+    made, alone = pipeline.plan([*runs, *dead], TARGET, 1e20, QUICK), pipeline.plan(runs, TARGET, 1e20, QUICK)
+    assert made.runs == alone.runs
+    assert "still_training" not in made.notes
+
+
+def test_a_law_that_lacks_a_variable_is_no_reason_to_take_another() -> None:
+    with pytest.raises((NotEnoughData, InputError), match="unique_tokens"):
+        pipeline.plan(planted_ladder(), TARGET, 1e20, replace(QUICK, law="muennighoff"))

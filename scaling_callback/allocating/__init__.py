@@ -1,13 +1,12 @@
 """How a compute budget splits into parameters and tokens."""
 
-from scaling_callback.allocating.allocation import UNIQUE, Allocation, Growth, Valley, allocate
+from scaling_callback.allocating.allocation import Allocation, Growth, Valley, allocate
 from scaling_callback.allocating.approaches import estimate_frontiers, set_beside
 from scaling_callback.allocating.constraints import UNCONSTRAINED, Constraints
 from scaling_callback.allocating.frontier import Frontier, find_disagreement
 
 __all__ = [
     "UNCONSTRAINED",
-    "UNIQUE",
     "Allocation",
     "Constraints",
     "Frontier",

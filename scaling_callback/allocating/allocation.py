@@ -20,18 +20,14 @@ from scaling_callback.allocating.reasons import (
     explain_no_optimum,
 )
 from scaling_callback.allocating.split import Budget
-from scaling_callback.costs import SIX_ND, Cost
+from scaling_callback.costs import SIX_ND, Cost, check_budget
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit
-from scaling_callback.forecasting import spread_around, take_interval
-from scaling_callback.laws import Law
-from scaling_callback.laws.muennighoff import PUBLISHED_DECAYS, constrain
-from scaling_callback.records import Array, is_count
+from scaling_callback.forecasting import doubt_repetition, heed_repetition, spread_around, take_interval
+from scaling_callback.records import Array
 
 EXCESSES = (0.005, 0.01)
 """How far above the lowest loss a valley reaches, as a share of it."""
-
-UNIQUE = "unique_tokens"
 
 
 @dataclass(frozen=True)
@@ -146,23 +142,25 @@ def allocate(
         >>> f"{made.params:.3g}", f"{made.growth['params'].exponent:.3f}", made.identified
         ('2.94e+09', '0.514', True)
     """
-    if not is_count(flops):
-        raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
+    check_budget(flops)
     known = dict(further or {})
-    law, point, draws, doubts = _pose(fit, known)
+    doubts, fit = doubt_repetition(fit, known), heed_repetition(fit, known)
+    natural = np.concatenate([fit.law.natural(fit.theta[None], fit.centre), fit.natural_draws])
     if cost.tokens(1.0, flops) <= 1.0:
         raise InputError(
             f"{flops:.3g} FLOPs are too few to train one parameter on one token"
             + (f" and serve {cost.inference_tokens:.3g} tokens with it" if cost.inference_tokens else "")
             + "; raise --flops"
         )
-    best = Budget(law, np.concatenate([point, draws]), flops, cost, known)
+    best = Budget(fit.law, natural, flops, cost, known)
     if constraints.fixed_params is not None or constraints.fixed_tokens is not None:
         return _follow(fit, best, constraints, level=level, seed=seed, doubts=doubts)
     params, tokens = best.optimum()
-    reasons = doubt_fit(fit) | doubt_design(fit) | doubt_reach(fit, flops, cost)
+    found = bool(np.isfinite(params[0]))
+    spent = cost.training_flops(float(params[0]), float(tokens[0])) if found else flops
+    reasons = doubt_fit(fit) | doubt_design(fit) | doubt_reach(fit, spent, cost)
     empty = Allocation(flops, None, None, None, None, level, {}, reasons, doubts, cost)
-    if not np.isfinite(params[0]):
+    if not found:
         return replace(empty, reasons=reasons | explain_no_optimum(fit, known))
     usable = np.isfinite(params)
     values = {"params": params, "tokens": tokens, "tokens_per_param": tokens / params}
@@ -171,7 +169,7 @@ def allocate(
         name: _interval(fit, value[usable], level, seed if name == "loss" else None) for name, value in values.items()
     }
     ratio = float(tokens[0] / params[0])
-    reasons |= doubt_split(fit, ratio, ends["tokens_per_param"], int((~usable).sum()))
+    reasons |= doubt_split(fit, ratio, ends["tokens_per_param"], int((~usable).sum()), level)
     others = {name: _ratio(other, best) for name, other in (analyses or {}).items()}
     reasons |= doubt_analyses(ratio, others)
     if reasons:
@@ -187,25 +185,6 @@ def allocate(
         growth={name: Growth(float(value[0]), *_range(value, level)) for name, value in growth.items()},
         valleys=tuple(_valley(best, tokens, excess, level) for excess in EXCESSES),
     )
-
-
-def _pose(fit: Fit, known: dict[str, float]) -> tuple[Law, Array, Array, dict[str, str]]:
-    """The law to split by, its natural parameters (1, P) and draws (R, P), and what should be known of it."""
-    law, point, draws = fit.law, fit.law.natural(fit.theta[None], fit.centre), fit.natural_draws
-    if UNIQUE not in known or UNIQUE in law.variables:
-        return law, point, draws, {}
-    lifted = constrain(law, point), constrain(law, draws)
-    if lifted[0] is None or lifted[1] is None:
-        raise InputError(
-            f"the law {law.name} has no form for repeated tokens; give --unique-tokens with --law chinchilla, or "
-            "with --law muennighoff where the runs repeat theirs"
-        )
-    r_n, r_d = PUBLISHED_DECAYS
-    words = (
-        f"how repeated tokens lose their worth is borrowed, and not in the intervals: R_N = {r_n:g} and R_D = {r_d:g} "
-        "of Muennighoff et al. 2023; fit --law muennighoff to runs that repeat theirs"
-    )
-    return lifted[0][0], lifted[0][1], lifted[1][1], {"borrowed_decay": words}
 
 
 def _follow(
@@ -226,7 +205,7 @@ def _follow(
             f"{flops:.3g} FLOPs leave no training for a model of {max(params, 0):.3g} parameters{served}: it would see "
             f"{max(tokens, 0):.3g} tokens; raise --flops, or fix another value"
         )
-    reasons = doubt_fit(fit) | doubt_reach(fit, flops, cost)
+    reasons = doubt_fit(fit) | doubt_reach(fit, cost.training_flops(params, tokens), cost)
     missing = [name for name in best.law.variables if name not in ("params", "tokens", *best.known)]
     if missing:
         reasons |= explain_no_optimum(fit, best.known)
@@ -265,6 +244,7 @@ def _range(values: Array, level: float) -> tuple[float, float]:
 
 def _ratio(other: Fit, best: Budget) -> float:
     """Optimal D/N of the same budget under another fit."""
+    other = heed_repetition(other, best.known)
     natural = other.law.natural(other.theta[None], other.centre)
     params, tokens = other.law.optimum(natural, best.flops, best.known, best.cost)
     return float(tokens[0] / params[0])

@@ -10,8 +10,9 @@ import numpy as np
 
 from scaling_callback.allocating.allocation import Allocation
 from scaling_callback.allocating.envelope import estimate_envelope
-from scaling_callback.allocating.frontier import Frontier, check_flops, find_disagreement, refuse
+from scaling_callback.allocating.frontier import Frontier, find_disagreement, refuse
 from scaling_callback.allocating.isoflop import estimate_isoflop
+from scaling_callback.costs import SIX_ND, Cost, check_budget
 from scaling_callback.errors import NotEnoughData
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import further_variables
@@ -23,6 +24,7 @@ def estimate_frontiers(
     flops: float,
     *,
     fit: Fit | None = None,
+    cost: Cost = SIX_ND,
     level: float = 0.9,
     seed: int = 0,
     replicates: int = 200,
@@ -36,9 +38,10 @@ def estimate_frontiers(
     comparing its D/N with the law's own: `Frontier.bias`.
 
     Args:
-        runs: The ladder; compute is `Run.flops_per_token` times tokens.
+        runs: The ladder; no run of it is held out.
         flops: The budget that N* and D* are said for.
         fit: A law fitted to it, by which the bias of either is measured.
+        cost: What compute is counted as.
         level: Nominal coverage of the intervals.
         seed: Seed of the replicates.
         replicates: How many replicates; without any there are no intervals.
@@ -53,18 +56,20 @@ def estimate_frontiers(
         >>> envelope.reason[0], isoflop.reason
         ('no_curves', None)
     """
-    check_flops(flops)
-    envelope = estimate_envelope(runs, flops, level=level, seed=seed, replicates=replicates)
-    isoflop = estimate_isoflop(runs, flops, level=level, seed=seed, replicates=replicates)
+    check_budget(flops)
+    envelope = estimate_envelope(runs, flops, cost=cost, level=level, seed=seed, replicates=replicates)
+    isoflop = estimate_isoflop(runs, flops, cost=cost, level=level, seed=seed, replicates=replicates)
     if fit is None:
         return envelope, isoflop
     further = further or {}
+    params, tokens = fit.law.optimum(fit.law.natural(fit.theta[None], fit.centre), flops, further, cost)
+    ratio = float(tokens[0] / params[0])
     lawful = _replace_losses(runs, fit)
-    if lawful is not None:
-        again = estimate_envelope(lawful, flops, replicates=0)
-        envelope = _with_bias(envelope, again, fit, further)
-        again = estimate_isoflop(lawful, flops, replicates=0, source=isoflop.source)
-        isoflop = _with_bias(isoflop, again, fit, further)
+    if lawful is not None and math.isfinite(ratio):
+        again = estimate_envelope(lawful, flops, cost=cost, replicates=0)
+        envelope = _with_bias(envelope, again, ratio)
+        again = estimate_isoflop(lawful, flops, cost=cost, replicates=0, source=isoflop.source)
+        isoflop = _with_bias(isoflop, again, ratio)
     return envelope, isoflop
 
 
@@ -114,17 +119,11 @@ def _replace_losses(runs: Sequence[Run], fit: Fit) -> tuple[Run, ...] | None:
     return tuple(lawful)
 
 
-def _with_bias(found: Frontier, lawful: Frontier, fit: Fit, further: Mapping[str, float]) -> Frontier:
-    """A frontier with its bias, given what the approach says of the losses of the fitted law."""
-    if found.tokens_per_param is None or lawful.tokens_per_param is None or lawful.params is None:
+def _with_bias(found: Frontier, lawful: Frontier, ratio: float) -> Frontier:
+    """A frontier with its bias: what the approach says of the losses of the fitted law, over that law's own D/N."""
+    if found.tokens_per_param is None or lawful.tokens_per_param is None:
         return found
-    assert lawful.tokens is not None
-    natural = fit.law.natural(fit.theta[None], fit.centre)
-    # the law counts 6 N D: the same N D as the approach splits
-    params, tokens = fit.law.optimum(natural, 6.0 * lawful.params * lawful.tokens, further)
-    if not math.isfinite(params[0]):
-        return found
-    bias = lawful.tokens_per_param / float(tokens[0] / params[0])
+    bias = lawful.tokens_per_param / ratio
     sentence = (
         f"on the losses of the fitted law at these very points the approach finds {bias:.3g} times the law's own "
         "tokens per parameter"

@@ -53,7 +53,7 @@ class Constraints:
             attention_cost(*self.shape)
 
     def cost(self, runs: Sequence[Run]) -> Cost:
-        """What models of these runs' recipe cost.
+        """What models of these runs' recipe cost; of those held out nothing is known.
 
         Example:
             >>> from scaling_callback.testing import planted_ladder
@@ -61,6 +61,7 @@ class Constraints:
             '6 N D and attention over 4096 tokens'
         """
         cost = SIX_ND
+        runs = [run for run in runs if not run.card.held_out]
         figures = [run.card.flops_per_token for run in runs]
         if self.shape is not None:
             cost = attention_cost(*self.shape)

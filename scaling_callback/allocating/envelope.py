@@ -16,12 +16,13 @@ from scaling_callback.allocating.frontier import (
     MIN_OPTIMA,
     Frontier,
     PowerLaw,
-    check_flops,
     describe,
     fit_power_law,
+    recount,
     refuse,
 )
 from scaling_callback.allocating.profiles import MIN_SIZES, Codes, Track, code_sizes, trace_curves
+from scaling_callback.costs import SIX_ND, Cost, check_budget
 from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.records import Array, BoolArray, Run
 
@@ -75,7 +76,7 @@ class _Steps:
 
 
 def estimate_envelope(
-    runs: Sequence[Run], flops: float, *, level: float = 0.9, seed: int = 0, replicates: int = 200
+    runs: Sequence[Run], flops: float, *, cost: Cost = SIX_ND, level: float = 0.9, seed: int = 0, replicates: int = 200
 ) -> Frontier:
     """The frontier along the envelope of training curves.
 
@@ -84,8 +85,9 @@ def estimate_envelope(
     moved as a whole by the usual noise) and of other sizes (jackknife: each winning size is left out in turn).
 
     Args:
-        runs: The ladder; compute is `Run.flops_per_token` times tokens.
+        runs: The ladder.
         flops: The budget that N* and D* are said for.
+        cost: What compute is counted as.
         level: Nominal coverage of the intervals.
         seed: Seed of the replicates.
         replicates: How many replicates; without any there are no intervals.
@@ -100,7 +102,8 @@ def estimate_envelope(
         >>> found.budgets, "mid_schedule" in found.notes
         (4, True)
     """
-    check_flops(flops)
+    check_budget(flops)
+    runs = recount(runs, cost)
     start = Frontier(name="envelope", source="training curves", flops=flops, level=level)
     tracks = [track for track in trace_curves(runs) if len(track.log_flops) >= MIN_CHECKPOINTS]
     if len({*code_sizes([track.log_params for track in tracks])}) < MIN_SIZES:
@@ -121,7 +124,6 @@ def estimate_envelope(
         )
     law = fit_power_law(steps.log_flops, steps.log_params[None], steps.width)
     used = [runs[int(i)] for i in curves.run[np.isin(curves.size, steps.size)]]
-    counting = float(np.median([run.flops_per_token / (6.0 * run.params) for run in used]))
     notes: dict[str, str] = {}
     if steps.unfinished:
         notes["mid_schedule"] = (
@@ -132,7 +134,7 @@ def estimate_envelope(
         notes["constant_rate"] = "the curves are at a constant learning rate: the optimum is that before a cooldown"
     optima = zip(np.exp(steps.log_flops).tolist(), np.exp(steps.log_params).tolist(), strict=True)
     draws = _redraw(curves, steps, law, seed, replicates)
-    return describe(replace(start, optima=tuple(optima), notes=notes), law, draws, counting)
+    return describe(replace(start, optima=tuple(optima), notes=notes), law, draws, cost)
 
 
 def _compare(tracks: Sequence[Track]) -> _Curves:

@@ -9,9 +9,9 @@ from itertools import combinations
 
 import numpy as np
 
-from scaling_callback.errors import InputError
+from scaling_callback.costs import Cost
 from scaling_callback.forecasting import take_interval
-from scaling_callback.records import SAME_COUNT, Array
+from scaling_callback.records import Array, Run
 
 MIN_OPTIMA = 3
 """Optima below which a power law through them has no residual that could speak against it."""
@@ -112,31 +112,35 @@ def scatter_variance(log_flops: Array, log_params: Array, variance: Array) -> fl
     return max(0.0, (float(weight @ excess**2) - (len(log_flops) - 2)) / (float(weight.sum()) - used))
 
 
-def describe(found: Frontier, law: PowerLaw, draws: PowerLaw, counting: float) -> Frontier:
+def recount(runs: Sequence[Run], cost: Cost) -> tuple[Run, ...]:
+    """The runs with the FLOPs a token of that cost: what a budget is counted in, and nothing else."""
+    return tuple(
+        replace(run, card=replace(run.card, flops_per_token=cost.training_flops(run.params, 1.0))) for run in runs
+    )
+
+
+def describe(found: Frontier, law: PowerLaw, draws: PowerLaw, cost: Cost) -> Frontier:
     """The frontier with the values of a power law (R = 1) and intervals from those of replicates.
 
-    `counting` is the measured compute over 6 N D: a budget of measured FLOPs buys C / (6 N counting) tokens.
+    Every N has the tokens that the budget leaves it at that `cost`.
     """
     log_flops = math.log(found.flops)
-    log_params = float(law.at(log_flops)[0])
-    log_pairs = log_flops - math.log(6.0 * counting)
+    log_params = law.at(log_flops)
+    log_tokens = log_flops - cost.log_per_token(log_params)
     ends: dict[str, tuple[float, float]] = {}
     if len(draws.exponent):
         # replicates spread around the estimate; that they also lie off it is noise seen a second time
         drawn = draws.at(log_flops)
         spread = drawn - np.median(drawn) + log_params
+        tokens = log_flops - cost.log_per_token(spread)
         exponents = draws.exponent - np.median(draws.exponent) + law.exponent[0]
         ends = {
             "exponent": take_interval(exponents, found.level),
             "params": take_interval(np.exp(spread), found.level),
-            "tokens": take_interval(np.exp(log_pairs - spread), found.level),
-            "tokens_per_param": take_interval(np.exp(log_pairs - 2.0 * spread), found.level),
+            "tokens": take_interval(np.exp(tokens), found.level),
+            "tokens_per_param": take_interval(np.exp(tokens - spread), found.level),
         }
     notes = dict(found.notes)
-    if abs(counting - 1.0) > SAME_COUNT:
-        notes["measured_flops"] = (
-            f"compute is what the runs measured, {counting:.3g} times 6 N D in their middle; the law counts 6 N D"
-        )
     reached = max((flops for flops, _ in found.optima), default=math.inf)
     if found.flops > reached:
         notes["extrapolated"] = (
@@ -145,9 +149,9 @@ def describe(found: Frontier, law: PowerLaw, draws: PowerLaw, counting: float) -
     return replace(
         found,
         exponent=float(law.exponent[0]),
-        params=math.exp(log_params),
-        tokens=math.exp(log_pairs - log_params),
-        tokens_per_param=math.exp(log_pairs - 2.0 * log_params),
+        params=math.exp(log_params[0]),
+        tokens=math.exp(log_tokens[0]),
+        tokens_per_param=math.exp(log_tokens[0] - log_params[0]),
         intervals=ends,
         notes=notes,
     )
@@ -156,16 +160,6 @@ def describe(found: Frontier, law: PowerLaw, draws: PowerLaw, counting: float) -
 def refuse(found: Frontier, name: str, sentence: str) -> Frontier:
     """The frontier that cannot be said, with the reason."""
     return replace(found, reason=(name, sentence))
-
-
-def check_flops(flops: float) -> None:
-    """See that a budget is one.
-
-    Raises:
-        InputError: The budget is not a positive, finite number.
-    """
-    if not (math.isfinite(flops) and flops > 0):
-        raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
 
 
 def find_disagreement(frontiers: Sequence[Frontier]) -> dict[str, str]:

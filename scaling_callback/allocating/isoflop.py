@@ -17,9 +17,9 @@ import numpy as np
 from scaling_callback.allocating.frontier import (
     MIN_OPTIMA,
     Frontier,
-    check_flops,
     describe,
     fit_power_law,
+    recount,
     refuse,
     scatter_variance,
 )
@@ -39,6 +39,7 @@ from scaling_callback.allocating.valleys import (
     redraw_vertices,
     vertex_variance,
 )
+from scaling_callback.costs import SIX_ND, Cost, check_budget
 from scaling_callback.records import Run
 
 WIDTH = 0.05
@@ -65,6 +66,7 @@ def estimate_isoflop(
     runs: Sequence[Run],
     flops: float,
     *,
+    cost: Cost = SIX_ND,
     level: float = 0.9,
     seed: int = 0,
     replicates: int = 200,
@@ -77,8 +79,9 @@ def estimate_isoflop(
     moved by its scatter around the power law beyond that.
 
     Args:
-        runs: The ladder; compute is `Run.flops_per_token` times tokens.
+        runs: The ladder.
         flops: The budget that N* and D* are said for.
+        cost: What compute is counted as.
         level: Nominal coverage of the intervals.
         seed: Seed of the bootstrap.
         replicates: How many replicates; without any there are no intervals.
@@ -93,7 +96,8 @@ def estimate_isoflop(
         >>> round(found.exponent, 2), found.budgets  # planted: .37 / (.35 + .37) = .514
         (0.51, 5)
     """
-    check_flops(flops)
+    check_budget(flops)
+    runs = recount(runs, cost)
     found: list[Frontier] = []
     for name in SOURCES if source is None else (source,):
         found.append(
@@ -103,6 +107,7 @@ def estimate_isoflop(
                 Frontier(name="isoflop", source=name, flops=flops, level=level),
                 seed,
                 replicates,
+                cost,
             )
         )
         if found[-1].reason is None:
@@ -111,7 +116,7 @@ def estimate_isoflop(
 
 
 def _estimate(
-    runs: Sequence[Run], profiles: Sequence[Profile], empty: Frontier, seed: int, replicates: int
+    runs: Sequence[Run], profiles: Sequence[Profile], empty: Frontier, seed: int, replicates: int, cost: Cost
 ) -> Frontier:
     points = sum(len(profile) for profile in profiles)
     start = replace(empty, points=points)
@@ -140,7 +145,6 @@ def _estimate(
     draws = fit_power_law(log_flops, drawn, weight)
     used = [profiles[b] for b in np.flatnonzero(inner).tolist()]
     members = [runs[int(i)] for profile in used for i in profile.run]
-    counting = float(np.median([run.flops_per_token / (6.0 * run.params) for run in members]))
     optima = zip(np.exp(log_flops).tolist(), np.exp(vertices[inner]).tolist(), strict=True)
     notes = {"bias": KNOWN_BIAS}
     if len(used) < len(profiles):
@@ -156,4 +160,4 @@ def _estimate(
     elif any(run.phase == "constant" for run in members):
         notes["constant_rate"] = "the losses are at a constant learning rate: the optimum is that before a cooldown"
     found = replace(start, optima=tuple(optima), notes=notes, points=len(members))
-    return describe(found, law, draws, counting)
+    return describe(found, law, draws, cost)

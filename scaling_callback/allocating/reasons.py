@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from scaling_callback.costs import Cost
-from scaling_callback.fitting import Fit, Status
+from scaling_callback.fitting import Fit, Status, fewest_replicates
 
 WIDE = 10.0
 """An interval of D/N whose ends differ by more than this factor is no recommendation."""
@@ -40,21 +42,22 @@ def doubt_design(fit: Fit) -> dict[str, str]:
 
 
 def doubt_reach(fit: Fit, flops: float, cost: Cost) -> dict[str, str]:
-    """A budget far outside those of the runs."""
-    points = fit.points
-    spent = [cost.training_flops(n, d) for n, d in zip(points.params.tolist(), points.tokens.tolist(), strict=True)]
-    if flops * FAR < min(spent):
+    """A training of `flops` far outside those of the runs."""
+    log_params, log_tokens = np.log(fit.points.params), np.log(fit.points.tokens)
+    spent = cost.log_per_token(log_params) + log_tokens
+    below, above = math.log(flops) - float(spent.min()), math.log(flops) - float(spent.max())
+    if below < -math.log(FAR):
         return {
             "far_budget": (
-                f"the budget is {flops / min(spent):.2g} times the smallest run's compute, a far extrapolation; "
-                f"below 1/{FAR:g} the split is a guess"
+                f"the training takes {math.exp(below):.2g} times the smallest run's compute, a far "
+                f"extrapolation; below 1/{FAR:g} the split is a guess"
             )
         }
-    if flops > FAR * max(spent):
+    if above > math.log(FAR):
         return {
             "far_budget": (
-                f"the budget is {flops / max(spent):.2g} times the largest run's compute, a far extrapolation; "
-                f"beyond {FAR:g} the split is a guess"
+                f"the training takes {math.exp(min(above, 700.0)):.2g} times the largest run's compute, a far "
+                f"extrapolation; beyond {FAR:g} the split is a guess"
             )
         }
     return {}
@@ -73,12 +76,15 @@ def doubt_ratio(fit: Fit, ratio: float, what: str = "the optimum") -> dict[str, 
     }
 
 
-def doubt_split(fit: Fit, ratio: float, interval: tuple[float, float], lost: int) -> dict[str, str]:
+def doubt_split(fit: Fit, ratio: float, interval: tuple[float, float], lost: int, level: float) -> dict[str, str]:
     """What speaks against an optimum at `ratio` tokens per parameter, of which `lost` replicates have none."""
     reasons = doubt_ratio(fit, ratio)
     lower, upper = interval
-    if not len(fit.draws):
-        reasons["no_interval"] = "without a bootstrap nothing is known of the uncertainty; ask for replicates"
+    fewest = fewest_replicates(level)
+    if len(fit.draws) < fewest:
+        reasons["no_interval"] = (
+            f"{len(fit.draws)} replicates say nothing of the uncertainty; at level {level:g} at least {fewest} do"
+        )
     elif lost > LOST * len(fit.draws):
         reasons["no_optimum"] = f"{lost} of {len(fit.draws)} replicates have no optimum at this budget"
     elif upper > WIDE * lower:

@@ -17,8 +17,9 @@ from scaling_callback.fitting import Points
 from scaling_callback.forecasting import Forecast, finals
 from scaling_callback.records import Array, Run
 
-MIN_PAIRS = 3
-"""Pairs from which ratios are extrapolated, as many as the runs from which a law is fitted."""
+MIN_PAIRS = 5
+"""Pairs from which ratios are extrapolated: a plane in ln N and ln D spends three, and two are left to speak against
+it."""
 
 SHARE_PAIRED = 0.5
 """Share of the places of the smaller ladder from which pairs speak for it; with fewer most of what is known is in the
@@ -28,8 +29,9 @@ Method: TypeAlias = Literal["paired", "unpaired"]
 
 TAILS: dict[Method, int] = {"paired": 1, "unpaired": 2}
 """Tails of the spread that 1 - level is shared among before a recipe is called better. The spread of pairs has the
-whole noise of one run of each, which recipes do not have: with one tail equals are told apart in at most 1 - level of
-cases. That of forecasts has a quarter: with one tail equals were told apart in 7 of 30 planted cases, with two in 2."""
+whole noise of one run of each, which recipes do not have: with one tail equals are told apart in less than 1 - level
+of cases near seed noise. That of forecasts has a quarter: with one tail equals were told apart in 7 of 30 planted
+cases, with two in 2."""
 
 MOST_DRAWS = 4_000_000
 """Differences of draws up to which all are taken: a high level asks for so many draws that not all can be kept."""
@@ -44,8 +46,9 @@ class Comparison:
         tokens: D of the target.
         better: The recipe whose loss is lower; `None` where no difference can be told at this level.
         difference: L_A / L_B - 1 at the target: negative where A is better.
-        interval: Where the same lies for one run of each.
-        level: Nominal coverage of the interval; equal recipes are told apart in at most 1 - level of cases.
+        interval: Where the same lies for one run of each; for forecasts, each with its share of a run's noise.
+        level: Nominal coverage of the interval. Equal recipes are told apart in no more than 1 - level of cases where
+            their runs are little noisier than seeds make them, and more often by few pairs of noisier ones.
         probability: That A is better.
         method: `paired` extrapolates the ratios of matched runs, `unpaired` subtracts two forecasts.
         pairs: Places (N, D) at which both ladders hold a finished run that is not the same one.
@@ -99,17 +102,17 @@ def compare(
     one, other = forecasts
     if (one.params, one.tokens) != (other.params, other.tokens):
         raise InputError("the forecasts are of two targets; forecast both recipes at the same params and tokens")
-    if not (len(one.draws) and len(other.draws)):
-        raise InputError("a forecast has no draws; ask for replicates")
     a, b = _take_side(runs_a, runs_b, one), _take_side(runs_b, runs_a, other)
     pairs, places = match(_take_own(a), _take_own(b))
-    paired = len(pairs) >= max(MIN_PAIRS, SHARE_PAIRED * places)
+    paired = pairs.independent >= max(MIN_PAIRS, SHARE_PAIRED * places)
     tails = (1 - level) / 2, (1 + level) / 2
     if paired:
         spread = extrapolate(pairs, one.params, one.tokens)
         lower, upper = (spread.quantile(tail) for tail in tails)
         centre, probability = spread.mean, spread.below(0.0)
     else:
+        if not (len(one.draws) and len(other.draws)):
+            raise InputError("without pairs two forecasts are compared, and one has no draws; ask for replicates")
         draws = _subtract(np.log(one.draws), np.log(other.draws))
         lower, upper = (float(end) for end in np.quantile(draws, tails))
         centre = math.log(one.median / other.median)
@@ -128,7 +131,7 @@ def compare(
         method=method,
         pairs=len(pairs),
         losses=forecasts,
-        warnings=find_doubts(a, b, len(pairs), paired=paired),
+        warnings=find_doubts(a, b, pairs.independent, paired=paired),
     )
 
 

@@ -67,7 +67,7 @@ def extrapolate(pairs: Pairs, params: float, tokens: float) -> Mixture:
 
     Example:
         >>> n, d = np.array([1e7, 3e7, 1e8, 3e8]), np.array([2e8, 6e8, 2e9, 6e9])
-        >>> better = Pairs(n, d, np.full(4, -0.02), np.full(4, 8e-6), 8e-6)
+        >>> better = Pairs(n, d, np.full(4, -0.02), np.full(4, 8e-6), 8e-6, 4)
         >>> near, far = extrapolate(better, 1e9, 2e10), extrapolate(better, 1e11, 2e12)
         >>> near.below(0) > far.below(0) > 0.9
         True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling_callback.fitting.bootstrap import Progress
+from scaling_callback.fitting.bootstrap import Progress, fewest_replicates
 from scaling_callback.fitting.borrowing import Borrowed
 from scaling_callback.fitting.fit import MIN_RUNS, fit
 from scaling_callback.fitting.noise import SEED_NOISE, seed_noise
@@ -22,6 +22,7 @@ __all__ = [
     "Points",
     "Progress",
     "Status",
+    "fewest_replicates",
     "fit",
     "get_objective",
     "log_variables",

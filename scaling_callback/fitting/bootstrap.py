@@ -8,6 +8,7 @@ Davison and Hinkley 1997, section 6.2.3).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
@@ -48,6 +49,18 @@ class _Resampled(NamedTuple):
 
     weight: Array
     log_loss: Array
+
+
+def fewest_replicates(level: float) -> int:
+    """Bootstrap replicates of which each tail of an interval holds one: 2 / (1 - level).
+
+    With fewer its ends would be the extremes of whatever was drawn.
+
+    Example:
+        >>> fewest_replicates(0.9), fewest_replicates(0.99)
+        (20, 200)
+    """
+    return math.ceil(round(2 / (1 - level), 6))  # rounded: 1 - 0.9 is a little less than 0.1
 
 
 def bootstrap(

@@ -19,6 +19,8 @@ from scaling_callback.forecasting.evidence import (
     trunks,
 )
 from scaling_callback.forecasting.forecast import (
+    FAR,
+    SHARE_OF_RUN,
     Forecast,
     Part,
     baselines,
@@ -30,13 +32,15 @@ from scaling_callback.forecasting.forecast import (
 from scaling_callback.forecasting.forecasters import DEFAULT, FORECASTERS, MEMBERS, Forecaster, get_forecaster
 from scaling_callback.forecasting.record import Backtest, backtest, fit_runs, score_issued
 from scaling_callback.forecasting.scores import Score, TrackRecord
-from scaling_callback.forecasting.variables import further_variables
+from scaling_callback.forecasting.variables import doubt_repetition, further_variables, heed_repetition
 
 __all__ = [
     "DEFAULT",
+    "FAR",
     "FORECASTERS",
     "MEMBERS",
     "POLICIES",
+    "SHARE_OF_RUN",
     "Backtest",
     "ClusterOf",
     "Evidence",
@@ -52,6 +56,7 @@ __all__ = [
     "checkpoints_beyond",
     "combine",
     "cool_down",
+    "doubt_repetition",
     "finals",
     "find_doubts",
     "find_twins",
@@ -60,6 +65,7 @@ __all__ = [
     "further_variables",
     "get_forecaster",
     "get_policy",
+    "heed_repetition",
     "name_phase",
     "others_of",
     "score_issued",

@@ -10,6 +10,7 @@ import numpy as np
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, Status, seed_noise
 from scaling_callback.forecasting.scores import TrackRecord
+from scaling_callback.forecasting.variables import doubt_repetition, heed_repetition
 from scaling_callback.records import Array, Run, Target
 
 FAR = 1000.0
@@ -79,11 +80,12 @@ def forecast_target(
 ) -> Forecast:
     """The fitted law at the target, with an interval for its loss and, within a few percent, for one measured loss.
 
-    `further` holds further variables of the target, for a law that has them. A target by compute alone has to be split
+    `further` holds further variables of the target, for a law that has them; with unique tokens a Chinchilla law is
+    answered with the published decay of repeated ones. A target by compute alone has to be split
     first (`allocating.allocate`).
 
     Raises:
-        InputError: The target is a budget.
+        InputError: The target is a budget, or the law has no form for repeated tokens.
         NotEnoughData: A variable of the law is missing.
     """
     if target.params is None or target.tokens is None:
@@ -91,6 +93,8 @@ def forecast_target(
             f"the target is {target.compute:.3g} FLOPs; split them first, and give params=... and tokens=..."
         )
     params, tokens = target.params, target.tokens
+    doubts = doubt_repetition(fit, further or {})
+    fit = heed_repetition(fit, further or {})
     known = _variables(fit, target, further or {})
     median = float(fit.predict(params, tokens, **known)[0])
     draws = spread_around(fit, median, fit.predict_draws(params, tokens, **known)[:, 0], noise_seed=seed)
@@ -105,7 +109,7 @@ def forecast_target(
         draws=draws,
         forecaster=forecaster,
         baselines=known_losses or {},
-        warnings=find_doubts(fit, params, tokens, level, record),
+        warnings={**find_doubts(fit, params, tokens, level, record), **doubts},
     )
 
 
@@ -179,8 +183,9 @@ def find_doubts(fit: Fit, params: float, tokens: float, level: float, record: Tr
     doubts = dict(fit.diagnostics)
     if fit.status is Status.NOT_CONVERGED:
         doubts["not_converged"] = fit.status.value
-    compute = fit.points.params * fit.points.tokens
-    factor, least = params * tokens / float(compute.max()), params * tokens / float(compute.min())
+    compute = np.log(fit.points.params) + np.log(fit.points.tokens)
+    own = np.log(params) + np.log(tokens)
+    least, factor = np.exp(own - compute.min()), np.exp(own - compute.max())
     if least < 1 / FAR:
         doubts["far_extrapolation"] = (
             f"the target has {least:.2g} times the compute of the smallest run: are its counts plain numbers? "

@@ -125,7 +125,8 @@ def _score_alone(fit: Fit, runs: Sequence[Run], level: float, seed: int) -> list
     scores: list[Score] = []
     for run in runs:
         assert run.final is not None
-        target, further = Target(params=run.params, tokens=run.final.tokens), further_variables(run, run.final.tokens)
+        target, known = Target(params=run.params, tokens=run.final.tokens), further_variables(run, run.final.tokens)
+        further = {name: value for name, value in known.items() if name in fit.law.variables}
         try:
             made = forecast_target(fit, target, further=further, level=level, seed=seed)
         except NotEnoughData:  # a run that does not say what the law needs to know of it

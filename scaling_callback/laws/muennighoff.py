@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import final
 
 import numpy as np
@@ -20,6 +21,9 @@ from scaling_callback.laws.tied import TiedChinchilla
 from scaling_callback.records import Array
 
 LOG_E, LOG_A, LOG_B, ALPHA, BETA, LOG_R_N, LOG_R_D = range(7)
+
+UNIQUE = "unique_tokens"
+"""Name of the variable."""
 
 PUBLISHED_DECAYS = (5.31, 15.39)
 """R_N and R_D of the study."""
@@ -43,7 +47,7 @@ class Muennighoff(Law):
     name = "muennighoff"
     equation = "L(N, D, U) = E + A / N'^alpha + B / D'^beta, N' and D' with N and D beyond U decaying"
     source = "Muennighoff et al. 2023, arXiv 2305.16264, equations 5 and 6"
-    variables = ("params", "tokens", "unique_tokens")
+    variables = ("params", "tokens", UNIQUE)
     parameters = (
         Parameter("E", "irreducible loss, in units of the loss"),
         Parameter("A", "loss from finite size: A / N'^alpha in units of the loss"),
@@ -110,26 +114,22 @@ class Muennighoff(Law):
         return np.concatenate([logs, exponents, log_positive(natural[:, [LOG_R_N, LOG_R_D]])], axis=1)
 
 
-def constrain(law: Law, natural: Array) -> tuple[Muennighoff, Array] | None:
-    """A Chinchilla law, free or tied, with the published decay of repeated data and excess parameters.
+def heed_repetition(law: Law, natural: Array, known: Mapping[str, float]) -> tuple[Law, Array]:
+    """The law that counts unique tokens where `known` holds them, for R natural parameter vectors (R, P).
 
-    The study found R_N = 5.31 and R_D = 15.39 with A, B, E and the exponent held at a fit to single epochs.
-
-    Args:
-        law: The law of runs that repeated nothing.
-        natural: R of its natural parameter vectors, shape (R, P).
-
-    Returns:
-        The data-constrained law and its natural parameters (R, 7), or `None` for a law of another form.
+    A Chinchilla law, free or tied, gets the published decay of repeated tokens and of excess parameters: the study
+    found R_N = 5.31 and R_D = 15.39 with A, B, E and the exponent held at a fit to single epochs. A law that counts
+    them already stays as it is, and so does one that cannot.
 
     Example:
         >>> from scaling_callback.laws import get_law
-        >>> _, natural = constrain(get_law("chinchilla"), np.array([[1.8172, 482.01, 2085.43, 0.3478, 0.3658]]))
-        >>> natural[0, 3:].tolist()
-        [0.3478, 0.3658, 5.31, 15.39]
+        >>> besiroglu = np.array([[1.8172, 482.01, 2085.43, 0.3478, 0.3658]])
+        >>> law, natural = heed_repetition(get_law("chinchilla"), besiroglu, {"unique_tokens": 1e11})
+        >>> law.name, natural[0, 3:].tolist()
+        ('muennighoff', [0.3478, 0.3658, 5.31, 15.39])
     """
-    if not isinstance(law, Chinchilla | TiedChinchilla):
-        return None
+    if UNIQUE not in known or not isinstance(law, Chinchilla | TiedChinchilla):
+        return law, natural
     exponents = natural[:, [3, -1]]  # a tied law has one for both
     decays = np.broadcast_to(PUBLISHED_DECAYS, (len(natural), 2))
     return Muennighoff(), np.concatenate([natural[:, :3], exponents, decays], axis=1)

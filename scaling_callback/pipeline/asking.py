@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
+
+import numpy as np
 
 from scaling_callback import comparing, planning
 from scaling_callback.comparing import Comparison
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.fitting import Fit, Progress
-from scaling_callback.forecasting import MEMBERS, Forecast, fit_runs
+from scaling_callback.fitting import MIN_RUNS, Fit, Progress
+from scaling_callback.forecasting import MEMBERS, Forecast, finals, fit_runs
 from scaling_callback.pipeline.fits import DEFAULTS
 from scaling_callback.pipeline.refreshing import refresh
 from scaling_callback.pipeline.steps import cluster_by, fit_evidence, select
@@ -54,12 +55,14 @@ def plan(
     """The runs to train next: those that narrow the interval of `target` most for `flops`.
 
     Fewer than three finished runs hold no fit, and none at all are no mistake: what is usual of laws proposes the first
-    ladder. Runs that are still training count as if they had finished. `candidates` are (N, D) to choose from, `cost`
-    says what each costs; by default a grid below the target, and what `config.constraints` count of training.
+    ladder. Runs that are still training count as if they had finished, those that diverged do not. `candidates` are
+    (N, D) to choose from, `cost` says what each costs; by default a grid below the target, and what
+    `config.constraints` count of training.
 
     Raises:
         InputError: The budget is no positive, finite number or pays for no run, or a target by compute alone has
             no optimum under the law.
+        NotEnoughData: The law needs a variable that the runs or the target do not say.
 
     Example:
         >>> from scaling_callback.testing import planted_ladder
@@ -69,28 +72,37 @@ def plan(
     """
     kept = [run for run in select(runs, config) if not run.card.held_out]
     cluster = cluster_by(kept, config)
+    finished = [run for run in kept if run.final is not None]
     found: Fit | None = None
-    with suppress(NotEnoughData):
+    if len({cluster(run) for run in finished}) >= MIN_RUNS:  # with fewer what is usual of laws stands in
         if config.combines:
             found = fit_runs(tuple(kept), tuple(map(cluster, kept)), MEMBERS[0], config.replicates, config.seed)
         else:
             found = fit_evidence(config.fitted.gather(kept, cluster), config, progress)
+    law = MEMBERS[0].law if config.combines else config.law
     counted = config.constraints.cost(kept)
-    goal = place_target(target, found, config.further, counted)
+    goal = place_target(target, found, law=law, further=config.further, cost=counted)
     asked = replace(config, target=Target(params=goal[0], tokens=goal[1]), splits=False, sensitivity=False)
+    used = finals(kept, cluster).used
     return planning.plan(
         goal,
         flops,
         fit=found,
+        law=law,
         forecast=refresh(kept, (), asked, progress).forecast,
-        known=[(run.params, run.final.tokens) for run in kept if run.final is not None],
-        coming=[(run.params, run.horizon) for run in kept if run.final is None and run.horizon is not None],
+        known=[(run.params, run.final.tokens) for run in finished if run.final and run.name in used],
+        coming=[(run.params, run.horizon) for run in kept if _trains(run) and run.horizon is not None],
         candidates=candidates,
         cost=cost or replace(counted, inference_tokens=0.0),
         level=config.level,
         further=config.further,
         seed=config.seed,
     )
+
+
+def _trains(run: Run) -> bool:
+    """Whether a run may still finish: one whose last loss is no number has diverged."""
+    return run.final is None and len(run.curve) > 0 and bool(np.isfinite(run.curve.loss[-1]))
 
 
 def compare(

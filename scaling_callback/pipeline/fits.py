@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit, Progress
 from scaling_callback.forecasting import Evidence, Forecaster, get_policy
-from scaling_callback.pipeline.steps import cluster_by, fit_evidence, select, split_budget
+from scaling_callback.pipeline.steps import cluster_by, describe_split, fit_evidence, select
 from scaling_callback.records import Array, Run
 from scaling_callback.sensitivity import Panel, as_asked, compare_choices
 from scaling_callback.snapshot import Config
@@ -59,7 +59,7 @@ def allocate(
         InputError: The budget is not a positive, finite number.
     """
     found = fit_evidence(gather(runs, config), config, progress)
-    return split_budget(found, select(runs, config), flops, config, beside=True)
+    return describe_split(found, select(runs, config), flops, config, beside=True)
 
 
 def forecast_by(
@@ -113,7 +113,7 @@ def vary_choices(
         flops=config.flops,
         target=config.target,
         known=config.further,
-        cost=config.constraints.cost(runs),
+        cost=config.constraints.cost,
         groups=groups,
         progress=progress,
     )

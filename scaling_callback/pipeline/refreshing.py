@@ -30,7 +30,7 @@ from scaling_callback.forecasting import (
     take_interval,
 )
 from scaling_callback.pipeline.fits import DEFAULTS, vary_choices
-from scaling_callback.pipeline.steps import cluster_by, fit_evidence, select, split_budget
+from scaling_callback.pipeline.steps import cluster_by, describe_split, fit_evidence, select, split_budget
 from scaling_callback.records import IssuedForecast, Run, Target
 from scaling_callback.snapshot import Config, Snapshot
 
@@ -67,7 +67,7 @@ def refresh(
     panel = vary_choices(runs, config) if found is not None and config.sensitivity else None
     if found is not None and config.budget is not None and config.splits:
         try:
-            allocation = split_budget(found, kept, config.budget, config, beside=config.sensitivity)
+            allocation = describe_split(found, kept, config.budget, config, beside=config.sensitivity)
         except InputError as reason:  # the budget does not reach for what it must pay
             absent["allocation"] = str(reason)
     clusters = {run.name: cluster(run) for run in finished}
@@ -127,7 +127,7 @@ def _split_target(
     if target.flops is None:
         return target
     if allocation is None or allocation.flops != target.flops:
-        allocation = split_budget(found, runs, target.flops, config, beside=False)
+        allocation = split_budget(found, runs, target.flops, config)
     if not allocation.identified:
         reasons = "; ".join(allocation.reasons.values())
         raise NotEnoughData(f"the target is a budget, and its optimal split cannot be told: {reasons}")

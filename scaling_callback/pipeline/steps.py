@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,12 +11,13 @@ from scaling_callback.allocating import Allocation, estimate_frontiers, set_besi
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, Progress
 from scaling_callback.forecasting import ClusterOf, Evidence, best_runs, trunks
+from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import Run
 from scaling_callback.sensitivity import fit_analyses
 from scaling_callback.snapshot import Config
 
-BUDGETS = (0.01, 0.1, 1.0, 10.0, 100.0)
-"""Budgets of the table beside a split, over the one that was asked for."""
+BUDGETS = (0.01, 0.1, 10.0, 100.0)
+"""Further budgets of the table beside a split, over the one that was asked for."""
 
 
 def select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
@@ -48,33 +49,44 @@ def fit_evidence(evidence: Evidence, config: Config, progress: Progress | None) 
     return config.fitted.fit(evidence, replicates=config.replicates, seed=config.seed, progress=progress)
 
 
-def split_budget(found: Fit, runs: Sequence[Run], flops: float, config: Config, *, beside: bool) -> Allocation:
-    """The split of a budget and of those around it, and what other approaches say `beside`."""
-    cost = config.constraints.cost(runs)
-    ask = partial(
-        allocating.allocate,
-        found,
-        level=config.level,
-        seed=config.seed,
-        further=config.further,
-        cost=cost,
-        constraints=config.constraints,
-        analyses=fit_analyses(found),
-    )
+def split_budget(found: Fit, runs: Sequence[Run], flops: float, config: Config) -> Allocation:
+    """The split of a budget by the fit of these runs, with what other analyses of the same points say of it."""
+    return _ask(found, runs, config)(flops)
+
+
+def describe_split(found: Fit, runs: Sequence[Run], flops: float, config: Config, *, beside: bool) -> Allocation:
+    """The same with the splits of other budgets, and with what other approaches say `beside`."""
+    ask, cost = _ask(found, runs, config), config.constraints.cost(runs)
     made = ask(flops)
     if made.fixed:  # another budget may leave nothing for what is not
         return made
     others = [flops * factor for factor in BUDGETS if cost.tokens(1.0, flops * factor) > 1]
-    made = replace(made, budgets=tuple(ask(budget) for budget in others))
-    if not beside or cost.inference_tokens:  # the other approaches know training alone
-        return made
+    budgets = [made, *(ask(budget) for budget in others)]
+    made = replace(made, budgets=tuple(sorted(budgets, key=lambda split: split.flops)))
+    if not beside or cost.inference_tokens or UNIQUE in config.further:
+        return made  # the other approaches know the training of unrepeated tokens alone
     frontiers = estimate_frontiers(
-        runs,
+        [run for run in runs if not run.card.held_out],  # an answer is compared with those
         flops,
         fit=found,
+        cost=cost,
         level=config.level,
         seed=config.seed,
         replicates=config.replicates,
         further=config.further,
     )
     return set_beside(made, frontiers, found.law.name)
+
+
+def _ask(found: Fit, runs: Sequence[Run], config: Config) -> Callable[[float], Allocation]:
+    """The split of any budget."""
+    return partial(
+        allocating.allocate,
+        found,
+        level=config.level,
+        seed=config.seed,
+        further=config.further,
+        cost=config.constraints.cost(runs),
+        constraints=config.constraints,
+        analyses=fit_analyses(found),
+    )

@@ -14,7 +14,7 @@ import numpy as np
 
 from scaling_callback.fitting import SEED_NOISE, Fit, log_variables
 from scaling_callback.fitting.priors import weak_terms
-from scaling_callback.forecasting.forecast import SHARE_OF_RUN
+from scaling_callback.forecasting import SHARE_OF_RUN
 from scaling_callback.laws import Law
 from scaling_callback.planning.places import Place
 from scaling_callback.records import Array

@@ -77,7 +77,13 @@ def propose(goal: Place, flops: float, trained: Sequence[Place] = (), cost: Cost
         and not any(_same(place, other) for other in trained)
     ]
     if not found:
-        least = min(grid, key=lambda place: cost.flops(*place))
+        fresh = [place for place in grid if not any(_same(place, other) for other in trained)]
+        if not fresh:
+            raise InputError(
+                "every size and horizon below the target that is worth training has been trained; train the target, "
+                "or name a larger one"
+            )
+        least = min(fresh, key=lambda place: cost.flops(*place))
         raise InputError(
             f"the budget of {flops:.3g} FLOPs pays for no run worth training: the least, {least[0]:.3g} parameters on "
             f"{least[1]:.3g} tokens, costs {cost.flops(*least):.3g} and should take at most half; raise the budget"

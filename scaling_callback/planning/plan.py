@@ -12,9 +12,9 @@ from scipy.special import ndtri
 from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, log_variables
-from scaling_callback.forecasting import MEMBERS, Forecast
-from scaling_callback.forecasting.forecast import FAR
+from scaling_callback.forecasting import FAR, MEMBERS, Forecast
 from scaling_callback.laws import Law, get_law
+from scaling_callback.laws.muennighoff import heed_repetition
 from scaling_callback.planning.design import Design
 from scaling_callback.planning.places import (
     FIVE_SIZES,
@@ -28,6 +28,9 @@ from scaling_callback.planning.places import (
     round_count,
 )
 from scaling_callback.records import Array, Target, is_count
+
+FIRST_LAW = MEMBERS[0].law
+"""What is usual of this law stands in where there is no fit, and none is asked for."""
 
 LEAST_GAIN = 0.01
 """Share by which a run must narrow the interval: a smaller gain is not worth its FLOPs, and drawn from a model that is
@@ -88,9 +91,14 @@ class Plan:
 
 
 def place_target(
-    target: Target, fit: Fit | None = None, further: Mapping[str, float] | None = None, cost: Cost = SIX_ND
+    target: Target,
+    fit: Fit | None = None,
+    *,
+    law: str | Law = FIRST_LAW,
+    further: Mapping[str, float] | None = None,
+    cost: Cost = SIX_ND,
 ) -> Place:
-    """(N, D) of the target; of one by compute alone the optimum of the fit, or of what is usual without one.
+    """(N, D) of the target; of one by compute alone the optimum of the fit, or of what is usual of `law` without one.
 
     However little the runs know of their optimum: a plan is asked for when they know little.
 
@@ -103,20 +111,16 @@ def place_target(
     """
     if target.params is not None and target.tokens is not None:
         return target.params, target.tokens
-    law = _law(fit)
-    natural = np.array(law.typical)[None] if fit is None else law.natural(fit.theta[None], fit.centre)
-    params, tokens = law.optimum(natural, target.compute, further, cost)
+    known, form = further or {}, get_law(law) if fit is None else fit.law
+    natural = np.array(form.typical)[None] if fit is None else form.natural(fit.theta[None], fit.centre)
+    form, natural = heed_repetition(form, natural, known)
+    params, tokens = form.optimum(natural, target.compute, known, cost)
     if not np.isfinite(params[0]):
         raise InputError(
-            f"the law {law.name} has no compute-optimal size at {target.compute:.3g} FLOPs; give params=... and "
+            f"the law {form.name} says no compute-optimal size at {target.compute:.3g} FLOPs; give params=... and "
             "tokens=..."
         )
     return round_count(float(params[0])), round_count(float(tokens[0]))
-
-
-def _law(fit: Fit | None) -> Law:
-    """That of the fit, or the law of first choice."""
-    return fit.law if fit is not None else get_law(MEMBERS[0].law)
 
 
 def plan(
@@ -124,6 +128,7 @@ def plan(
     flops: float,
     *,
     fit: Fit | None = None,
+    law: str | Law = FIRST_LAW,
     forecast: Forecast | None = None,
     known: Sequence[Place] = (),
     coming: Sequence[Place] = (),
@@ -142,9 +147,10 @@ def plan(
     Args:
         goal: (N, D) of the target.
         flops: The budget.
-        fit: The law as fitted to the finished runs; without one, what is usual of laws stands in.
+        fit: The law as fitted to the finished runs; without one, what is usual of `law` stands in.
+        law: The law, where there is no fit.
         forecast: The forecast now, whose interval is to be narrowed.
-        known: (N, D) of finished runs, where there is no fit.
+        known: (N, D) of finished runs; by default the points of the fit.
         coming: (N, D) of runs that are being trained and paid for.
         candidates: (N, D) to choose from; by default a grid below the target (`propose`).
         cost: What a run costs; 6 N D by default.
@@ -165,21 +171,20 @@ def plan(
     """
     if not is_count(flops):
         raise InputError(f"the budget is {flops} FLOPs; it must be a positive, finite number")
-    further, law = further or {}, _law(fit)
-    if fit is not None:
-        measured = fit.points.take(fit.points.spread == 0)
-        known = [*zip(measured.params.tolist(), measured.tokens.tolist(), strict=True)]
+    further, form = further or {}, get_law(law) if fit is None else fit.law
+    if fit is not None and not known:
+        known = [*zip(fit.points.params.tolist(), fit.points.tokens.tolist(), strict=True)]
     trained = [*known, *coming]
     free = propose(goal, flops, trained, cost) if candidates is None else list(candidates)
     price = np.array([cost.flops(*place) for place in free])
     if not (price <= flops).any():
         least = f"the least that could be trained next costs {price.min():.3g}" if free else "there is no run to choose"
         raise InputError(f"the budget of {flops:.3g} FLOPs pays for no run: {least}; raise the budget")
-    design = Design.of(law, fit, [*trained, *free, goal], further, seed).given(range(len(known)))
+    design = Design.of(form, fit, [*trained, *free, goal], further, seed).given(range(len(known)))
     now = design.spread
     design = design.given(range(len(known), len(trained))).keep(len(trained))
     chosen = _choose(design, free, price, flops, trained, goal)
-    loss, width, depth = _state(forecast, fit, law, goal, further, level, now + design.floor)
+    loss, width, depth = _state(forecast, fit, form, goal, further, level, now + design.floor)
     runs: list[Planned] = []
     for index in sorted(chosen, key=lambda i: float(price[i])):
         design = design.given([index])

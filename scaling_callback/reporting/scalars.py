@@ -49,7 +49,7 @@ def make_scalars(snapshot: Snapshot, run: str) -> dict[str, float]:
         values["scaling/target_loss"] = snapshot.forecast.median
         values["scaling/target_loss_lower"] = snapshot.forecast.lower
         values["scaling/target_loss_upper"] = snapshot.forecast.upper
-    if snapshot.allocation is not None:
+    if snapshot.allocation is not None and snapshot.allocation.fixed is None:
         values["scaling/optimal_params"] = snapshot.allocation.params
         values["scaling/optimal_tokens"] = snapshot.allocation.tokens
         values["scaling/tokens_per_param"] = snapshot.allocation.tokens_per_param
@@ -80,7 +80,8 @@ def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float])
         elif "optimal" in name or "tokens_per_param" in name:
             refusals = snapshot.allocation.reasons.values() if snapshot.allocation else ()
             missing = no_fit or snapshot.absent.get("allocation") or "no target and no budget was given"
-            reasons[name] = "; ".join(refusals) or missing
+            given = snapshot.allocation.fixed if snapshot.allocation else None
+            reasons[name] = f"{given} are given, not chosen" if given else "; ".join(refusals) or missing
         elif "run_final" in name:
             own = snapshot.finals.get(run)
             reasons[name] = own.reason if isinstance(own, Abstention) else "this run has no observation yet"

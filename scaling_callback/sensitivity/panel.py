@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaling_callback.costs import SIX_ND, Cost
+from scaling_callback.costs import SIX_ND, Cost, check_budget
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OWN_COLUMNS, Fit, Points, Status, fit
 from scaling_callback.fitting.points import log_variables
 from scaling_callback.fitting.procedures import Outcome, search
+from scaling_callback.laws.muennighoff import heed_repetition
 from scaling_callback.records import Array, Run, Target
 from scaling_callback.sensitivity.choices import ANALYSIS, Choice, as_asked, list_analyses, list_choices
 from scaling_callback.sensitivity.result import Panel, Row
@@ -43,7 +44,6 @@ class _Aim:
     budget: float
     target: Target | None
     known: Mapping[str, float]
-    cost: Cost
 
 
 def compare_choices(
@@ -54,7 +54,7 @@ def compare_choices(
     flops: float | None = None,
     target: Target | None = None,
     known: Mapping[str, float] | None = None,
-    cost: Cost = SIX_ND,
+    cost: Callable[[Sequence[Run]], Cost] = lambda _: SIX_ND,
     groups: Sequence[str] | None = None,
     also: Sequence[Choice] = (),
     progress: Progress | None = None,
@@ -71,7 +71,7 @@ def compare_choices(
         flops: Budget of the optimal D/N; by default the target's compute, else ten times that of the
             largest point.
         target: What the loss is forecast for; by default the optimum at the budget.
-        cost: What a model costs.
+        cost: What a model costs, by runs whose N is counted in one way.
         known: Values there of further variables of the law, such as `unique_tokens`.
         groups: Only these groups of choices.
         also: Choices beside those that are always made, such as caps that a study has used.
@@ -88,12 +88,12 @@ def compare_choices(
         >>> panel.spread("tokens_per_param", converged=True).ratio < 1.01
         True
     """
-    if flops is not None and not (math.isfinite(flops) and flops > 0):
-        raise InputError(f"flops is {flops}; a budget must be a positive, finite number of FLOPs")
+    if flops is not None:
+        check_budget(flops)
     evidence = _points(base, runs, cluster)
     certified = _fit(base, evidence)
     budget = flops or (target.compute if target else AHEAD * 6.0 * float((evidence.params * evidence.tokens).max()))
-    aim = _Aim(budget, None if target is None or target.flops is not None else target, known or {}, cost)
+    aim = _Aim(budget, None if target is None or target.flops is not None else target, known or {})
 
     choices = [c for c in list_choices(base, runs) if c is base or groups is None or c.group in groups] + [*also]
     rows: list[Row] = []
@@ -106,10 +106,10 @@ def compare_choices(
             )
             if choice.procedure is not None:
                 plain = plain or _fit(choice, points)
-                rows.append(_describe_outcome(choice, search(points, choice.procedure), plain, aim))
+                rows.append(_describe_outcome(choice, search(points, choice.procedure), plain, aim, cost(runs)))
             else:
                 found = certified if choice is base else _fit(choice, points)
-                rows.append(_describe_fit(choice, found, certified, aim))
+                rows.append(_describe_fit(choice, found, certified, aim, cost(choice.select(runs))))
         except NotEnoughData as reason:
             skipped[choice.name] = str(reason)
         if progress is not None:
@@ -167,12 +167,12 @@ def _other_points(choice: Choice, runs: Sequence[Run], cluster: Callable[[Run], 
     return points
 
 
-def _describe_fit(choice: Choice, found: Fit, base: Fit, aim: _Aim) -> Row:
+def _describe_fit(choice: Choice, found: Fit, base: Fit, aim: _Aim, cost: Cost) -> Row:
     natural = found.law.natural(found.theta[None], found.centre)
     diagnostics = dict(found.diagnostics)
     if choice.group == "law" and _rejects(base, found):
         diagnostics["rejected_law"] = f"{found.law.name} explains these points worse than {base.law.name}"
-    ratio, loss = _answer(found, natural, aim)
+    ratio, loss = _answer(found, natural, aim, cost)
     return Row(
         choice=choice.name,
         group=choice.group,
@@ -187,7 +187,7 @@ def _describe_fit(choice: Choice, found: Fit, base: Fit, aim: _Aim) -> Row:
     )
 
 
-def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, aim: _Aim) -> Row:
+def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, aim: _Aim, cost: Cost) -> Row:
     exact = certified.objective <= EXACT * len(certified.points)
     over = None if exact else outcome.objective / certified.objective
     reached = outcome.objective <= certified.objective * (1 + REACHED) + EXACT * len(certified.points)
@@ -200,7 +200,7 @@ def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, aim: _Ai
         low, high = (f"{end / certified.objective:.3g}" for end in outcome.range)
         orders = f" ({low} to {high} by the order of the rows alone)" if low != high else ""
         verdict = f"stopped at {over:.3g} times the optimum{orders}, and {says}"
-    ratio, loss = _answer(certified, outcome.natural[None], aim)
+    ratio, loss = _answer(certified, outcome.natural[None], aim, cost)
     return Row(
         choice=choice.name,
         group=choice.group,
@@ -215,9 +215,10 @@ def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, aim: _Ai
     )
 
 
-def _answer(found: Fit, natural: Array, aim: _Aim) -> tuple[float | None, float | None]:
+def _answer(found: Fit, natural: Array, aim: _Aim, cost: Cost) -> tuple[float | None, float | None]:
     """Optimal D/N at the budget, and the loss at the target or at that optimum, of one natural vector (1, P)."""
-    params, tokens = (float(value[0]) for value in found.law.optimum(natural, aim.budget, aim.known, aim.cost))
+    law, natural = heed_repetition(found.law, natural, aim.known)
+    params, tokens = (float(value[0]) for value in law.optimum(natural, aim.budget, aim.known, cost))
     ratio = tokens / params if math.isfinite(params) else None
     if aim.target is None:
         at = {"params": params, "tokens": tokens, "compute": aim.budget}
@@ -225,11 +226,11 @@ def _answer(found: Fit, natural: Array, aim: _Aim) -> tuple[float | None, float 
         of = aim.target
         at = {"params": of.params or math.nan, "tokens": of.tokens or math.nan, "compute": of.compute}
     try:
-        x = log_variables({**at, **aim.known}, found.law.variables)
+        x = log_variables({**at, **aim.known}, law.variables)
     except InputError:  # the law has a variable that was not given
         return ratio, None
     with np.errstate(all="ignore"):  # a stalled search may leave a term beyond a double
-        value, _ = found.law.log_loss(found.law.working(natural, np.zeros(len(x))), x)
+        value, _ = law.log_loss(law.working(natural, np.zeros(len(x))), x)
         loss = float(np.exp(value[0, 0]))
     return ratio, loss if math.isfinite(loss) else None
 
