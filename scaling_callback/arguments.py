@@ -99,6 +99,14 @@ def read_budget(value: str) -> float:
     return flops
 
 
+def read_tokens(value: str) -> float:
+    """A count of tokens."""
+    tokens = read_number(value)
+    if not 0 < tokens < math.inf:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a positive, finite number of tokens")
+    return tokens
+
+
 def read_pair(value: str) -> tuple[str, str]:
     """A column and the value that is wanted of it.
 
@@ -119,6 +127,8 @@ def read_fixed(value: str) -> tuple[str, float]:
         >>> read_fixed("tokens=4T")
         ('tokens', 4000000000000.0)
     """
+    if "=" not in value:
+        raise argparse.ArgumentTypeError(f"{value!r} is not of the form params=7B or tokens=4T")
     name, number = read_further(value)
     if name not in ("params", "tokens"):
         raise argparse.ArgumentTypeError(f"{name} cannot be fixed; give params=N or tokens=D, such as tokens=4T")

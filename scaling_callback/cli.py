@@ -158,6 +158,8 @@ def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     with Progress("bootstrap") as progress:
         made = pipeline.plan(runs, options.target, options.flops, _config(options), progress)
     output = results.describe_plan(made)
+    if not runs:
+        output["notes"].insert(0, f"no_ladder: {options.source} holds no run yet: this is a first ladder")
     return output, verdicts.show_plan(output)
 
 

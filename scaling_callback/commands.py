@@ -21,6 +21,7 @@ from scaling_callback.arguments import (
     read_source,
     read_split,
     read_target,
+    read_tokens,
 )
 from scaling_callback.curves import METHODS
 from scaling_callback.fitting import OBJECTIVES
@@ -220,13 +221,13 @@ def _add_constraints(command: argparse.ArgumentParser) -> None:
     """What a split must heed."""
     command.add_argument(
         "--inference-tokens",
-        type=read_budget,
+        type=read_tokens,
         metavar="T",
         help="tokens that the model will serve, 2 N FLOPs each, which the budget pays for as well",
     )
     command.add_argument(
         "--unique-tokens",
-        type=read_budget,
+        type=read_tokens,
         metavar="U",
         help="unique tokens there are: more of them repeat, and are worth less",
     )

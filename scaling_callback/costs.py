@@ -17,6 +17,8 @@ from scaling_callback.records import SAME_COUNT, Array, is_count
 ALIKE = 0.005
 """FLOPs that differ from 6 N D by no more than this are 6 N D: counts are rounded."""
 
+MEASURED = "measured FLOPs of the runs"
+
 LEAST = 1e-3
 """FLOPs over 6 N D below which they are counted in another unit."""
 
@@ -87,7 +89,7 @@ class Cost:
     def params(self, tokens: float, flops: float) -> float:
         """The size that can be trained on `tokens` for `flops` in all."""
         log_params, _ = self.log_params(np.array([math.log(tokens)]), flops)
-        return math.exp(float(log_params[0]))
+        return math.exp(min(float(log_params[0]), 700.0))  # beyond that a double overflows
 
     def log_params(self, log_tokens: Array, flops: float) -> tuple[Array, Array]:
         """Ln N of what `flops` train on given ln D, and its derivative by ln D; shapes as given.
@@ -149,8 +151,13 @@ def attention_cost(layers: float, width: float, context: float) -> Cost:
     for name, value in (("layers", layers), ("width", width), ("context", context)):
         if not is_count(value):
             raise InputError(f"{name} is {value!r}; a shape is of positive counts, such as layers=32,width=4096")
-    words = f"6 N D and attention over {context:g} tokens"
-    return Cost(context / (6.0 * width), 1.0 / 3.0, 12.0 * layers * width**2, source=words)
+    params, overhead = 12.0 * layers * width * width, context / (6.0 * width)
+    if not (1.0 <= params < math.inf and overhead < math.inf):
+        raise InputError(
+            f"layers={layers:g},width={width:g},context={context:g} is a model of {params:.3g} parameters; give the "
+            "shape of one model of the family"
+        )
+    return Cost(overhead, 1.0 / 3.0, params, source=f"6 N D and attention over {context:g} tokens")
 
 
 def measured_cost(params: Array, flops_per_token: Array) -> Cost:
@@ -180,7 +187,7 @@ def measured_cost(params: Array, flops_per_token: Array) -> Cost:
             f"the measured FLOPs of these runs are {1.0 + float(np.median(over)):.2g} times 6 N D; give plain FLOPs of "
             "the whole training, or count 6 N D (--counting 6nd)"
         )
-    source = "measured FLOPs of the runs"
+    source = MEASURED
     x = np.log(sizes)
     if np.median(middle > 0) < 1 or np.ptp(x) < math.log(1 + SAME_COUNT):
         return Cost(max(float(middle[-1]), LEAST - 1.0), source=source)

@@ -194,7 +194,6 @@ def test_what_an_approach_says_costs_the_budget(cost: Cost) -> None:
     split = allocate(runs, BUDGET, Config(prior=False))
     assert split.cost.flops(found.params, found.tokens) == pytest.approx(BUDGET, rel=1e-6)
     assert found.tokens_per_param == pytest.approx(split.tokens_per_param, rel=0.15)
-    assert not [name for name in split.doubts if name.startswith("disagreeing")]
 
 
 def spend(run: Run, cost: Cost) -> Run:

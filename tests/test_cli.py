@@ -122,7 +122,7 @@ def test_a_split_says_all_that_there_is_to_choose_from(ask: Asked, capsys: pytes
     assert main(command) == 0
     shown = capsys.readouterr().out
     assert "10.0B tokens to serve" in shown
-    assert "params, surely" in shown
+    assert "params in 90% of replicates" in shown
 
 
 def test_the_answers_are_those_of_the_planted_law(ask: Asked) -> None:

@@ -26,6 +26,12 @@ from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import doubt_repetition, heed_repetition, spread_around, take_interval
 from scaling_callback.records import Array
 
+USUAL_LEVEL = 0.9
+"""Level of the interval that is too wide or not: a lower one must not buy a recommendation."""
+
+FAR_RATIO = 10.0
+"""Factor by which the D/N of a model that is given may lie outside the ladder's before its loss is a guess."""
+
 EXCESSES = (0.005, 0.01)
 """How far above the lowest loss a valley reaches, as a share of it."""
 
@@ -37,7 +43,7 @@ class Valley:
     Attributes:
         excess: How far above the lowest loss, as a share of it.
         params: Least and most N.
-        tokens: Least and most D.
+        tokens: D at the least and at the most N: the first is the larger.
         sure: Least and most N for which that holds under nearly every replicate, at the level of the intervals;
             `None` where there is no such N.
     """
@@ -75,7 +81,8 @@ class Allocation:
         growth: How optimal `params` and `tokens` grow with the budget.
         valleys: Where the loss is nearly as low, the narrowest first.
         fixed: `params` or `tokens`, where one was given and the other follows.
-        excess: How much higher the loss is than at the free optimum, as a share of it, where one is fixed.
+        excess: How much higher the loss is than at the free optimum, as a share of it, where one is fixed and that
+            optimum is identified.
         budgets: The same for other budgets.
         approaches: What the approaches that know no law say of this budget, and the law's own answer.
     """
@@ -154,7 +161,8 @@ def allocate(
         )
     best = Budget(fit.law, natural, flops, cost, known)
     if constraints.fixed_params is not None or constraints.fixed_tokens is not None:
-        return _follow(fit, best, constraints, level=level, seed=seed, doubts=doubts)
+        free = allocate(fit, flops, level=level, seed=seed, further=known, cost=cost, analyses=analyses)
+        return _follow(fit, best, constraints, free, level=level, seed=seed, doubts=doubts)
     params, tokens = best.optimum()
     found = bool(np.isfinite(params[0]))
     spent = cost.training_flops(float(params[0]), float(tokens[0])) if found else flops
@@ -169,7 +177,8 @@ def allocate(
         name: _interval(fit, value[usable], level, seed if name == "loss" else None) for name, value in values.items()
     }
     ratio = float(tokens[0] / params[0])
-    reasons |= doubt_split(fit, ratio, ends["tokens_per_param"], int((~usable).sum()), level)
+    wide = _interval(fit, values["tokens_per_param"][usable], USUAL_LEVEL, None)
+    reasons |= doubt_split(fit, ratio, wide, int((~usable).sum()), level)
     others = {name: _ratio(other, best) for name, other in (analyses or {}).items()}
     reasons |= doubt_analyses(ratio, others)
     if reasons:
@@ -188,7 +197,14 @@ def allocate(
 
 
 def _follow(
-    fit: Fit, best: Budget, constraints: Constraints, *, level: float, seed: int, doubts: Mapping[str, str]
+    fit: Fit,
+    best: Budget,
+    constraints: Constraints,
+    free: Allocation,
+    *,
+    level: float,
+    seed: int,
+    doubts: Mapping[str, str],
 ) -> Allocation:
     """The loss where N or D is given and the other follows from the budget."""
     cost, flops = best.cost, best.flops
@@ -206,6 +222,10 @@ def _follow(
             f"{max(tokens, 0):.3g} tokens; raise --flops, or fix another value"
         )
     reasons = doubt_fit(fit) | doubt_reach(fit, cost.training_flops(params, tokens), cost)
+    ratio = tokens / params
+    known = fit.points.tokens / fit.points.params
+    if not known.min() / FAR_RATIO <= ratio <= known.max() * FAR_RATIO:
+        reasons |= doubt_ratio(fit, ratio, "this model")
     missing = [name for name in best.law.variables if name not in ("params", "tokens", *best.known)]
     if missing:
         reasons |= explain_no_optimum(fit, best.known)
@@ -213,20 +233,19 @@ def _follow(
         return Allocation(flops, None, None, None, None, level, {}, reasons, doubts, cost, fixed=fixed)
     rows = np.ones(len(best.natural))
     losses = best.losses(params * rows, tokens * rows)
-    lowest = best.losses(*best.optimum())
     return Allocation(
         flops=flops,
         params=params,
         tokens=tokens,
-        tokens_per_param=tokens / params,
+        tokens_per_param=ratio,
         loss=float(losses[0]),
         level=level,
         intervals={"loss": _interval(fit, losses, level, seed)} if len(losses) > 1 else {},
         reasons={},
-        doubts={**fit.diagnostics, **doubts, **doubt_ratio(fit, tokens / params, "this model")},
+        doubts={**fit.diagnostics, **doubts, **doubt_ratio(fit, ratio, "this model")},
         cost=cost,
         fixed=fixed,
-        excess=float(losses[0] / lowest[0] - 1) if np.isfinite(lowest[0]) else None,
+        excess=None if free.loss is None else float(losses[0]) / free.loss - 1,
     )
 
 
@@ -260,7 +279,7 @@ def _valley(best: Budget, tokens: Array, excess: float, level: float) -> Valley:
     return Valley(
         excess,
         (float(smallest[0]), float(largest[0])),
-        (float(fewest[0]), float(most[0])),
+        (float(most[0]), float(fewest[0])),
         (begin, end) if begin < end else None,
     )
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from scaling_callback.costs import SIX_ND, Cost, attention_cost, measured_cost
+from scaling_callback.costs import MEASURED, SIX_ND, Cost, attention_cost, measured_cost
 from scaling_callback.errors import InputError
 from scaling_callback.records import Run, is_count
 
 Counting = Literal["measured", "6nd"]
+
+ODD = 10.0
+"""Measured FLOPs that differ from 6 N D by this factor are odd; heads and attention of small models make few times."""
+
+SCATTERED = 1.5
+"""Factor between measured FLOPs and their trend over sizes above which they are odd."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +57,8 @@ class Constraints:
                 "params and tokens are both fixed, and nothing is left to choose; fix one, or forecast that target"
             )
         if self.shape is not None:
+            if len(self.shape) != 3:
+                raise InputError(f"shape is {self.shape!r}; give layers, width and context")
             attention_cost(*self.shape)
 
     def cost(self, runs: Sequence[Run]) -> Cost:
@@ -70,6 +79,24 @@ class Constraints:
                 np.array([run.params for run in runs]), np.array([run.flops_per_token for run in runs])
             )
         return replace(cost, inference_tokens=self.inference_tokens or 0.0)
+
+    def doubt_cost(self, runs: Sequence[Run]) -> dict[str, str]:
+        """Signs that the FLOPs which the runs measured are no FLOPs of their training, by name with a sentence."""
+        runs = [run for run in runs if not run.card.held_out]
+        cost = self.cost(runs)
+        if cost.source != MEASURED:
+            return {}
+        params = np.array([run.params for run in runs])
+        flops = np.array([run.flops_per_token for run in runs])
+        over = float(np.median(flops / (6.0 * params)))
+        off = float(np.quantile(np.abs(np.log(flops) - cost.log_per_token(np.log(params))), 0.9))
+        if not 1 / ODD < over < ODD:
+            odd = f"are {over:.3g} times 6 N D"
+        elif off > math.log(SCATTERED):
+            odd = f"differ by a factor of {math.exp(off):.3g} from what sizes explain"
+        else:
+            return {}
+        return {"odd_flops": f"the measured FLOPs of the runs {odd}; check them, or count 6 N D (--counting 6nd)"}
 
 
 UNCONSTRAINED = Constraints()

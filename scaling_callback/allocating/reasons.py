@@ -89,7 +89,7 @@ def doubt_split(fit: Fit, ratio: float, interval: tuple[float, float], lost: int
         reasons["no_optimum"] = f"{lost} of {len(fit.draws)} replicates have no optimum at this budget"
     elif upper > WIDE * lower:
         reasons["wide_interval"] = (
-            f"the interval of tokens per parameter runs from {lower:.3g} to {upper:.3g}: "
+            f"the 90% interval of tokens per parameter runs from {lower:.3g} to {upper:.3g}: "
             f"more than a factor of {WIDE:g}, no recommendation"
         )
     return reasons

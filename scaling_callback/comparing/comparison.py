@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from scaling_callback.comparing.doubts import Side, are_same, find_doubts
+from scaling_callback.comparing.doubts import Side, find_doubts, forbid
 from scaling_callback.comparing.pairs import match
 from scaling_callback.comparing.trend import extrapolate
 from scaling_callback.errors import InputError
@@ -44,7 +44,8 @@ class Comparison:
     Attributes:
         params: N of the target.
         tokens: D of the target.
-        better: The recipe whose loss is lower; `None` where no difference can be told at this level.
+        better: The recipe whose loss is lower; `None` where no difference can be told at this level, or the doubts
+            allow no verdict.
         difference: L_A / L_B - 1 at the target: negative where A is better.
         interval: Where the same lies for one run of each; for forecasts, each with its share of a run's noise.
         level: Nominal coverage of the interval. Equal recipes are told apart in no more than 1 - level of cases where
@@ -119,7 +120,8 @@ def compare(
         probability = float((draws < 0).mean() + (draws == 0).mean() / 2)
     method: Method = "paired" if paired else "unpaired"
     enough = 1 - (1 - level) / TAILS[method]
-    certain = max(probability, 1 - probability) >= enough and not are_same(a, b)
+    doubts = find_doubts(a, b, pairs.independent, paired=paired)
+    certain = max(probability, 1 - probability) >= enough and not forbid(doubts)
     return Comparison(
         params=one.params,
         tokens=one.tokens,
@@ -131,7 +133,7 @@ def compare(
         method=method,
         pairs=len(pairs),
         losses=forecasts,
-        warnings=find_doubts(a, b, pairs.independent, paired=paired),
+        warnings=doubts,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from scaling_callback.forecasting import Evidence, Forecast
@@ -41,9 +41,35 @@ def are_same(a: Side, b: Side) -> bool:
     return all(len(side.shared) == len(side.runs) for side in (a, b))
 
 
+UNDETERMINED = ("one_size", "one_horizon", "no_variation", "floor_unidentified", "disagreeing_basins")
+"""Doubts of a forecast under which its ladder does not say what a far target loses."""
+
+
 def find_doubts(a: Side, b: Side, pairs: int, *, paired: bool) -> dict[str, str]:
     """What makes the two hard to compare, and what makes the answer doubtful, by name with a sentence each."""
-    return {**_find_overlap(a, b), **_find_rulers(a, b), **_find_weakness(a, b, pairs, paired), **_find_reach(a, b)}
+    own = {f"{name}_{of}": text for of, side in zip("AB", (a, b), strict=True) for name, text in _own(side, paired)}
+    return {
+        **_find_overlap(a, b),
+        **_find_rulers(a, b),
+        **_find_weakness(a, b, pairs, paired),
+        **_find_reach(a, b),
+        **own,
+    }
+
+
+def forbid(doubts: Mapping[str, str]) -> bool:
+    """Whether these doubts allow no verdict: losses of two rulers, or a ladder that does not say its own."""
+    rulers = {"same_runs", "loss_kinds_differ", "phases_differ", *(f"{key}_differs" for key in SHARED_FIELDS)}
+    return bool(doubts.keys() & rulers) or any(f"{name}_{of}" in doubts for name in UNDETERMINED for of in "AB")
+
+
+def _own(side: Side, paired: bool) -> list[tuple[str, str]]:
+    """What the forecast of one side is doubted for; where pairs answer, only that its losses do not vary."""
+    doubts = side.forecast.warnings
+    names = [name for name in doubts if name in UNDETERMINED]
+    if paired:
+        names = [name for name in names if name == "no_variation"]
+    return [(name, doubts[name]) for name in names]
 
 
 def _find_overlap(a: Side, b: Side) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -58,9 +59,10 @@ def describe_split(found: Fit, runs: Sequence[Run], flops: float, config: Config
     """The same with the splits of other budgets, and with what other approaches say `beside`."""
     ask, cost = _ask(found, runs, config), config.constraints.cost(runs)
     made = ask(flops)
+    made = replace(made, doubts={**made.doubts, **config.constraints.doubt_cost(runs)})
     if made.fixed:  # another budget may leave nothing for what is not
         return made
-    others = [flops * factor for factor in BUDGETS if cost.tokens(1.0, flops * factor) > 1]
+    others = [b for b in (flops * f for f in BUDGETS) if math.isfinite(b) and cost.tokens(1.0, b) > 1]
     budgets = [made, *(ask(budget) for budget in others)]
     made = replace(made, budgets=tuple(sorted(budgets, key=lambda split: split.flops)))
     if not beside or cost.inference_tokens or UNIQUE in config.further:

@@ -27,6 +27,10 @@ LEAST = 1e-4
 HALF = 0.5
 """Most of the budget that one proposed run may take, and that new sizes may: a ladder has several rungs."""
 
+LEAST_GAIN = 0.01
+"""Share by which a run must narrow the interval: a smaller gain is not worth its FLOPs, and drawn from a model that is
+not that exact."""
+
 APART = 0.2
 """Sizes that are closer in ln N are one, and so are horizons: repeated runs are not proposed."""
 

@@ -9,32 +9,30 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import ndtri
 
-from scaling_callback.costs import SIX_ND, Cost
+from scaling_callback.costs import SIX_ND, Cost, check_budget
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, log_variables
-from scaling_callback.forecasting import FAR, MEMBERS, Forecast
+from scaling_callback.forecasting import MEMBERS, Forecast
 from scaling_callback.laws import Law, get_law
 from scaling_callback.laws.muennighoff import heed_repetition
 from scaling_callback.planning.design import Design
+from scaling_callback.planning.notes import note_plan
 from scaling_callback.planning.places import (
-    FIVE_SIZES,
     HALF,
+    LEAST_GAIN,
     Costs,
     Place,
-    list_sizes,
     name_gain,
-    name_sides,
     propose,
     round_count,
 )
-from scaling_callback.records import Array, Target, is_count
+from scaling_callback.records import Array, Target
 
 FIRST_LAW = MEMBERS[0].law
 """What is usual of this law stands in where there is no fit, and none is asked for."""
 
-LEAST_GAIN = 0.01
-"""Share by which a run must narrow the interval: a smaller gain is not worth its FLOPs, and drawn from a model that is
-not that exact."""
+MOST_KNOWN = 300
+"""Finished runs that are looked at: their covariance has the square of that many entries for each draw."""
 
 THRIFT = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Powers of a run's cost by which its gain is divided: 0 takes what teaches most, 1 what teaches most per FLOP. Neither
@@ -169,11 +167,13 @@ def plan(
         >>> widths == sorted(widths, reverse=True)
         True
     """
-    if not is_count(flops):
-        raise InputError(f"the budget is {flops} FLOPs; it must be a positive, finite number")
+    check_budget(flops)
+    if not min(goal) >= 1:
+        raise InputError(f"the target has {goal[0]:.3g} parameters and {goal[1]:.3g} tokens; give plain counts")
     further, form = further or {}, get_law(law) if fit is None else fit.law
     if fit is not None and not known:
         known = [*zip(fit.points.params.tolist(), fit.points.tokens.tolist(), strict=True)]
+    known = _thin(known)
     trained = [*known, *coming]
     free = propose(goal, flops, trained, cost) if candidates is None else list(candidates)
     price = np.array([cost.flops(*place) for place in free])
@@ -183,6 +183,7 @@ def plan(
     design = Design.of(form, fit, [*trained, *free, goal], further, seed).given(range(len(known)))
     now = design.spread
     design = design.given(range(len(known), len(trained))).keep(len(trained))
+    then, design_floor = design.spread, design.floor
     chosen = _choose(design, free, price, flops, trained, goal)
     loss, width, depth = _state(forecast, fit, form, goal, further, level, now + design.floor)
     runs: list[Planned] = []
@@ -191,12 +192,27 @@ def plan(
         share = math.sqrt((design.spread + design.floor) / (now + design.floor))
         expected = 2 * math.sinh(depth * share) * loss
         runs.append(Planned(*free[index], float(price[index]), expected, expected / loss, chosen[index]))
-    notes = _note(goal, flops, [*trained, *(free[i] for i in chosen)], trained, cost)
+    notes = note_plan(goal, flops, [*trained, *(free[i] for i in chosen)], trained, cost)
+    if forecast is not None:  # what the present forecast is doubted for, the plan is too
+        notes = {**forecast.warnings, **notes}
     if fit is None:
         notes = {"no_fit": "fewer than 3 runs have finished: the plan rests on what is usual of scaling laws", **notes}
     if coming:
-        notes["still_training"] = f"{len(coming)} run(s) that are still training count as if they had finished"
+        share = math.sqrt((then + design_floor) / (now + design_floor))
+        notes["still_training"] = (
+            f"{len(coming)} run(s) that are still training count as if they had finished: with them alone the width "
+            f"should be {2 * math.sinh(depth * share) * loss:.3g}"
+        )
     return Plan(*goal, flops, level if forecast is None else forecast.level, width, tuple(runs), notes)
+
+
+def _thin(known: Sequence[Place]) -> Sequence[Place]:
+    """At most `MOST_KNOWN` finished runs, evenly over their compute: what more would teach is not worth the memory."""
+    if len(known) <= MOST_KNOWN:
+        return known
+    ordered = sorted(known, key=lambda place: place[0] * place[1])
+    places = np.linspace(0, len(ordered) - 1, MOST_KNOWN).round().astype(int)
+    return [ordered[int(place)] for place in places]
 
 
 def _choose(
@@ -276,34 +292,3 @@ def _state(
         theta = law.working(np.array(law.typical)[None], np.zeros(len(x)))
         loss = float(np.exp(law.log_loss(theta, x)[0][0, 0]))
     return loss, None, float(ndtri((1 + level) / 2)) * math.sqrt(variance)
-
-
-def _note(goal: Place, flops: float, places: Sequence[Place], trained: Sequence[Place], cost: Costs) -> dict[str, str]:
-    """What should be known of a plan whose runs, with those trained, are at `places`."""
-    notes: dict[str, str] = {}
-    own, largest = cost.flops(*goal), max((cost.flops(*place) for place in trained), default=0.0)
-    if own <= largest:
-        notes["within_ladder"] = (
-            f"the target costs {own:.3g} FLOPs and the largest run {largest:.3g}: there is nothing to extrapolate; "
-            "train the target itself, or name a larger one"
-        )
-    if own <= flops:
-        notes["target_affordable"] = (
-            f"the budget pays for the target itself ({own:.3g} FLOPs): trained, it needs no forecast"
-        )
-    if len(places) == len(trained):
-        notes["nothing_narrows"] = (
-            f"no run that the budget pays for narrows the interval by {LEAST_GAIN:.0%}: raise it, or stop here"
-        )
-    if (sizes := len(list_sizes(places))) < FIVE_SIZES:
-        notes["few_sizes"] = f"{sizes} size(s) with this plan; a ladder should have {FIVE_SIZES}: raise the budget"
-    if len(name_sides(places, goal)) < 2:
-        notes["one_sided_ratios"] = (
-            f"all D/N lie on one side of the target's {goal[1] / goal[0]:.3g}, also with this plan: raise the budget"
-        )
-    if own > FAR * (reached := max((cost.flops(*place) for place in places), default=0.0)):
-        notes["far_extrapolation"] = (
-            f"the target costs {own / reached:.2g} times the largest run, also with this plan; no published forecast "
-            f"is reliable beyond about {FAR:g}"
-        )
-    return notes

@@ -46,12 +46,13 @@ def show_allocation(result: Mapping[str, Any]) -> str:
 def _beside(result: Mapping[str, Any]) -> list[str]:
     """What other approaches say, and what is to be known of all of them."""
     level = format_level(result["level"])
-    rows: list[tuple[str, ...]] = [("approach", "N grows as", level, "tokens per param", level, "over the law's own")]
+    rows: list[tuple[str, ...]] = [("approach", "N grows as", level, "tokens per param", level, "its bias")]
     notes: list[str] = []
     for found in result["approaches"]:
         if found["reason"]:
             rows.append((found["name"], "not known", *([""] * 4)))
-            notes.append(f"{found['name']}: {found['reason']}")
+            if not found["reason"].startswith("refused"):  # its reasons stand above
+                notes.append(f"{found['name']}: {found['reason']}")
             continue
         ends = found["intervals"]
         exponents = ends.get("exponent")
@@ -72,17 +73,17 @@ def _beside(result: Mapping[str, Any]) -> list[str]:
 
 def _valleys(result: Mapping[str, Any]) -> list[str]:
     """Where the loss is nearly as low: with less of one there is more of the other."""
-    rows = [("a loss higher by less than", "params", "on tokens", "params, surely")]
-    for valley in result["valleys"]:
-        least, most = valley["tokens"]
-        rows.append(
-            (
-                format_percent(valley["excess"]),
-                show_ends(valley["params"], format_count),
-                show_ends((most, least), format_count),
-                show_ends(valley["sure"], format_count) or "none",
-            )
+    level = format_level(result["level"])
+    rows = [("loss higher by less than", "params", "each on its tokens", f"params in {level} of replicates")]
+    rows += [
+        (
+            format_percent(valley["excess"]),
+            show_ends(valley["params"], format_count),
+            show_ends(valley["tokens"], format_count),
+            show_ends(valley["sure"], format_count) or "none",
         )
+        for valley in result["valleys"]
+    ]
     return ["", *align(rows)] if result["valleys"] else []
 
 
@@ -121,7 +122,7 @@ def show_comparison(result: Mapping[str, Any]) -> str:
     chance = _chance(result["probability"] if likelier == "A" else 1 - result["probability"])
     if better is None:
         by, least, most = (format_percent(value, signed=True) for value in values)
-        verdict = f"no difference can be told {place}: the loss of A is {by} off that of B"
+        verdict = f"no difference can be told {place}: the loss of A over that of B is {by}"
         chance += f" that {likelier} is better"
     else:
         # by how much its loss is lower, relative to the other's
@@ -160,5 +161,5 @@ def show_plan(result: Mapping[str, Any]) -> str:
         for run in result["runs"]
     ]
     spent = f"{format_flops(result['flops'])} of {format_flops(result['budget'])} FLOPs; plan again after each run"
-    notes = [f"  {note}" for note in result["notes"]]
-    return join_lines(lines + (align(rows) if result["runs"] else []) + ["", spent, *(["", *notes] if notes else [])])
+    shown = [*align(rows), "", spent] if result["runs"] else ["no run is worth its FLOPs"]
+    return join_lines([*lines, *shown, *list_doubts(result["notes"])])
