@@ -24,6 +24,7 @@ from pages import met, percent, table_row
 
 from scaling_callback import Config, Run, Target, read_table
 from scaling_callback.comparing import Comparison, Pairs, extrapolate, match
+from scaling_callback.comparing.comparison import MIN_PAIRS
 from scaling_callback.fitting import SEED_NOISE, Points
 from scaling_callback.forecasting import finals
 from scaling_callback.pipeline import compare
@@ -214,7 +215,7 @@ def name_unpaired(gain: float, seed: int) -> bool:
 
 # --- measured pairs ---
 
-FEWEST = 4
+FEWEST = MIN_PAIRS
 MOST_GOALS = 4
 """Pairs that each cut is asked for, evenly over those beyond it."""
 

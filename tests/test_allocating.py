@@ -263,6 +263,27 @@ def test_flops_in_another_unit_are_refused_in_one_line() -> None:
         allocate(runs, 1e20)
 
 
+@pytest.mark.parametrize("factor", [100.0, 0.02])
+def test_measured_flops_that_are_none_are_a_doubt(factor: float) -> None:
+    runs = [
+        replace(run, card=replace(run.card, flops_per_token=6 * factor * run.params)) for run in planted_ladder(**GOOD)
+    ]
+    assert "odd_flops" in allocate(runs, 1e21 * factor).doubts
+    assert "odd_flops" not in allocate(runs, 1e21, Config(constraints=Constraints(counting="6nd"))).doubts
+
+
+def test_a_lower_level_buys_no_recommendation() -> None:
+    runs = planted_ladder(sizes=(1e7, 2e7), ratios=(5.0, 20.0), noise=0.02)
+    for level in (0.5, 0.9):
+        assert "wide_interval" in allocate(runs, 1e18, Config(level=level)).reasons
+
+
+def test_a_model_far_outside_the_ladders_ratios_has_no_loss() -> None:
+    split = allocate(planted_ladder(**GOOD), 1e21, Config(constraints=Constraints(fixed_params=1e3)))
+    assert "outside_ratios" in split.reasons
+    assert split.loss is None
+
+
 def test_a_budget_is_far_by_what_is_left_for_training() -> None:
     runs = planted_ladder(**GOOD)
     largest = max(6 * run.params * (run.horizon or 0) for run in runs)

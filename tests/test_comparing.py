@@ -254,3 +254,23 @@ def test_learning_rates_of_a_measured_ladder_are_ordered_beyond_it() -> None:
         made = compare_forecasts(a, b, (state(target=target), state(target=target)))
         assert made.better == "A"
         assert made.interval[0] < true < made.interval[1]
+
+
+@pytest.mark.parametrize("doubt", ["one_horizon", "floor_unidentified"])
+def test_a_ladder_that_does_not_say_its_own_loss_gives_no_verdict(doubt: str) -> None:
+    a, b = plant(0.0, 1), plant(0.0, 2)[:2]
+    apart = state(2.0), state(3.0)
+    assert compare_forecasts(a, b, apart).better == "A"
+    doubted = compare_forecasts(a, b, (apart[0], replace(apart[1], warnings={doubt: "why"})))
+    assert doubted.better is None
+    assert doubted.warnings[f"{doubt}_B"] == "why"
+
+
+def test_losses_that_are_not_comparable_give_no_verdict() -> None:
+    a, b = plant(0.05, 1), plant(0.0, 2)
+    other = [replace(run, card=replace(run.card, loss_kind="another")) for run in b]
+    mine = [replace(run, card=replace(run.card, loss_kind="one")) for run in a]
+    assert compare_forecasts(a, b, (state(), state())).better is not None
+    made = compare_forecasts(mine, other, (state(), state()))
+    assert made.better is None
+    assert "loss_kinds_differ" in made.warnings

@@ -201,3 +201,15 @@ def test_runs_that_diverged_teach_nothing() -> None:
 def test_a_law_that_lacks_a_variable_is_no_reason_to_take_another() -> None:
     with pytest.raises((NotEnoughData, InputError), match="unique_tokens"):
         pipeline.plan(planted_ladder(), TARGET, 1e20, replace(QUICK, law="muennighoff"))
+
+
+def test_what_the_forecast_is_doubted_for_stands_beside_the_plan() -> None:
+    flat = [replace(run, curve=replace(run.curve, loss=run.curve.loss * 0 + 3.0)) for run in planted_ladder()]
+    made = pipeline.plan(flat, TARGET, 1e20, QUICK)
+    assert "no_variation" in made.notes
+
+
+def test_hundreds_of_runs_are_thinned(fitted: Fit) -> None:
+    places = [(n, n * r) for n in np.geomspace(1e7, 1e9, 40) for r in np.geomspace(5, 80, 20)]
+    made = plan(GOAL, 1e21, fit=fitted, known=places)
+    assert made.flops <= 1e21

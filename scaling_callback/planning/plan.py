@@ -34,6 +34,11 @@ FIRST_LAW = MEMBERS[0].law
 MOST_KNOWN = 300
 """Finished runs that are looked at: their covariance has the square of that many entries for each draw."""
 
+NO_FIT = (
+    "fewer than 3 runs have finished: the plan rests on what is usual of scaling laws, and its widths are cautious; "
+    "once runs have finished forecasts are several times narrower"
+)
+
 THRIFT = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Powers of a run's cost by which its gain is divided: 0 takes what teaches most, 1 what teaches most per FLOP. Neither
 spends a budget well alone, so that each is tried, and the set that narrows most is taken."""
@@ -196,7 +201,7 @@ def plan(
     if forecast is not None:  # what the present forecast is doubted for, the plan is too
         notes = {**forecast.warnings, **notes}
     if fit is None:
-        notes = {"no_fit": "fewer than 3 runs have finished: the plan rests on what is usual of scaling laws", **notes}
+        notes = {"no_fit": NO_FIT, **notes}
     if coming:
         share = math.sqrt((then + design_floor) / (now + design_floor))
         notes["still_training"] = (
