@@ -20,6 +20,10 @@ from scaling_callback.snapshot import Config
 BUDGETS = (0.01, 0.1, 10.0, 100.0)
 """Further budgets of the table beside a split, over the one that was asked for."""
 
+NO_APPROACHES = {
+    "no_approaches": "envelope and IsoFLOP lines do not stand beside: they know the training of unrepeated tokens alone"
+}
+
 
 def select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
     """The runs that `config.runs` asks for."""
@@ -65,8 +69,10 @@ def describe_split(found: Fit, runs: Sequence[Run], flops: float, config: Config
     others = [b for b in (flops * f for f in BUDGETS) if math.isfinite(b) and cost.tokens(1.0, b) > 1]
     budgets = [made, *(ask(budget) for budget in others)]
     made = replace(made, budgets=tuple(sorted(budgets, key=lambda split: split.flops)))
-    if not beside or cost.inference_tokens or UNIQUE in config.further:
-        return made  # the other approaches know the training of unrepeated tokens alone
+    if not beside:
+        return made
+    if cost.inference_tokens or UNIQUE in config.further:
+        return replace(made, doubts={**made.doubts, **NO_APPROACHES})
     frontiers = estimate_frontiers(
         [run for run in runs if not run.card.held_out],  # an answer is compared with those
         flops,
