@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling_callback import pipeline
+from scaling_callback.allocating import UNCONSTRAINED
 from scaling_callback.arguments import (
     check_output,
     check_replicates,
@@ -83,6 +84,10 @@ def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         problems = [str(w.message) for w in caught if issubclass(w.category, ScalingWarning)]
         if not (runs or problems):
             raise _no_runs(options.source)
+    try:
+        problems = [*problems, *UNCONSTRAINED.doubt_cost(runs).values()]
+    except InputError as odd:
+        problems = [*problems, str(odd)]
     output = results.describe_source(runs, problems)
     return output, text.show_source(output)
 

@@ -261,6 +261,11 @@ def test_flops_in_another_unit_are_refused_in_one_line() -> None:
     runs = [replace(run, card=replace(run.card, flops_per_token=6e-9 * run.params)) for run in planted_ladder()]
     with pytest.raises(InputError, match=r"1e-09 times 6 N D; give plain FLOPs"):
         allocate(runs, 1e20)
+    # a forecast needs no FLOPs
+    snapshot = refresh(runs, (), Config(target=Target(params=1e9, tokens=2e10), sensitivity=True))
+    assert snapshot.forecast is not None
+    assert snapshot.allocation is None
+    assert "give plain FLOPs" in snapshot.absent["allocation"]
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.02])

@@ -108,6 +108,14 @@ def test_help_shows_what_to_type(command: str, capsys: pytest.CaptureFixture[str
     assert f"example:\n  scaling-callback {command} ladder" in shown if command else all(name in shown for name in KEYS)
 
 
+def test_flops_that_are_none_are_a_problem_of_the_table(ask: Asked, tmp_path: Path) -> None:
+    rows = ["run,params,tokens,loss,flops"]
+    rows += [f"r{i},{n:g},{20 * n:g},{3 - i / 10:g},{6 * n * 20 * n * 1e3:g}" for i, n in enumerate((1e7, 3e7, 1e8))]
+    table = tmp_path / "odd.csv"
+    table.write_text("\n".join(rows))
+    assert any("1e+03 times 6 N D" in problem for problem in ask("validate", str(table))["problems"])
+
+
 def test_a_split_says_all_that_there_is_to_choose_from(ask: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["allocate", "ladder.csv", "--flops", "2e20", "--inference-tokens", "10B"]
     split = ask(*command)

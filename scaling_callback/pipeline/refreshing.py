@@ -32,6 +32,7 @@ from scaling_callback.forecasting import (
 from scaling_callback.pipeline.fits import DEFAULTS, vary_choices
 from scaling_callback.pipeline.steps import cluster_by, describe_split, fit_evidence, select, split_budget
 from scaling_callback.records import IssuedForecast, Run, Target
+from scaling_callback.sensitivity import Panel
 from scaling_callback.snapshot import Config, Snapshot
 
 
@@ -58,17 +59,16 @@ def refresh(
     absent: dict[str, str] = {}
     found: Fit | None = None
     forecast: Forecast | None = None
-    allocation: Allocation | None = None
     try:
         found = fit_evidence(evidence, config, progress)
     except NotEnoughData as reason:
         absent["fit"] = str(reason)
     finished = [run for run in kept if run.name in evidence.used and run.final is not None]
-    panel = vary_choices(runs, config) if found is not None and config.sensitivity else None
-    if found is not None and config.budget is not None and config.splits:
+    allocation, panel = None, None
+    if found is not None:
         try:
-            allocation = describe_split(found, kept, config.budget, config, beside=config.sensitivity)
-        except InputError as reason:  # the budget does not reach for what it must pay
+            allocation, panel = _split(runs, kept, found, config)
+        except InputError as reason:  # the budget does not reach for what it must pay, or nobody knows what that is
             absent["allocation"] = str(reason)
     clusters = {run.name: cluster(run) for run in finished}
     forecasters = MEMBERS if config.combines else (config.fitted,)
@@ -113,6 +113,20 @@ def refresh(
         absent=absent,
         sensitivity=panel,
     )
+
+
+def _split(
+    runs: Sequence[Run], kept: Sequence[Run], found: Fit, config: Config
+) -> tuple[Allocation | None, Panel | None]:
+    """The split of the budget and the answers under other choices, as far as they are asked for.
+
+    Raises:
+        InputError: The budget does not reach for what it must pay, or what the runs measured is no cost of theirs.
+    """
+    allocation: Allocation | None = None
+    if config.budget is not None and config.splits:
+        allocation = describe_split(found, kept, config.budget, config, beside=config.sensitivity)
+    return allocation, vary_choices(runs, config) if config.sensitivity else None
 
 
 def _split_target(
