@@ -23,7 +23,7 @@ from scaling_callback.arguments import (
     read_constraints,
 )
 from scaling_callback.commands import make_parser
-from scaling_callback.errors import InputError, NotEnoughData, ScalingError, ScalingWarning
+from scaling_callback.errors import EmptyTable, InputError, NotEnoughData, ScalingError, ScalingWarning
 from scaling_callback.fitting import fewest_replicates
 from scaling_callback.forecasting import best_runs
 from scaling_callback.ladder import Ladder
@@ -234,10 +234,15 @@ def _read(
 ) -> tuple[tuple[Run, ...], tuple[IssuedForecast, ...]]:
     """Runs (at least one, if there must be `some`) and issued forecasts of a table or a ladder.
 
-    With `new` the folder of a ladder need not exist yet.
+    With `new` a table may be empty, and the folder of a ladder need not exist yet.
     """
     if is_table(options.source):
-        return read_table(options.source, where=options.where, params=options.params), ()
+        try:
+            return read_table(options.source, where=options.where, params=options.params), ()
+        except EmptyTable:
+            if new:
+                return (), ()
+            raise
     # the plugin behind a URL raises what it likes
     failures = Exception if ":" in options.source else OSError
     try:

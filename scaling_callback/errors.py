@@ -5,6 +5,7 @@
     Exception
     └── ScalingError
         ├── InputError (also a ValueError)        what the user gave cannot be used; one line: what, got, do
+        │   ├── EmptyTable                        a table with a header and no rows
         │   └── NotEnoughData                     usable, but too little of it to say anything
         └── MissingDependency (also ImportError)  an optional package is needed for what was asked
     UserWarning
@@ -28,6 +29,10 @@ class ScalingError(Exception):
 
 class InputError(ScalingError, ValueError):
     """What the user gave cannot be used. The message is one line: what, got, do."""
+
+
+class EmptyTable(InputError):
+    """A table has a header and no rows: a ladder that has not begun."""
 
 
 class NotEnoughData(InputError):

@@ -452,11 +452,12 @@ def test_a_reader_that_stops_listening_ends_no_command_in_a_traceback(sources: P
     assert running.returncode == 0
 
 
-@pytest.mark.parametrize("kind", ["absent", "empty"])
+@pytest.mark.parametrize("kind", ["absent", "empty", "header.csv"])
 def test_a_ladder_that_is_still_to_be_trained_gets_a_first_plan(ask: Asked, tmp_path: Path, kind: str) -> None:
     if kind == "empty":
         (tmp_path / "new").mkdir()
-    made = ask("plan", "new", *MORE["plan"])
+    (tmp_path / "header.csv").write_text("run,params,tokens,loss\n")
+    made = ask("plan", "header.csv" if kind == "header.csv" else "new", *MORE["plan"])
 
     assert made["flops"] == sum(run["flops"] for run in made["runs"]) <= 1e19
     assert len({run["params"] for run in made["runs"]}) >= 5

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scaling_callback.errors import InputError
+from scaling_callback.errors import EmptyTable, InputError
 from scaling_callback.records import Curve, Observation, Run, RunCard, as_count
 from scaling_callback.tables.cells import FALSE, REQUIRED, TRUE, DataFrame, Table, list_names, read_cells, shorten
 
@@ -147,7 +147,7 @@ def _require(table: Table, params: str) -> None:
             f"a table needs {', '.join(needed)}, this one has: {present}"
         )
     if not len(table):
-        raise InputError(f"{table.name} has a header but no rows; give it one row for each observation")
+        raise EmptyTable(f"{table.name} has a header but no rows; give it one row for each observation")
 
 
 def _select(table: Table, where: Selection) -> list[int]:
