@@ -18,6 +18,7 @@ ALIKE = 0.005
 """FLOPs that differ from 6 N D by no more than this are 6 N D: counts are rounded."""
 
 MEASURED = "measured FLOPs of the runs"
+"""What a cost that runs measured is called."""
 
 LEAST = 1e-3
 """FLOPs over 6 N D below which they are counted in another unit."""
@@ -112,7 +113,7 @@ class Cost:
         return log_params, -tokens / served / steepness
 
     def _overhead(self, log_params: Array) -> Array:
-        """H at ln N; no more than e^50 far below the sizes that it was measured at."""
+        """The overhead h at ln N; no more than e^50 far below the sizes that it was measured at."""
         grown = np.minimum(-self.fall * (log_params - math.log(self.at)), FARTHEST)
         return np.asarray(self.overhead * np.exp(grown), dtype=np.float64)
 
@@ -124,6 +125,7 @@ EXACT = 1e-13
 """A step in ln N below this changes nothing."""
 
 FARTHEST = 50.0
+"""Most that the log of an overhead may have grown below the sizes that it was measured at."""
 
 SIX_ND = Cost()
 
@@ -187,16 +189,15 @@ def measured_cost(params: Array, flops_per_token: Array) -> Cost:
             f"the measured FLOPs of these runs are {1.0 + float(np.median(over)):.2g} times 6 N D; give plain FLOPs of "
             "the whole training, or count 6 N D (--counting 6nd)"
         )
-    source = MEASURED
     x = np.log(sizes)
-    if np.median(middle > 0) < 1 or np.ptp(x) < math.log(1 + SAME_COUNT):
-        return Cost(max(float(middle[-1]), LEAST - 1.0), source=source)
+    if (middle > 0).mean() <= 0.5 or np.ptp(x) < math.log(1 + SAME_COUNT):
+        return Cost(max(float(middle[-1]), LEAST - 1.0), source=MEASURED)
     x, middle = x[middle > 0], middle[middle > 0]
     y, left, right = np.log(middle), *np.triu_indices(len(x), 1)
     slopes = (y[right] - y[left]) / (x[right] - x[left])
     fall = float(np.clip(-np.median(slopes), 0.0, STEEPEST)) if len(slopes) else 0.0
     centre = float(x.mean())
-    return Cost(math.exp(float(np.median(y + fall * (x - centre)))), fall, math.exp(centre), source=source)
+    return Cost(math.exp(float(np.median(y + fall * (x - centre)))), fall, math.exp(centre), source=MEASURED)
 
 
 def check_budget(flops: float) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SHARED
 
 from scaling_callback import allocate, read_table
 from scaling_callback.allocating import Constraints, Frontier, estimate_frontiers, set_beside
@@ -21,7 +21,6 @@ from scaling_callback.records import Curve, Observation, Run, RunCard
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import TRUTH, planted_isoflop, planted_loss, planted_optimum
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 EXPONENT = TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])
 STEEP = {"E": 1.8, "A": 480.0, "B": 8e6, "alpha": 0.35, "beta": 0.75}
 """A law whose valleys are twice as steep towards large models."""

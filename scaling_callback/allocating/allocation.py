@@ -263,10 +263,8 @@ def _range(values: Array, level: float) -> tuple[float, float]:
 
 def _ratio(other: Fit, best: Budget) -> float:
     """Optimal D/N of the same budget under another fit."""
-    other = heed_repetition(other, best.known)
-    natural = other.law.natural(other.theta[None], other.centre)
-    params, tokens = other.law.optimum(natural, best.flops, best.known, best.cost)
-    return float(tokens[0] / params[0])
+    params, tokens = heed_repetition(other, best.known).optimum(best.flops, best.known, best.cost)
+    return tokens / params
 
 
 def _valley(best: Budget, tokens: Array, excess: float, level: float) -> Valley:
@@ -274,18 +272,11 @@ def _valley(best: Budget, tokens: Array, excess: float, level: float) -> Valley:
     largest, smallest = best.params(fewest), best.params(most)
     usable = np.isfinite(largest) & np.isfinite(smallest)
     # the valley of nearly every replicate begins where that of the last begins, and ends where that of the first does
-    _, begin = _spread_end(smallest[usable], level)
-    end, _ = _spread_end(largest[usable], level)
+    _, begin = _range(np.log(smallest[usable]), level)
+    end, _ = _range(np.log(largest[usable]), level)
     return Valley(
         excess,
         (float(smallest[0]), float(largest[0])),
         (float(most[0]), float(fewest[0])),
-        (begin, end) if begin < end else None,
+        (math.exp(begin), math.exp(end)) if begin < end else None,
     )
-
-
-def _spread_end(values: Array, level: float) -> tuple[float, float]:
-    """The interval of one end of a valley."""
-    logs = np.log(values)
-    lower, upper = take_interval(logs[1:] - np.median(logs[1:]) + logs[0], level, float(logs[0]))
-    return math.exp(lower), math.exp(upper)

@@ -62,8 +62,8 @@ def estimate_frontiers(
     if fit is None:
         return envelope, isoflop
     further = further or {}
-    params, tokens = fit.law.optimum(fit.law.natural(fit.theta[None], fit.centre), flops, further, cost)
-    ratio = float(tokens[0] / params[0])
+    params, tokens = fit.optimum(flops, further, cost)
+    ratio = tokens / params
     lawful = _replace_losses(runs, fit)
     if lawful is not None and math.isfinite(ratio):
         again = estimate_envelope(lawful, flops, cost=cost, replicates=0)

@@ -9,15 +9,13 @@ import numpy as np
 
 from scaling_callback.costs import Cost
 from scaling_callback.fitting import Fit, Status, fewest_replicates
+from scaling_callback.forecasting import FAR
 
 WIDE = 10.0
 """An interval of D/N whose ends differ by more than this factor is no recommendation."""
 
 LOST = 0.01
 """Share of replicates without an optimum above which there is none to speak of."""
-
-FAR = 1000.0
-"""A budget more than this many times that of the largest run is beyond what the law can carry."""
 
 BLOCKING = (
     "one_size",

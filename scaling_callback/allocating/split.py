@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from scaling_callback.costs import Cost
 from scaling_callback.laws import Law
+from scaling_callback.laws.optima import stack_variables
 from scaling_callback.records import Array
 
 BISECTIONS = 50
@@ -81,6 +83,9 @@ class Budget:
         return self._log_losses(self.cost.log_params(log_tokens, self.flops)[0], log_tokens)
 
     def _log_losses(self, log_params: Array, log_tokens: Array) -> Array:
-        columns = {"params": log_params, "tokens": log_tokens, **{k: np.log(v) for k, v in self.known.items()}}
-        x = np.stack(np.broadcast_arrays(*(columns[name] for name in self.law.variables)))
-        return self.law.log_loss(self.law.working(self.natural, np.zeros(len(x))), x)[0]
+        x = stack_variables(self.law.variables, log_params, log_tokens, self.known)
+        return self.law.log_loss(self._theta, x)[0]
+
+    @cached_property
+    def _theta(self) -> Array:
+        return self.law.working(self.natural, np.zeros(len(self.law.variables)))

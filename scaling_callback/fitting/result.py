@@ -9,6 +9,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.errors import InputError
 from scaling_callback.fitting.borrowing import Borrowed
 from scaling_callback.fitting.objective import Objective
@@ -156,6 +157,13 @@ class Fit:
             NotEnoughData: A variable of the law is missing.
         """
         return self._evaluate(self.draws, params, tokens, others)
+
+    def optimum(
+        self, flops: float, further: Mapping[str, float] | None = None, cost: Cost = SIX_ND
+    ) -> tuple[float, float]:
+        """Compute-optimal params and tokens of the fitted law for a budget; NaN where there are none."""
+        params, tokens = self.law.optimum(self.law.natural(self.theta[None], self.centre), flops, further, cost)
+        return float(params[0]), float(tokens[0])
 
     def residuals(self) -> Array:
         """Ln of measured over fitted loss at each point, shape (n,)."""

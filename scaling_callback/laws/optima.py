@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -79,8 +79,7 @@ def search_optimum(
 
     def place(log_tokens: Array) -> tuple[Array, Array]:
         log_params, steepness = cost.log_params(log_tokens, flops)
-        columns = {"params": log_params, "tokens": log_tokens, **{k: np.log(v) for k, v in known.items()}}
-        return np.stack(np.broadcast_arrays(*(columns[name] for name in law.variables))), steepness
+        return stack_variables(law.variables, log_params, log_tokens, known), steepness
 
     def slope(log_tokens: Array) -> Array:
         x, steepness = place(log_tokens)
@@ -102,6 +101,14 @@ def search_optimum(
     params[rows] = np.where(inside, np.exp(cost.log_params(log_tokens, flops)[0][:, 0]), np.nan)
     tokens[rows] = np.where(inside, np.exp(log_tokens[:, 0]), np.nan)
     return _keep_usable(params, tokens)
+
+
+def stack_variables(
+    variables: Sequence[str], log_params: Array, log_tokens: Array, known: Mapping[str, float]
+) -> Array:
+    """Log variables of places, in the order of a law: shape (V, ...) for ln N and ln D of one shape."""
+    columns = {"params": log_params, "tokens": log_tokens, **{k: np.log(v) for k, v in known.items()}}
+    return np.stack(np.broadcast_arrays(*(columns[name] for name in variables)))
 
 
 def _keep_usable(params: Array, tokens: Array) -> tuple[Array, Array]:

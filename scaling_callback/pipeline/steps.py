@@ -9,6 +9,7 @@ from functools import partial
 
 from scaling_callback import allocating
 from scaling_callback.allocating import Allocation, estimate_frontiers, set_beside
+from scaling_callback.costs import Cost
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, Progress
 from scaling_callback.forecasting import ClusterOf, Evidence, best_runs, trunks
@@ -56,12 +57,13 @@ def fit_evidence(evidence: Evidence, config: Config, progress: Progress | None) 
 
 def split_budget(found: Fit, runs: Sequence[Run], flops: float, config: Config) -> Allocation:
     """The split of a budget by the fit of these runs, with what other analyses of the same points say of it."""
-    return _ask(found, runs, config)(flops)
+    return _ask(found, config, config.constraints.cost(runs))(flops)
 
 
 def describe_split(found: Fit, runs: Sequence[Run], flops: float, config: Config, *, beside: bool) -> Allocation:
     """The same with the splits of other budgets, and with what other approaches say `beside`."""
-    ask, cost = _ask(found, runs, config), config.constraints.cost(runs)
+    cost = config.constraints.cost(runs)
+    ask = _ask(found, config, cost)
     made = ask(flops)
     made = replace(made, doubts={**made.doubts, **config.constraints.doubt_cost(runs)})
     if made.fixed:  # another budget may leave nothing for what is not
@@ -86,7 +88,7 @@ def describe_split(found: Fit, runs: Sequence[Run], flops: float, config: Config
     return set_beside(made, frontiers, found.law.name)
 
 
-def _ask(found: Fit, runs: Sequence[Run], config: Config) -> Callable[[float], Allocation]:
+def _ask(found: Fit, config: Config, cost: Cost) -> Callable[[float], Allocation]:
     """The split of any budget."""
     return partial(
         allocating.allocate,
@@ -94,7 +96,7 @@ def _ask(found: Fit, runs: Sequence[Run], config: Config) -> Callable[[float], A
         level=config.level,
         seed=config.seed,
         further=config.further,
-        cost=config.constraints.cost(runs),
+        cost=cost,
         constraints=config.constraints,
         analyses=fit_analyses(found),
     )

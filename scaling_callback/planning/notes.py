@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scaling_callback.forecasting import FAR
-from scaling_callback.planning.places import FIVE_SIZES, LEAST_GAIN, Costs, Place, list_sizes, name_sides
+from scaling_callback.planning.places import FIVE_SIZES, LEAST_GAIN, Costs, Place, list_sizes, name_reached, name_sides
 
 
 def note_plan(
@@ -13,12 +13,9 @@ def note_plan(
 ) -> dict[str, str]:
     """What should be known of a plan whose runs, with those trained, are at `places`."""
     notes: dict[str, str] = {}
-    own, largest = cost.flops(*goal), max((cost.flops(*place) for place in trained), default=0.0)
-    if own <= largest:
-        notes["within_ladder"] = (
-            f"the target costs {own:.3g} FLOPs and the largest run {largest:.3g}: there is nothing to extrapolate; "
-            "train the target itself, or name a larger one"
-        )
+    own = cost.flops(*goal)
+    if reached := name_reached(goal, trained, cost):
+        notes["within_ladder"] = reached
     if own <= flops:
         notes["target_affordable"] = (
             f"the budget pays for the target itself ({own:.3g} FLOPs): trained, it needs no forecast"
@@ -33,9 +30,9 @@ def note_plan(
         notes["one_sided_ratios"] = (
             f"all D/N lie on one side of the target's {goal[1] / goal[0]:.3g}, also with this plan: raise the budget"
         )
-    if own > FAR * (reached := max((cost.flops(*place) for place in places), default=0.0)):
+    if own > FAR * (largest := max((cost.flops(*place) for place in places), default=0.0)):
         notes["far_extrapolation"] = (
-            f"the target costs {own / reached:.2g} times the largest run, also with this plan; no published forecast "
+            f"the target costs {own / largest:.2g} times the largest run, also with this plan; no published forecast "
             f"is reliable beyond about {FAR:g}"
         )
     return notes

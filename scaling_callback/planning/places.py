@@ -61,12 +61,8 @@ def propose(goal: Place, flops: float, trained: Sequence[Place] = (), cost: Cost
         [3200000.0, 6400000.0, 13000000.0, 26000000.0, 51000000.0, 100000000.0]
     """
     own, most = [params for params, _ in trained], min(HALF * flops, cost.flops(*goal))
-    reached = max((cost.flops(*place) for place in trained), default=0.0)
-    if reached >= cost.flops(*goal):
-        raise InputError(
-            f"the target costs {cost.flops(*goal):.3g} FLOPs and the largest run {reached:.3g}: there is nothing to "
-            "extrapolate; train the target itself, or name a larger one"
-        )
+    if reached := name_reached(goal, trained, cost):
+        raise InputError(reached)
     ratio = goal[1] / goal[0]
     floor = min(own) if len(list_sizes(trained)) >= FIVE_SIZES else min([*own, LEAST * goal[0]])
     steps = max(1, math.ceil(math.log2(goal[0] / floor)))
@@ -93,6 +89,17 @@ def propose(goal: Place, flops: float, trained: Sequence[Place] = (), cost: Cost
             f"{least[1]:.3g} tokens, costs {cost.flops(*least):.3g} and should take at most half; raise the budget"
         )
     return found
+
+
+def name_reached(goal: Place, trained: Sequence[Place], cost: Costs) -> str:
+    """That a run was trained which costs no less than the target; empty where none was."""
+    own, largest = cost.flops(*goal), max((cost.flops(*place) for place in trained), default=0.0)
+    if own > largest:
+        return ""
+    return (
+        f"the target costs {own:.3g} FLOPs and the largest run {largest:.3g}: there is nothing to extrapolate; train "
+        "the target itself, or name a larger one"
+    )
 
 
 def list_sizes(places: Sequence[Place]) -> list[float]:

@@ -188,26 +188,29 @@ def plan(
     design = Design.of(form, fit, [*trained, *free, goal], further, seed).given(range(len(known)))
     now = design.spread
     design = design.given(range(len(known), len(trained))).keep(len(trained))
-    then, design_floor = design.spread, design.floor
     chosen = _choose(design, free, price, flops, trained, goal)
     loss, width, depth = _state(forecast, fit, form, goal, further, level, now + design.floor)
+
+    def expect(then: Design) -> float:
+        share = math.sqrt((then.spread + then.floor) / (now + then.floor))
+        return 2 * math.sinh(depth * share) * loss
+
+    notes: dict[str, str] = {}
+    if coming:
+        notes["still_training"] = (
+            f"{len(coming)} run(s) that are still training count as if they had finished: with them alone the width "
+            f"should be {expect(design):.3g}"
+        )
     runs: list[Planned] = []
     for index in sorted(chosen, key=lambda i: float(price[i])):
         design = design.given([index])
-        share = math.sqrt((design.spread + design.floor) / (now + design.floor))
-        expected = 2 * math.sinh(depth * share) * loss
+        expected = expect(design)
         runs.append(Planned(*free[index], float(price[index]), expected, expected / loss, chosen[index]))
-    notes = note_plan(goal, flops, [*trained, *(free[i] for i in chosen)], trained, cost)
+    notes = note_plan(goal, flops, [*trained, *(free[i] for i in chosen)], trained, cost) | notes
     if forecast is not None:  # what the present forecast is doubted for, the plan is too
         notes = {**forecast.warnings, **notes}
     if fit is None:
         notes = {"no_fit": NO_FIT, **notes}
-    if coming:
-        share = math.sqrt((then + design_floor) / (now + design_floor))
-        notes["still_training"] = (
-            f"{len(coming)} run(s) that are still training count as if they had finished: with them alone the width "
-            f"should be {2 * math.sinh(depth * share) * loss:.3g}"
-        )
     return Plan(*goal, flops, level if forecast is None else forecast.level, width, tuple(runs), notes)
 
 

@@ -189,9 +189,7 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
     end = max(reach * LEAST_REACH, target.compute if target else 0.0)
     compute = np.geomspace(float(evidence.min()), end, POINTS)
     if snapshot.allocation is not None and snapshot.allocation.identified:
-        natural = fit.law.natural(fit.theta[None], fit.centre)
-        further = snapshot.config.further
-        params = np.array([float(fit.law.optimum(natural, float(c), further)[0][0]) for c in compute])
+        params = np.array([fit.optimum(float(c), snapshot.config.further)[0] for c in compute])
         kind = "frontier"
     else:
         x = np.log(evidence)
