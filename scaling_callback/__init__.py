@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from scaling_callback.ladder import Ladder
 from scaling_callback.pipeline import allocate, fit, forecast, refresh
-from scaling_callback.records import Observation, Run, Target
+from scaling_callback.recorder import ScalingRecorder
+from scaling_callback.records import Run, Target
 from scaling_callback.replaying import replay
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import read_table
@@ -23,9 +24,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Config",
     "Ladder",
-    "Observation",
     "Run",
     "ScalingCallback",
+    "ScalingRecorder",
     "Target",
     "allocate",
     "fit",

@@ -1,7 +1,7 @@
 """The Lightning callback: the only file that imports lightning.
 
-It counts tokens, waits for fresh values of the monitored loss, and hands both to a `Recorder` on the first
-rank. Whatever fails in here becomes one warning with its cause; the training goes on.
+It counts tokens, waits for fresh values of the monitored losses, and hands both to a `ScalingRecorder` each.
+Whatever fails in here becomes one warning with its cause; the training goes on.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+import math
 import os
 import sys
-import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from torch import Tensor
@@ -23,9 +24,9 @@ from scaling_callback.errors import InputError, MissingDependency, WarnOnce
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws import Law
 from scaling_callback.measuring import (
-    COUNTINGS,
     Beginning,
     Tally,
+    Wanted,
     count_tokens,
     find_beginning,
     identify,
@@ -33,12 +34,14 @@ from scaling_callback.measuring import (
     is_promised,
     learning_rate,
     planned_batches,
-    read_recipe,
 )
-from scaling_callback.recorder import Recorder, continue_or_branch
-from scaling_callback.records import FINAL_PROGRESS, Observation, Target, is_count
-from scaling_callback.sinks import get_sink
+from scaling_callback.ranks import Ranks
+from scaling_callback.recorder import ScalingRecorder, check_refits
+from scaling_callback.records import FINAL_PROGRESS, RunCard, Target
+from scaling_callback.refitting import Where
+from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.snapshot import Config, Snapshot
+from scaling_callback.stopping import Rule
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -83,22 +86,27 @@ def _guarded(
 class ScalingCallback(Callback):
     """Records this run in a ladder, and logs what the ladder forecasts.
 
-    A Trainer takes one of them for each ladder and metric: two would record one run twice. What the ladder says of
-    further targets, `forecast` and the command line tell.
+    A Trainer takes one of them for each ladder: a second one for the same metric would record one run twice. What the
+    ladder says of further targets, `forecast` and the command line tell.
 
     Args:
         target: What the forecast is for.
         ladder: The folder or URL that all runs of the recipe share.
         monitor: The logged metric that is the loss. It is observed after each validation, and at the end of each
-            epoch where only the training logs it.
+            epoch where only the training logs it. Of several metrics each is a run of its own in the ladder; the
+            first is logged as `scaling/...`, another one as `scaling-NAME/...`.
         run: Name of this run in the ladder; by default the model's class and size.
-        horizon: Tokens that this run is planned to train on; by default worked out from the Trainer, which
-            cannot be done for iterable data or a time limit alone.
-        params: Which counting of N is primary (`total`, `trainable`, `non_embedding`), or N itself.
+        horizon: Tokens that this run is planned to train on; by default worked out from the Trainer and the
+            schedule, which cannot be done where neither says when the training ends.
+        params: Which counting of N is primary (`total`, `trainable`, `non_embedding`, `without_head`, or one of
+            `sizes`), or N itself.
+        sizes: N in countings of your own, such as `{"active": 1.3e9}` of a mixture of experts.
+        flops_per_token: Training FLOPs per token: a number, or `measured` by torch's own counter in the first
+            micro-batch; by default 6 N.
         tokens_per_batch: Counts the tokens of a micro-batch on one rank; by default they are counted from its
             shapes and labels.
         schedule: Name of the learning-rate schedule's shape; runs with the same name share curve templates. By
-            default the scheduler's class.
+            default it is recognised.
         recipe: What all runs of the ladder must share, such as `{"data": "c4", "tokenizer": "gpt2"}`; a ladder
             that mixes values is warned about.
         held_out: Record this run to be compared with the forecast, and keep it out of every fit.
@@ -108,7 +116,11 @@ class ScalingCallback(Callback):
         level: Nominal coverage of intervals.
         replicates: Bootstrap replicates of each refit.
         seed: Seed of the bootstrap.
-        refit_budget: Share of wall time that refits may take; `None` refits at every observation.
+        rules: Functions of a snapshot and this run's name that say why the run should stop, or `None`.
+        refit_budget: Share of wall time that the training may wait for refits, counted as of ten minutes at least;
+            `None` refits at every observation.
+        refit_in: `training` refits between two steps; `process` in a process beside the training, whose answers are
+            logged at the next observation.
 
     Raises:
         InputError: An argument is out of its range.
@@ -124,11 +136,13 @@ class ScalingCallback(Callback):
         self,
         target: Target,
         ladder: str | os.PathLike[str],
-        monitor: str = "val_loss",
+        monitor: str | Sequence[str] = "val_loss",
         *,
         run: str | None = None,
         horizon: float | None = None,
         params: str | float = "total",
+        sizes: Mapping[str, float] | None = None,
+        flops_per_token: str | float | None = None,
         tokens_per_batch: Callable[[Any], int | Tensor] | None = None,
         schedule: str | None = None,
         recipe: Mapping[str, str | float] | None = None,
@@ -139,28 +153,13 @@ class ScalingCallback(Callback):
         level: float = 0.9,
         replicates: int = 200,
         seed: int = 0,
+        rules: Sequence[Rule] = (),
         refit_budget: float | None = 0.01,
+        refit_in: Where = "training",
     ) -> None:
         super().__init__()
         if not isinstance(cast("Any", target), Target):
             raise InputError(f"target is a {type(target).__name__}; give Target(params=..., tokens=...)")
-        if isinstance(params, str) and params not in COUNTINGS:
-            raise InputError(f"params is {params!r}, no counting of N; use {', '.join(COUNTINGS)}, or a number")
-        for name, number in {"horizon": horizon, "params": params}.items():
-            if not (number is None or isinstance(number, str)) and not is_count(number):
-                raise InputError(f"{name} is {number!r}; it must be a positive, finite count")
-        for name, text in {"monitor": monitor, "run": run, "schedule": schedule}.items():
-            if text is not None and not (isinstance(cast("Any", text), str) and text):
-                raise InputError(f"{name} is {text!r}; it must be a name")
-        if tokens_per_batch is not None and not callable(tokens_per_batch):
-            raise InputError(f"tokens_per_batch is {tokens_per_batch!r}; it must be a function of a batch")
-        if not isinstance(cast("Any", held_out), bool):
-            raise InputError(f"held_out is {held_out!r}; it must be True or False")
-        if refit_budget is not None and not (
-            isinstance(cast("Any", refit_budget), int | float) and 0 <= refit_budget <= 1
-        ):
-            raise InputError(f"refit_budget is {refit_budget!r}; it is a share of wall time from 0 to 1, or None")
-        self.monitor = monitor
         self.config = Config(
             target=target,
             flops=flops,
@@ -170,92 +169,107 @@ class ScalingCallback(Callback):
             replicates=replicates,
             seed=seed,
         )
+        self.monitors = _read_monitors(monitor)
+        self._wanted = Wanted(
+            run=run,
+            horizon=horizon,
+            params=params,
+            sizes=sizes or {},
+            flops_per_token=flops_per_token,
+            tokens_per_batch=tokens_per_batch,
+            schedule=schedule,
+            recipe=recipe or {},
+            held_out=held_out,
+        )
+        check_refits(refit_budget, refit_in, rules)
+        self._rules, self._refit_budget = tuple(rules), refit_budget
+        self._refit_in: Where = refit_in
         self._ladder = Ladder(ladder).location  # refused now rather than after the first validation
-        self._run = run
-        self._horizon = horizon
-        self._params = params
-        self._schedule = schedule
-        self._recipe = read_recipe(recipe)
-        self._held_out = held_out
-        self._refit_budget = refit_budget
 
-        self._recorder: Recorder | None = None
+        self._recorders: dict[str, ScalingRecorder] = {}  # by the loss that each records
         self._tally = Tally(tokens_per_batch or count_tokens)
-        self._step: int = 0  # the trainer's global step
-        self._world = 1
         self._loaded: dict[str, Any] | None = None  # counters of a checkpoint, until a training takes them up
-        self._resumed: str | None = None  # the run that this training continues
-        self._resumed_after = 0  # the step that it continues from
-        self._trained: weakref.ref[Any] | None = None  # the module of the last training
-        self._seen: Any = None
+        self._trainer: weakref.ref[Trainer] | None = None  # of this training, or of the last one
+        self._trained: weakref.ref[LightningModule] | None = None
+        self._seen: dict[str, Any] = {}  # the metrics that were observed last
         self._seen_at: int = -1  # micro-batches at the last observation
-        self._warn = WarnOnce()
+        self._warn = WarnOnce(type(self).__name__)
+
+    @property
+    def monitor(self) -> str:
+        """The first of the losses that are recorded."""
+        return self.monitors[0]
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What the ladder said at the last refit; `None` before the first and on ranks above 0."""
-        return self._recorder.snapshot if self._recorder is not None else None
+        """What the ladder said of it at the last refit; `None` before the first and on ranks above 0."""
+        return self._recorders[self.monitor].snapshot if self._recorders else None
 
     @property
     def run(self) -> str | None:
-        """Name of this run in the ladder; `None` until its first observation, and on ranks above 0."""
-        return self._recorder.run if self._recorder is not None else None
+        """Name of its run in the ladder; `None` until its first observation, and on ranks above 0."""
+        return self._runs().get(self.monitor)
 
     @property
     def state_key(self) -> str:
         """Distinct for callbacks that monitor different metrics or keep different ladders."""
-        return self._generate_state_key(monitor=self.monitor, ladder=self._ladder)
+        return self._generate_state_key(monitor=" ".join(self.monitors), ladder=self._ladder)
 
     def state_dict(self) -> dict[str, Any]:
         """Counters as plain numbers and text."""
+        trainer = self._trainer() if self._trainer is not None else None
         return {
-            "run": self.run,
-            "tokens": self._tally.tokens + self._tally.pending(self._world),
+            "runs": self._runs(),
+            "tokens": self._tally.tokens + self._tally.pending(trainer.world_size if trainer is not None else 1),
             "batches": self._tally.batches,
-            "step": self._step,
+            "step": trainer.global_step if trainer is not None else 0,
             "lost": self._tally.trouble,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the counters of a checkpoint for the training that may continue it."""
-        self._loaded = dict(state_dict)
+        runs = state_dict.get("runs") or {self.monitor: state_dict.get("run")}  # the first version knew one run
+        self._loaded = {**state_dict, "runs": {monitor: run for monitor, run in runs.items() if run}}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but references to what was trained, which cannot be pickled and mean nothing elsewhere."""
+        return {**self.__dict__, "_trained": None, "_trainer": None, "_recorders": {}, "_seen": {}}
 
     @_guarded
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin at zero, or continue what a checkpoint or this callback's last training counted."""
         # the first rank alone knows what was recorded before
         again = self._trained is not None and self._trained() is pl_module
-        found = self._agree(trainer, lambda: find_beginning(trainer, self._loaded, self._tally, self.run, again=again))
+        found = self._agree(
+            trainer, lambda: find_beginning(trainer, self._loaded, self._tally, self._runs(), again=again)
+        )
         beginning = found or Beginning(lost="it is not known where this training begins")
+        self._close()
         self._tally.restart(beginning.tokens, beginning.batches, beginning.lost)
-        self._trained = weakref.ref(pl_module)
-        self._recorder, self._loaded = None, None
-        self._resumed, self._resumed_after = beginning.continues, trainer.global_step
-        self._step, self._world = trainer.global_step, trainer.world_size
-        self._seen, self._seen_at = None, -1
+        self._trainer, self._trained = weakref.ref(trainer), weakref.ref(pl_module)
+        self._loaded, self._seen, self._seen_at = None, {}, -1
+        self._recorders = {
+            monitor: self._record(trainer, pl_module, monitor, (beginning.continues or {}).get(monitor))
+            for monitor in self.monitors
+        }
         if beginning.lost:
             self._warn_lost(trainer)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the reference to what was trained, which cannot be pickled and means nothing elsewhere."""
-        return {**self.__dict__, "_trained": None}
 
     @_guarded
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the batch's tokens: a number, or on its device a tensor that is read at the next observation."""
-        self._step = trainer.global_step
         self._tally.add(batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe, unless this is the sanity check."""
         if not trainer.sanity_checking and trainer.state.fn == "fit":
-            self._observe(trainer, pl_module, complain=True)
+            self._observe(trainer, complain=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe a metric that only the training logs."""
-        self._observe(trainer, pl_module, complain=False)
+        self._observe(trainer, complain=False)
 
     @_guarded
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -263,16 +277,87 @@ class ScalingCallback(Callback):
         if _is_fast(trainer) or self._tally.lost:
             return
         self._gather(trainer)
-        if self._tally.lost or not trainer.is_global_zero:
-            return
+        if not self._tally.lost and trainer.is_global_zero:
+            completed, planned = self._conclude(trainer)
+            for recorder in self._recorders.values():
+                recorder.finish(completed=completed, horizon=planned if self._wanted.horizon is None else None)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """What was observed is recorded already."""
+        self._close()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave nothing running beside a training that has ended."""
+        self._close()
+
+    def warn_once(self, message: str, about: str | None = None) -> None:
+        """Say it once (or one thing once of what it is about), also where warnings are errors."""
+        self._warn(message, about)
+
+    def _runs(self) -> dict[str, str]:
+        """Names of the runs that have begun, by the loss that each records."""
+        return {monitor: recorder.run for monitor, recorder in self._recorders.items() if recorder.run is not None}
+
+    @_guarded
+    def _close(self) -> None:
+        for recorder in self._recorders.values():
+            recorder.close()
+
+    def _record(
+        self, trainer: Trainer, pl_module: LightningModule, monitor: str, continues: str | None
+    ) -> ScalingRecorder:
+        """The recorder of one loss; who the run is it asks when the first observation has come."""
+        first = monitor == self.monitor
+        return ScalingRecorder(
+            self.config,
+            self._ladder,
+            lambda: self._identify(trainer, pl_module, monitor),
+            loggers=trainer.loggers,
+            prefix=PREFIX if first else f"{PREFIX}-{monitor.replace('/', '_')}",
+            rules=self._rules if first else (),
+            refit_budget=self._refit_budget,
+            refit_in=self._refit_in,
+            continues=continues,
+            resumed_after=trainer.global_step,
+            ranks=Ranks(trainer.is_global_zero, trainer.strategy.broadcast),
+            warn=self._warn,
+        )
+
+    def _identify(self, trainer: Trainer, pl_module: LightningModule, monitor: str) -> RunCard:
+        """The run's card: its size and its tokens per batch are known by now."""
+        wanted = self._wanted
+        horizon = wanted.horizon or self._plan(trainer)
+        if horizon is None:
+            self.warn_once("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
+        card = identify(
+            trainer,
+            pl_module,
+            name=wanted.run,
+            params=wanted.params,
+            horizon=horizon,
+            tokens=self._tally.tokens,
+            schedule=wanted.schedule,
+            loss_kind=monitor,
+            recipe=cast("Mapping[str, str]", wanted.recipe),
+            held_out=wanted.held_out,
+        )
+        return card if monitor == self.monitor else replace(card, name=f"{card.name}.{monitor}")
+
+    def _plan(self, trainer: Trainer) -> float | None:
+        """The planned tokens as they can be worked out by now."""
+        return self._tally.extrapolate(planned_batches(trainer, self._tally.batches))
+
+    def _conclude(self, trainer: Trainer) -> tuple[bool, float | None]:
+        """Whether the training that ends here reached the end of its plan, and the tokens of that plan."""
         completed = is_completed(trainer)
-        planned = self._horizon or self._tally.extrapolate(planned_batches(trainer, self._tally.batches))
-        if completed and self._horizon is None:
+        planned = self._wanted.horizon or self._plan(trainer)
+        if completed and self._wanted.horizon is None:
             planned = self._tally.tokens  # what the plan came to
         progress = self._tally.tokens / planned if planned else 0.0
         if self._seen_at < 0:
-            message = f"{self.monitor!r} was never observed, so nothing was recorded; log it in validation_step"
-            self.warn_once(message, about="monitor")
+            for monitor in self.monitors:
+                message = f"{monitor!r} was never observed, so nothing was recorded; log it in validation_step"
+                self.warn_once(message, about=f"monitor {monitor}")
         elif planned is not None and progress < FINAL_PROGRESS:
             completed = False
             self.warn_once(
@@ -284,23 +369,43 @@ class ScalingCallback(Callback):
                 f"the last validation was after {self._seen_at / self._tally.batches:.0%} of the training, so this run "
                 "has no final loss; validate at its last step, with a val_check_interval that divides max_steps"
             )
-        if self._recorder is not None:
-            self._recorder.finish(completed=completed, horizon=planned if self._horizon is None else None)
+        return completed, planned
 
-    def _observe(self, trainer: Trainer, pl_module: LightningModule, *, complain: bool) -> None:
-        """One observation for a value that is fresh and was not yet observed after this batch.
+    def _observe(self, trainer: Trainer, *, complain: bool) -> None:
+        """One observation of each loss that is fresh and was not yet observed after this batch.
 
         Every rank comes here at the same places, and the first one decides for all: a metric may be logged on it
         alone. Nothing between the collective calls can fail on one rank only.
         """
         if _is_fast(trainer) or self._tally.lost:
             return
-        if not self._agree(trainer, lambda: self._is_fresh(trainer, complain=complain)):
+        fresh = self._agree(trainer, lambda: self._find_fresh(trainer, complain=complain))
+        if not fresh:
             return
         self._seen_at = self._tally.batches
         self._gather(trainer)
-        if trainer.is_global_zero and not self._tally.lost:
-            self._record(trainer, pl_module)
+        if self._tally.lost:
+            return
+        rate, planned = self._measure(trainer)
+        for monitor, loss in fresh.items():
+            decision = self._recorders[monitor].observe(
+                loss,
+                tokens=self._tally.tokens,
+                step=trainer.global_step,
+                lr=rate,
+                horizon=None if self._wanted.horizon is not None else planned,
+            )
+            if decision.stop:  # the same on every rank
+                trainer.should_stop = True
+                _log.warning("ScalingCallback stops this run: %s", decision.reason)
+
+    def _measure(self, trainer: Trainer) -> tuple[float, float | None]:
+        """The learning rate and the planned tokens, as far as this Trainer tells."""
+        try:
+            return learning_rate(trainer)[0], self._plan(trainer)
+        except Exception as error:  # noqa: BLE001 - the loss is worth recording without them
+            self.warn_once(f"{type(error).__name__}: {error}")
+            return math.nan, None
 
     def _agree(self, trainer: Trainer, decide: Callable[[], _T]) -> _T | None:
         """What the first rank decides, on every rank; `None` if it failed to. Every rank must come here."""
@@ -324,74 +429,41 @@ class ScalingCallback(Callback):
             counter = "" if self._tally.batches == 0 else "; pass tokens_per_batch="
             self.warn_once(f"{self._tally.lost}, so this run is not recorded from here on{counter}")
 
-    def _is_fresh(self, trainer: Trainer, *, complain: bool) -> bool:
-        """Whether the monitored metric is there, new, and not yet observed; keeps it if so."""
-        value = trainer.callback_metrics.get(self.monitor)
-        if value is None:
-            if complain and not is_promised(trainer, self.monitor):
-                known = ", ".join(sorted(trainer.callback_metrics)) or "none at all"
+    def _find_fresh(self, trainer: Trainer, *, complain: bool) -> dict[str, float]:
+        """The losses that are there, new, and not yet observed; keeps them if so."""
+        metrics = trainer.callback_metrics
+        for monitor in self.monitors:
+            if complain and monitor not in metrics and not is_promised(trainer, monitor):
+                known = ", ".join(sorted(metrics)) or "none at all"
                 self.warn_once(
-                    f"the metric {self.monitor!r} was not logged; monitor= one of those that were: {known}",
-                    about="monitor",
+                    f"the metric {monitor!r} was not logged; monitor= one of those that were: {known}",
+                    about=f"monitor {monitor}",
                 )
-            return False
         # a stop in mid-epoch validates once more; steps are no clock where optimisation is manual
-        if self._tally.batches == self._seen_at or _same_value(value, self._seen):
-            return False
-        self._seen = value
-        return True
+        if self._tally.batches == self._seen_at:
+            return {}
+        fresh = {
+            monitor: metrics[monitor]
+            for monitor in self.monitors
+            if monitor in metrics and not _same_value(metrics[monitor], self._seen.get(monitor))
+        }
+        self._seen |= fresh
+        return {monitor: float(value) for monitor, value in fresh.items()}
 
-    @_guarded
-    def _record(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        loss = float(self._seen)
-        horizon = self._tally.extrapolate(planned_batches(trainer, self._tally.batches))
-        if self._recorder is None:
-            self._recorder = self._start(trainer, pl_module, horizon)
-        rate, _ = learning_rate(trainer)
-        self._recorder.observe(
-            Observation(
-                tokens=self._tally.tokens,
-                loss=loss,
-                step=float(trainer.global_step),
-                lr=rate,
-                wall_time=time.time(),
-            ),
-            horizon=None if self._horizon is not None else horizon,
-        )
 
-    def _start(self, trainer: Trainer, pl_module: LightningModule, horizon: float | None) -> Recorder:
-        """Begin the run's record: its size and its tokens per batch are known by now."""
-        ladder = Ladder(self._ladder)
-        horizon = self._horizon or horizon
-        if horizon is None:
-            self.warn_once("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
-        card = identify(
-            trainer,
-            pl_module,
-            name=self._resumed or self._run,
-            params=self._params,
-            horizon=horizon,
-            tokens=self._tally.tokens,
-            schedule=self._schedule,
-            loss_kind=self.monitor,
-            recipe=self._recipe,
-            held_out=self._held_out,
-        )
-        resumed_after = None
-        if self._resumed is not None:
-            card, resumed_after = continue_or_branch(ladder, card, self._resumed_after)
-        return Recorder(
-            ladder,
-            card,
-            self.config,
-            [get_sink(logger) for logger in trainer.loggers],
-            refit_budget=self._refit_budget,
-            resumed_after=resumed_after,
-        )
-
-    def warn_once(self, message: str, about: str | None = None) -> None:
-        """Say it once (or one thing once of what it is about), also where warnings are errors."""
-        self._warn(f"ScalingCallback: {message}. The training goes on.", about)
+def _read_monitors(monitor: Any) -> tuple[str, ...]:
+    """Names of the losses, the first one first."""
+    if isinstance(monitor, str) or not isinstance(monitor, Sequence):
+        monitor = (monitor,)
+    monitors = tuple(cast("Sequence[Any]", monitor))
+    if (
+        not monitors
+        or len(set(map(str, monitors))) < len(monitors)
+        or not all(isinstance(m, str) and m for m in monitors)
+    ):
+        shown = monitors[0] if len(monitors) == 1 else list(monitors)
+        raise InputError(f"monitor is {shown!r}; it must be a name, or a list of different names")
+    return monitors
 
 
 def _is_fast(trainer: Trainer) -> bool:

@@ -7,6 +7,7 @@
         ├── InputError (also a ValueError)        what the user gave cannot be used; one line: what, got, do
         │   ├── EmptyTable                        a table with a header and no rows
         │   └── NotEnoughData                     usable, but too little of it to say anything
+        ├── RefitFailed                           a refit in a process of its own gave no answer
         └── MissingDependency (also ImportError)  an optional package is needed for what was asked
     UserWarning
     └── ScalingWarning                            something went wrong that must not end a training
@@ -35,6 +36,10 @@ class EmptyTable(InputError):
     """A table has a header and no rows: a ladder that has not begun."""
 
 
+class RefitFailed(ScalingError):
+    """A refit in a process of its own gave no answer; it can be made in this one."""
+
+
 class NotEnoughData(InputError):
     """The input is well formed, but there is too little of it for the question asked."""
 
@@ -56,16 +61,20 @@ class WarnOnce:
 
     Example:
         >>> import warnings
-        >>> warn = WarnOnce()
+        >>> warn = WarnOnce("ScalingCallback")
         >>> with warnings.catch_warnings(record=True) as caught:
         ...     warnings.simplefilter("always")
         ...     warn("the disk is full", about="disk")
         ...     warn("the disk is still full", about="disk")
         >>> [str(warning.message) for warning in caught]
-        ['the disk is full']
+        ['ScalingCallback: the disk is full. The training goes on.']
+
+    Args:
+        by: In whose name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, by: str) -> None:
+        self._by = by
         self._said: set[str] = set()
 
     def __call__(self, message: str, about: str | None = None) -> None:
@@ -73,7 +82,8 @@ class WarnOnce:
         if (about or message) in self._said:
             return
         self._said.add(about or message)
+        text = f"{self._by}: {message}. The training goes on."
         try:
-            warnings.warn(message, ScalingWarning, stacklevel=3)
+            warnings.warn(text, ScalingWarning, stacklevel=3)
         except ScalingWarning:
-            _log.warning(message)
+            _log.warning(text)

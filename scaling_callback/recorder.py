@@ -1,53 +1,71 @@
-"""A live run without a framework: observe, refresh, log, finish.
+"""A live run without a framework: observe, refit, decide, log, finish.
 
-It belongs to one process, the run's writer. A training framework tells it what was measured; it keeps that in
-the ladder, asks `pipeline.refresh` what the ladder says now, and sends it to the sinks.
+Every process of a training makes one and calls it at the same places. The first one writes, fits and decides;
+the others learn what it decided. A training framework tells it what was measured; it keeps that in the ladder,
+asks what the ladder says now, and sends it to the loggers. Whatever fails in it becomes one warning with its
+cause; the training goes on.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar, cast, get_args
 
-from scaling_callback.curves import FinalForecast
 from scaling_callback.errors import InputError, WarnOnce
-from scaling_callback.ladder import Ladder
-from scaling_callback.pipeline import refresh
-from scaling_callback.records import IssuedForecast, Observation, RunCard, same_count
-from scaling_callback.reporting.scalars import TOKENS, explain_absences, make_scalars
-from scaling_callback.sinks import Sink
-from scaling_callback.snapshot import Config, Snapshot
+from scaling_callback.ladder import Ladder, RunWriter
+from scaling_callback.ranks import Ranks
+from scaling_callback.records import Observation, RunCard, Target, same_count
+from scaling_callback.refitting import Ask, Refit, Refits, Where, issue
+from scaling_callback.reporting.scalars import PREFIX, TOKENS, explain_absences, make_scalars
+from scaling_callback.sinks import Sink, get_sink
+from scaling_callback.snapshot import Config, Decision, Snapshot
+from scaling_callback.stopping import Rule, decide
 
 _log = logging.getLogger("scaling_callback")
+_T = TypeVar("_T")
 
 
-class Recorder:
+class ScalingRecorder:
     """Records one run of a ladder, and says after each observation what the ladder says.
 
+    For training loops of one's own, Lightning Fabric and other trainers; in Lightning, `ScalingCallback` does the same
+    by itself. Nothing that fails in here ends a training.
+
     Args:
-        ladder: Where the run is kept.
-        card: Who the run is.
-        config: What is asked of the ladder.
-        sinks: Where scalars and reasons go.
-        refit_budget: Share of wall time that refits may take; a refit that would exceed it is put off.
-            `None` refits at every observation.
-        resumed_after: The step that training resumed from, or `None` for a new run.
+        target: What the forecast is for; or a `Config`, which says all that is asked of the ladder.
+        ladder: The folder or URL that all runs of the recipe share.
+        card: Who the run is; or a function that says so when the first observation has come.
+        loggers: Where scalars and reasons go: loggers of Lightning and Fabric, a W&B run, a `SummaryWriter` of
+            TensorBoard, or any `Sink`.
+        prefix: What the names of metrics begin with; of two recorders in one training one needs another.
+        rules: Rules that may stop the run.
+        refit_budget: Share of wall time that refits may take; `None` refits at every observation.
+        refit_in: `training` refits between two steps, `process` beside it.
+        continues: The run that this training continues, of which more may be recorded than was trained on; by
+            default it begins a new one.
+        resumed_after: The step that it continues from.
+        ranks: The processes of the training; by default there is one.
+        warn: How it warns; by default in its own name.
+
+    Raises:
+        InputError: An argument is out of its range.
 
     Example:
-        >>> from scaling_callback import Ladder, Target
+        >>> from scaling_callback import Target
         >>> from scaling_callback.testing import RecordingSink, planted_ladder
         >>> sink = RecordingSink()
-        >>> config = Config(target=Target(params=1e9, tokens=2e10), replicates=20)
         >>> for run in planted_ladder(ratios=(20,), points=4, noise=0.0):
-        ...     recorder = Recorder(Ladder("memory://recorder"), run.card, config, [sink])
+        ...     target = Target(params=1e9, tokens=2e10)
+        ...     recorder = ScalingRecorder(target, "memory://recorder", run.card, loggers=[sink])
         ...     for seen in run.curve:
-        ...         recorder.observe(seen)
-        ...     recorder.finish(completed=True)
+        ...         decision = recorder.observe(seen.loss, tokens=seen.tokens)
+        ...     recorder.finish()
         >>> sink.scalars[-1][1]["scaling/runs"]
         4.0
         >>> round(sink.scalars[-1][1]["scaling/target_loss"], 1)
@@ -56,88 +74,149 @@ class Recorder:
 
     def __init__(
         self,
-        ladder: Ladder,
-        card: RunCard,
-        config: Config,
-        sinks: Sequence[Sink],
+        target: Target | Config,
+        ladder: str | os.PathLike[str],
+        card: RunCard | Callable[[], RunCard],
         *,
+        loggers: Sequence[Any] = (),
+        prefix: str = PREFIX,
+        rules: Sequence[Rule] = (),
         refit_budget: float | None = 0.01,
-        resumed_after: int | None = None,
+        refit_in: Where = "training",
+        continues: str | None = None,
+        resumed_after: int = 0,
+        ranks: Ranks = Ranks(),  # noqa: B008 - it is frozen
+        warn: WarnOnce | None = None,
     ) -> None:
+        check_refits(refit_budget, refit_in, rules)
+        if not isinstance(cast("Any", card), RunCard) and not callable(card):
+            raise InputError(f"card is a {type(card).__name__}; give RunCard(name=..., params=..., horizon=...)")
         self.snapshot: Snapshot | None = None
-        self._ladder = ladder
-        self._config = config
-        self._sinks = sinks
-        self._budget = refit_budget
-        self._resumed_after = resumed_after
-        self._writer = ladder.start(card, resume=resumed_after is not None)
+        """What the ladder said at the last refit; `None` before the first and on ranks above 0."""
+        self._config = target if isinstance(target, Config) else Config(target=target)
+        self._ladder = Ladder(ladder)
         self._card = card
-        self._began = time.monotonic()
-        self._spent = 0.0
-        self._stale: Observation | None = None
+        self._sinks: Sequence[Sink] = [get_sink(logger, prefix) for logger in loggers] if ranks.first else ()
+        self._rules = tuple(rules)
+        self._continues, self._resumed_after = continues, resumed_after
+        self._ranks = ranks
+        self._warn = warn or WarnOnce("ScalingRecorder")
+        self._refits = Refits(self._ladder, share=refit_budget, where=refit_in, warn=self._warn)
+        self._writer: RunWriter | None = None
+        self._observed_at = self._refitted_at = math.nan  # tokens of the last observation, and of what a refit knew
         self._explained: dict[str, str] = {}
-        self._warn = WarnOnce()
-        for sink in sinks:
-            self._deliver(sink.describe, self._describe())
+        # a clock that is set back while a run trains must not turn its order around
+        self._clock = time.time() - time.monotonic()
 
     @property
-    def run(self) -> str:
-        """The run's name in the ladder."""
-        return self._writer.name
+    def run(self) -> str | None:
+        """The run's name in the ladder; `None` until its first observation, and on ranks above 0."""
+        return self._writer.name if self._writer is not None else None
 
-    def observe(self, seen: Observation, *, horizon: float | None = None) -> None:
-        """Keep an observation, and refit if the time budget allows.
+    def observe(
+        self, loss: float, *, tokens: float, step: float = math.nan, lr: float = math.nan, horizon: float | None = None
+    ) -> Decision:
+        """Keep an observation, and refit if the time budget allows. Every rank must call it.
 
         Args:
-            seen: What was measured.
+            loss: The loss, in nats per token unless the ladder has another unit. The first rank's counts.
+            tokens: Tokens that all ranks have trained on so far.
+            step: Optimiser step.
+            lr: Learning rate.
             horizon: The planned tokens as they are known by now, where the card's were worked out too early.
-        """
-        self._writer.observe([seen], resumed_after=self._resumed_after, horizon=horizon)
-        self._resumed_after = None
-        self._stale = seen
-        elapsed = time.monotonic() - self._began
-        if self._budget is None or self._spent <= self._budget * elapsed:
-            self.refresh()
 
-    def finish(self, *, completed: bool, horizon: float | None = None) -> None:
+        Returns:
+            Whether the run should go on: the same on every rank.
+        """
+        seen = (float(loss), float(tokens), float(step), float(lr))
+        made = self._guard(lambda: self._observe(*seen, horizon)) if self._ranks.first else None
+        return self._ranks.broadcast(made or Decision())
+
+    def finish(self, *, completed: bool = True, horizon: float | None = None) -> None:
         """The training has ended; refits if the last refit did not know all that is known now.
 
         Args:
             completed: Whether it reached the end of its plan.
             horizon: The tokens that this plan came to, if the card could not know.
         """
+        if self._ranks.first and self._writer is not None:
+            self._guard(lambda: self._finish(completed, horizon))
+        self.close()
+
+    def close(self) -> None:
+        """End what runs beside the training; what was recorded stays."""
+        self._refits.close()
+
+    def _guard(self, work: Callable[[], _T]) -> _T | None:
+        """Work that cannot end a training: what fails in it is warned of once."""
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
+            _log.debug("recording failed", exc_info=True)
+            self._warn(f"{type(error).__name__}: {error}")
+            return None
+
+    def _observe(self, loss: float, tokens: float, step: float, lr: float, horizon: float | None) -> Decision:
+        began = self._writer is None
+        if self._writer is None:
+            self._writer = self._start(math.nan if math.isnan(step) else tokens / max(step, 1.0))
+        seen = Observation(tokens=tokens, loss=loss, step=step, lr=lr, wall_time=self._now())
+        resumed = self._resumed_after if began and self._continues is not None else None
+        self._writer.observe([seen], resumed_after=resumed, horizon=horizon)
+        self._observed_at = tokens
+        self._refits.ask(self._ask())
+        done = self._refits.take()
+        return Decision() if done is None else self._publish(done)
+
+    def _start(self, batch_tokens: float) -> RunWriter:
+        """Begin or continue the run's record: who it is is known by now."""
+        card = self._card if isinstance(self._card, RunCard) else self._card()
+        if card.batch_tokens is None and math.isfinite(batch_tokens):
+            card = replace(card, batch_tokens=batch_tokens)
+        if self._continues is not None:
+            card, goes_on = continue_or_branch(self._ladder, replace(card, name=self._continues), self._resumed_after)
+            self._continues = card.name if goes_on else None
+        writer = self._ladder.start(card, resume=self._continues is not None)
+        self._card = replace(card, name=writer.name)
+        for sink in self._sinks:
+            self._deliver(sink.describe, self._describe(self._card))
+        return writer
+
+    def _finish(self, completed: bool, horizon: float | None) -> None:
+        assert self._writer is not None
         if completed:
             self._writer.finish(horizon=horizon)
-        seen = self.snapshot.runs if self.snapshot is not None else ()
-        known = any(run.name == self.run and run.final is not None for run in seen)
-        if self._stale is not None or (completed and not known):
-            self.refresh()
+        known = self.snapshot.runs if self.snapshot is not None else ()
+        ended = any(run.name == self.run and run.final is not None for run in known)
+        if self._refitted_at == self._observed_at and (ended or not completed):
+            return
+        done = self._refits.last(self._ask())
+        if done is not None:
+            self._publish(done)
+        else:
+            self._warn("the last refit would exceed refit_budget; ask the command line what the ladder says")
 
-    def refresh(self) -> Snapshot:
-        """Refit on everything in the ladder, issue the forecasts, and send what can be said to the sinks."""
-        began = time.monotonic()
-        try:
-            kind = self._card.loss_kind
-            runs = self._ladder.runs(where=[("loss_kind", kind)] if kind else ())
-            issued = [forecast for forecast in self._ladder.issued() if forecast.loss_kind == kind]
-            snapshot = refresh(runs, issued, self._config)
-        finally:  # a refit that fails costs its time as well
-            self._spent += time.monotonic() - began
+    def _ask(self) -> Ask:
+        assert isinstance(self._card, RunCard)
+        return Ask(self._config, self._card.name, self._card.loss_kind)
+
+    def _publish(self, done: Refit) -> Decision:
+        """Keep what a refit said, issue its forecasts, send it to the loggers, and decide."""
+        assert self._writer is not None
+        snapshot, latest, run = done.snapshot, done.latest, self._writer.name
         self.snapshot = snapshot
-        own = next((run.curve for run in runs if run.name == self.run and len(run.curve)), None)
-        last = own[len(own) - 1] if own is not None else None
-        if self._stale is not None and last is not None:
-            self._issue(snapshot, last)
-        seconds = time.monotonic() - began
-        values = make_scalars(snapshot, self.run) | {"scaling/refit_seconds": seconds}
-        if last is not None:
-            values[TOKENS] = last.tokens
-        self._send(snapshot, values, 0 if last is None or math.isnan(last.step) else int(last.step))
-        self._stale = None
-        return snapshot
+        values = make_scalars(snapshot, run) | {"scaling/refit_seconds": done.seconds}
+        if latest is not None:
+            values[TOKENS] = latest.tokens
+            made = issue(done, self._ask(), self._now()) if latest.tokens != self._refitted_at else []
+            self._refitted_at = latest.tokens
+            if made:
+                self._writer.issue(made)
+        self._send(snapshot, run, values, 0 if latest is None or math.isnan(latest.step) else int(latest.step))
+        return decide(self._rules, snapshot, run)
 
-    def _send(self, snapshot: Snapshot, values: Mapping[str, float], step: int) -> None:
-        reasons = explain_absences(snapshot, self.run, values)
+    def _send(self, snapshot: Snapshot, run: str, values: Mapping[str, float], step: int) -> None:
+        reasons = explain_absences(snapshot, run, values)
         doubts = dict(snapshot.forecast.warnings) if snapshot.forecast is not None else {}
         for sink in self._sinks:
             self._deliver(sink.log, values, step=step)
@@ -155,50 +234,27 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - a logger's trouble must not cost the record
             self._warn(f"a logger did not take what was sent to it ({type(error).__name__}: {error})")
 
-    def _issue(self, snapshot: Snapshot, at: Observation) -> None:
-        """Keep the forecasts of this refit beside the run, so that they are scored when the truth is known."""
-        made: list[IssuedForecast] = []
-        shared: dict[str, Any] = {"by": self.run, "at_tokens": at.tokens, "wall_time": time.time()}
-        shared["loss_kind"] = self._card.loss_kind
-        forecast = snapshot.forecast
-        if forecast is not None and math.isfinite(forecast.lower):
-            made.append(
-                IssuedForecast(
-                    **shared,
-                    run=None,
-                    params=forecast.params,
-                    tokens=forecast.tokens,
-                    median=forecast.median,
-                    lower=forecast.lower,
-                    upper=forecast.upper,
-                    level=forecast.level,
-                    forecaster=forecast.forecaster,
-                )
-            )
-        own = snapshot.finals.get(self.run)
-        mine = next((run for run in snapshot.runs if run.name == self.run), None)
-        if isinstance(own, FinalForecast) and mine is not None and mine.horizon is not None:
-            lower, upper = own.interval(snapshot.config.level)
-            made.append(
-                IssuedForecast(
-                    **shared,
-                    run=self.run,
-                    params=mine.params,
-                    tokens=mine.horizon,
-                    median=own.median,
-                    lower=lower,
-                    upper=upper,
-                    level=snapshot.config.level,
-                    forecaster=own.method,
-                )
-            )
-        if made:
-            self._writer.issue(made)
+    def _now(self) -> float:
+        return self._clock + time.monotonic()
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self, card: RunCard) -> dict[str, Any]:
         """What a reader of the logs needs to know to repeat this, as plain data."""
         asked = asdict(replace(self._config, law=str(self._config.law), objective=str(self._config.objective)))
-        return {"ladder": self._ladder.location, "run": self.run, "card": asdict(self._card), **asked}
+        return {"ladder": self._ladder.location, "run": card.name, "card": asdict(card), **asked}
+
+
+def check_refits(share: Any, where: Any, rules: Any) -> None:
+    """Refuse what is no share of wall time, no place for refits, no rule.
+
+    Raises:
+        InputError: It is none.
+    """
+    if share is not None and not (isinstance(share, int | float) and 0 <= share <= 1):
+        raise InputError(f"refit_budget is {share!r}; it is a share of wall time from 0 to 1, or None")
+    if where not in get_args(Where):
+        raise InputError(f"refit_in is {where!r}; it must be one of {', '.join(map(repr, get_args(Where)))}")
+    if not isinstance(rules, Sequence) or not all(map(callable, cast("Sequence[Any]", rules))):
+        raise InputError(f"rules is {rules!r}; it must be a list of functions of a snapshot and a run's name")
 
 
 def continue_or_branch(ladder: Ladder, card: RunCard, step: int) -> tuple[RunCard, int | None]:

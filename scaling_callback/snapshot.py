@@ -201,3 +201,16 @@ class Snapshot:
     absent: Mapping[str, str]
     member_records: Mapping[str, TrackRecord] = field(default_factory=dict[str, TrackRecord])
     sensitivity: Panel | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a run goes on.
+
+    Attributes:
+        stop: Whether it should stop.
+        reason: Why, in words.
+    """
+
+    stop: bool = False
+    reason: str | None = None

@@ -16,7 +16,7 @@ from scaling_callback.cli import main
 from scaling_callback.curves import METHODS
 from scaling_callback.errors import InputError
 from scaling_callback.forecasting import FORECASTERS
-from scaling_callback.recorder import Recorder
+from scaling_callback.recorder import ScalingRecorder
 from scaling_callback.records import Curve, Observation, RunCard
 from scaling_callback.replaying import Goal, hold_out, make_goals, replay, replay_own, see, sort_runs
 from scaling_callback.tables import write_table
@@ -110,12 +110,11 @@ def test_a_row_is_the_same_whatever_else_is_asked_and_whoever_works() -> None:
 def test_a_recorded_ladder_replays_as_it_was_logged(tmp_path: Path) -> None:
     goal = Target(params=1e9, tokens=2e10)
     config = replace(QUICK, target=goal)
-    sink, clock, spent = RecordingSink(), 0.0, []
+    sink, spent = RecordingSink(), []
     for run in planted_ladder(sizes=(1e7, 3e7, 1e8), ratios=(20.0, 80.0), points=5):
-        recorder = Recorder(Ladder(tmp_path), run.card, config, [sink], refit_budget=None)
+        recorder = ScalingRecorder(config, tmp_path, run.card, loggers=[sink], refit_budget=None)
         for seen in run.curve:
-            clock += 1.0
-            recorder.observe(replace(seen, wall_time=clock))
+            recorder.observe(seen.loss, tokens=seen.tokens)
             spent.append(run.flops_per_token * seen.tokens)
         recorder.finish(completed=True)
     recorded = Ladder(tmp_path).runs()

@@ -8,11 +8,14 @@ from scaling_callback.measuring.sizes import COUNTINGS, count_params
 from scaling_callback.measuring.tally import Tally
 from scaling_callback.measuring.tokens import count_tokens
 from scaling_callback.measuring.training import is_completed, is_promised, learning_rate, planned_batches
+from scaling_callback.measuring.wanted import Wanted, check_name
 
 __all__ = [
     "COUNTINGS",
     "Beginning",
     "Tally",
+    "Wanted",
+    "check_name",
     "count_params",
     "count_tokens",
     "find_beginning",

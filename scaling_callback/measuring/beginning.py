@@ -17,18 +17,18 @@ class Beginning(NamedTuple):
     Attributes:
         tokens: Tokens of all ranks.
         batches: Micro-batches of a rank.
-        continues: The run, if it was recorded.
+        continues: The runs, by the loss that each records, if any was recorded.
         lost: Why the tokens are not known; `None` if they are.
     """
 
     tokens: float = 0.0
     batches: int = 0
-    continues: str | None = None
+    continues: Mapping[str, str] | None = None
     lost: str | None = None
 
 
 def find_beginning(
-    trainer: Any, loaded: Mapping[str, Any] | None, tally: Tally, run: str | None, *, again: bool
+    trainer: Any, loaded: Mapping[str, Any] | None, tally: Tally, runs: Mapping[str, str], *, again: bool
 ) -> Beginning:
     """Where the training that `trainer` starts begins.
 
@@ -36,7 +36,7 @@ def find_beginning(
         trainer: The Trainer.
         loaded: Counters of the checkpoint that was loaded last.
         tally: What was counted in the last training of this process.
-        run: The run that it recorded.
+        runs: The runs that it recorded, by the loss that each records.
         again: Whether it trained the same module.
     """
     loaded, step = loaded or {}, trainer.global_step
@@ -45,7 +45,7 @@ def find_beginning(
     behind = step - int(loaded.get("step", -LATE_STEPS - 1))
     if trainer.ckpt_path is not None and 0 <= behind <= LATE_STEPS:
         counted = float(loaded.get("tokens", 0.0)), int(loaded.get("batches", 0))
-        return Beginning(*counted, loaded.get("run"), loaded.get("lost"))
+        return Beginning(*counted, loaded.get("runs"), loaded.get("lost"))
     if step == 0 and again and tally.batches:
         return Beginning(
             lost="this module was trained before and its steps begin at 0 again; train a new one, or resume from a "
@@ -53,8 +53,8 @@ def find_beginning(
         )
     if step == 0:
         return Beginning()
-    if run is not None:
-        return Beginning(tally.tokens, tally.batches, run, tally.lost)
+    if runs:
+        return Beginning(tally.tokens, tally.batches, runs, tally.lost)
     return Beginning(
         lost=f"training starts at step {step} and the tokens before it were not counted; resume from a checkpoint that "
         "was written with this callback"

@@ -9,6 +9,9 @@ from scaling_callback.curves import Abstention
 from scaling_callback.laws import get_law
 from scaling_callback.snapshot import Snapshot
 
+PREFIX = "scaling"
+"""What the name of every metric begins with, before a slash."""
+
 TOKENS = "scaling/tokens"
 """The step metric: what every other metric is drawn against."""
 

@@ -1,17 +1,22 @@
-"""Any Lightning logger, through the one method that all of them have."""
+"""Any logger of Lightning or Fabric, through the one method that all of them have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, final
 
+from scaling_callback.reporting.scalars import PREFIX
+from scaling_callback.sinks.base import rename
+from scaling_callback.sinks.tensorboard import add_texts
+
 
 @final
 class LoggerSink:
     """Scalars through `log_metrics`; words where the logger can show text (TensorBoard)."""
 
-    def __init__(self, logger: Any) -> None:
+    def __init__(self, logger: Any, prefix: str = PREFIX) -> None:
         self._logger = logger
+        self._prefix = prefix
         self._step = 0
 
     def describe(self, record: Mapping[str, Any]) -> None:
@@ -20,11 +25,8 @@ class LoggerSink:
     def log(self, values: Mapping[str, float], *, step: int) -> None:
         """One row."""
         self._step = step
-        self._logger.log_metrics(dict(values), step=step)
+        self._logger.log_metrics({rename(name, self._prefix): value for name, value in values.items()}, step=step)
 
     def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
         """As text, where the experiment has a place for it."""
-        add_text = getattr(self._logger.experiment, "add_text", None)
-        if callable(add_text):
-            for name, reason in {**absent, **{f"scaling/doubts/{k}": v for k, v in doubts.items()}}.items():
-                add_text(name, reason, self._step)
+        add_texts(getattr(self._logger, "experiment", None), absent, doubts, self._prefix, self._step)

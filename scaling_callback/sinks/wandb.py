@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
-from scaling_callback.reporting.scalars import METRICS, TOKENS
+from scaling_callback.reporting.scalars import METRICS, PREFIX, TOKENS
+from scaling_callback.sinks.base import rename
 
 
 @final
 class WandbSink:
-    """A Lightning `WandbLogger`.
+    """A W&B run.
 
     Each metric is defined by its exact name with `scaling/tokens` as its step: globs are matched in undefined
-    order, and the logger itself claims `*`.
+    order, and Lightning's logger itself claims `*`.
+
+    Args:
+        run: Gives the run; a logger of Lightning makes it when it is first asked for.
+        send: Logs a row and the trainer's step, as Lightning's logger does; a run of W&B's own needs no step.
+        prefix: What the names of metrics begin with.
     """
 
-    def __init__(self, logger: Any) -> None:
-        self._logger = logger
+    def __init__(
+        self, run: Callable[[], Any], send: Callable[[dict[str, float], int], None], prefix: str = PREFIX
+    ) -> None:
+        self._run = run
+        self._send = send
+        self._prefix = prefix
 
     def describe(self, record: Mapping[str, Any]) -> None:
         """Define the metrics; keep the configuration under `scaling`."""
-        run = self._logger.experiment
-        run.define_metric(TOKENS)
+        run, tokens = self._run(), rename(TOKENS, self._prefix)
+        run.define_metric(tokens)
         for name in METRICS:
-            run.define_metric(name, step_metric=TOKENS)
-        run.config.update({"scaling": dict(record)}, allow_val_change=True)
+            run.define_metric(rename(name, self._prefix), step_metric=tokens)
+        run.config.update({self._prefix: dict(record)}, allow_val_change=True)
 
     def log(self, values: Mapping[str, float], *, step: int) -> None:
         """One row, the step metric in it."""
-        self._logger.log_metrics(dict(values), step=step)
+        self._send({rename(name, self._prefix): value for name, value in values.items()}, step)
 
     def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
         """Into the summary: `scaling/absent`, what is absent now and why, and `scaling/doubts`."""
-        self._logger.experiment.summary.update({"scaling/absent": dict(absent), "scaling/doubts": dict(doubts)})
+        said = {
+            "absent": {rename(name, self._prefix): reason for name, reason in absent.items()},
+            "doubts": dict(doubts),
+        }
+        self._run().summary.update({f"{self._prefix}/{name}": reasons for name, reasons in said.items()})
