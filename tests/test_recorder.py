@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support import only
 
-from scaling_callback import Ladder, Target, refresh
+from scaling_callback import Ladder, ScalingRecorder, Target, refresh
+from scaling_callback.errors import ScalingWarning
 from scaling_callback.fitting import get_objective
 from scaling_callback.laws import get_law
-from scaling_callback.recorder import Recorder
+from scaling_callback.ranks import Ranks
 from scaling_callback.records import Run
+from scaling_callback.refitting.budget import SHORT, RefitBudget
 from scaling_callback.reporting.scalars import METRICS, TOKENS
-from scaling_callback.snapshot import Config
+from scaling_callback.snapshot import Config, Decision
 from scaling_callback.testing import RecordingSink, planted_ladder
 
 CONFIG = Config(target=Target(params=1e9, tokens=2e10), replicates=20)
 
 
-def record(ladder: Ladder, run: Run, *, refit_budget: float | None = 0.0) -> tuple[Recorder, RecordingSink]:
+def record(ladder: Path, run: Run, *, refit_budget: float | None = 0.0, **options: Any) -> RecordingSink:
     sink = RecordingSink()
-    recorder = Recorder(ladder, run.card, CONFIG, [sink], refit_budget=refit_budget)
+    recorder = ScalingRecorder(CONFIG, ladder, run.card, loggers=[sink], refit_budget=refit_budget, **options)
     for seen in run.curve:
-        recorder.observe(seen)
-    recorder.finish(completed=True)
-    return recorder, sink
+        recorder.observe(seen.loss, tokens=seen.tokens, step=seen.step, lr=seen.lr)
+    recorder.finish()
+    return sink
+
+
+def observe_twice(recorder: ScalingRecorder) -> list[Decision]:
+    """Two more observations, and the end of the training."""
+    decisions = [recorder.observe(3.0, tokens=tokens) for tokens in (2e6, 3e6)]
+    recorder.finish()
+    return decisions
 
 
 def test_what_was_logged_is_what_a_later_refresh_says_to_the_last_digit(tmp_path: Path) -> None:
-    ladder = Ladder(tmp_path)
     runs = planted_ladder(ratios=(5.0, 20.0), points=6)
-    _, sink = [record(ladder, run) for run in runs][-1]
+    sink = [record(tmp_path, run) for run in runs][-1]
     store = Ladder(tmp_path)
     again = refresh(store.runs(), store.issued(), CONFIG)
     assert again.forecast is not None
@@ -43,21 +57,19 @@ def test_what_was_logged_is_what_a_later_refresh_says_to_the_last_digit(tmp_path
 
 
 def test_every_metric_is_logged_or_its_absence_explained(tmp_path: Path) -> None:
-    ladder = Ladder(tmp_path)
     for run in planted_ladder(ratios=(5.0, 20.0), points=6):
-        _, sink = record(ladder, run)
+        sink = record(tmp_path, run)
         assert all(TOKENS in row for _, row in sink.scalars)
         last = sink.scalars[-1][1]
         assert all(name in last or sink.reasons[name] for name in METRICS)
 
 
 def test_a_spent_time_budget_puts_refits_off_but_not_the_last_one(tmp_path: Path) -> None:
-    ladder = Ladder(tmp_path)
     *others, last = planted_ladder(ratios=(5.0, 20.0), points=6)
     for run in others:
-        record(ladder, run)
-    _, always = record(Ladder(tmp_path / "a"), last, refit_budget=None)
-    _, rarely = record(ladder, last)
+        record(tmp_path, run)
+    always = record(tmp_path / "a", last, refit_budget=None)
+    rarely = record(tmp_path, last)
     assert len(always.scalars) == 6
     # the first refit finds nothing spent yet; then nothing until the end
     assert len(rarely.scalars) == 2
@@ -72,19 +84,18 @@ def test_reasons_are_sent_when_they_change_and_not_at_every_refit(tmp_path: Path
             sent.append(len(self.scalars))
 
     run = planted_ladder()[0]
-    recorder = Recorder(Ladder(tmp_path), run.card, CONFIG, [Sink()], refit_budget=None)
+    recorder = ScalingRecorder(CONFIG, tmp_path, run.card, loggers=[Sink()], refit_budget=None)
     for seen in run.curve:
-        recorder.observe(seen)
+        recorder.observe(seen.loss, tokens=seen.tokens, step=seen.step, lr=seen.lr)
     # at the start; when "too early" became "no template"; when the run ended and its final loss was known
     assert sent == [1, 3, 12]
 
 
 def test_a_running_run_logs_where_it_will_end(tmp_path: Path) -> None:
-    ladder = Ladder(tmp_path)
     *others, last = planted_ladder(ratios=(5.0, 20.0), points=10, noise=0.001)
     for run in others:
-        record(ladder, run)
-    _, sink = record(ladder, last, refit_budget=None)
+        record(tmp_path, run)
+    sink = record(tmp_path, last, refit_budget=None)
     assert last.final is not None
     halfway = sink.scalars[4][1]
     assert halfway["scaling/run_final_loss"] == pytest.approx(last.final.loss, rel=0.01)
@@ -95,6 +106,129 @@ def test_a_running_run_logs_where_it_will_end(tmp_path: Path) -> None:
 def test_a_law_of_ones_own_is_described_as_plain_data(tmp_path: Path) -> None:
     sink = RecordingSink()
     config = replace(CONFIG, law=get_law("chinchilla"), objective=get_objective("log-squared"))
-    Recorder(Ladder(tmp_path), planted_ladder()[0].card, config, [sink])
+    recorder = ScalingRecorder(config, tmp_path, planted_ladder()[0].card, loggers=[sink])
+    recorder.observe(3.0, tokens=1e6)
     said = json.loads(json.dumps(sink.record))
     assert (said["law"], said["objective"]) == ("chinchilla", "log-squared")
+
+
+# a training of its own making ------------------------------------------------------------------------------------
+
+
+def test_each_rank_learns_what_the_first_one_decided(tmp_path: Path) -> None:
+    run = planted_ladder()[0]
+    said: list[Decision] = []
+
+    def tell(decision: Decision) -> Decision:
+        said.append(decision)
+        return decision
+
+    rules = [lambda _, name: f"{name} has taught enough"]
+    first = ScalingRecorder(CONFIG, tmp_path, run.card, rules=rules, ranks=Ranks(first=True, broadcast=tell))
+    other = ScalingRecorder(
+        CONFIG, tmp_path, run.card, rules=rules, ranks=Ranks(first=False, broadcast=lambda _: said[-1])
+    )
+    decided = [rank.observe(3.0, tokens=1e6) for rank in (first, other)]
+    assert decided == [Decision(stop=True, reason=f"{run.name} has taught enough")] * 2
+    assert (first.run, other.run) == (run.name, None)
+    assert len(only(tmp_path).curve) == 1
+
+
+@pytest.mark.parametrize("fault", ["ladder", "logger", "rule", "card"])
+def test_a_fault_costs_one_warning_and_no_training(tmp_path: Path, fault: str) -> None:
+    class Broken(RecordingSink):
+        def log(self, values: object, *, step: int) -> None:
+            raise RuntimeError("the network is down")
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("the rule is wrong" if fault == "rule" else "nobody knows who this is")
+
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    recorder = ScalingRecorder(
+        CONFIG,
+        tmp_path / ("file" if fault == "ladder" else "ladder"),
+        fail if fault == "card" else planted_ladder()[0].card,
+        loggers=[Broken()] if fault == "logger" else [],
+        rules=[fail] if fault == "rule" else [],
+        refit_budget=None,
+    )
+    with pytest.warns(ScalingWarning, match=r"^ScalingRecorder: .* The training goes on\.$") as warned:
+        decisions = observe_twice(recorder)
+    assert len(warned) == 1
+    assert decisions == [Decision()] * 2
+    assert [len(run.curve) for run in Ladder(tmp_path / "ladder").runs()] == (
+        [2] if fault in ("logger", "rule") else []
+    )
+
+
+def test_a_clock_that_is_set_back_does_not_turn_the_order_around(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card)
+    recorder.observe(3.0, tokens=1e6)
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    recorder.observe(2.9, tokens=2e6)
+    first, second = only(tmp_path).curve.wall_time
+    assert 0 <= second - first < 60
+
+
+# refits ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_beside_the_training_says_the_same(tmp_path: Path) -> None:
+    *others, last = planted_ladder(ratios=(5.0, 20.0), points=6)
+    for place in ("here", "beside"):
+        for run in others:
+            record(tmp_path / place, run)
+    here = record(tmp_path / "here", last, refit_budget=None).scalars[-1][1]
+    beside = record(tmp_path / "beside", last, refit_budget=None, refit_in="process").scalars[-1][1]
+    timed = {"scaling/refit_seconds"}
+    assert {name: here[name] for name in here if name not in timed} == {n: beside[n] for n in beside if n not in timed}
+
+
+def test_what_cannot_be_sent_to_a_process_is_refitted_in_the_training(tmp_path: Path) -> None:
+    class Mine(type(get_law("chinchilla"))):
+        """A law of a script: another process cannot import it."""
+
+    recorder = ScalingRecorder(
+        replace(CONFIG, law=Mine()), tmp_path, planted_ladder()[0].card, refit_budget=None, refit_in="process"
+    )
+    with pytest.warns(ScalingWarning, match=r"refits cannot be made beside the training .*pickle") as warned:
+        observe_twice(recorder)
+    assert len(warned) == 1
+    assert recorder.snapshot is not None
+
+
+def test_a_process_that_is_killed_costs_one_warning(tmp_path: Path) -> None:
+    recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card, refit_budget=None, refit_in="process")
+    recorder.observe(3.0, tokens=1e6)
+    process = recorder._refits._process
+    assert process is not None
+    assert process._process is not None
+    process._process.kill()
+    process._process.wait()
+    with pytest.warns(ScalingWarning, match=r"refits cannot be made beside the training \(its process is gone"):
+        observe_twice(recorder)
+    assert recorder.snapshot is not None
+    assert len(recorder.snapshot.runs[0].curve) == 3
+
+
+@given(
+    st.lists(st.floats(0.01, 20.0), min_size=1, max_size=60),
+    st.lists(st.floats(0.5, 100.0), min_size=60, max_size=60),
+    st.floats(0.001, 0.1),
+)
+def test_refits_take_no_more_than_their_share_of_a_long_training(
+    costs: list[float], pauses: list[float], share: float
+) -> None:
+    now, spent, last = 0.0, 0.0, 0.0
+    budget = RefitBudget(share, clock=lambda: now)
+    for cost, pause in zip(costs, pauses, strict=False):
+        now += pause
+        if budget.allows():
+            budget.spend(cost)
+            now, spent, last = now + cost, spent + cost, cost
+    # a refit is begun when one like the last would fit: it can exceed that by what it costs more than expected
+    over = max(0.0, *(later - earlier for earlier, later in pairwise([0.0, *costs])), costs[0])
+    assert spent <= share * max(now, SHORT) + over
+    assert budget.allows_last() == (now < SHORT or spent + last <= share * now)
