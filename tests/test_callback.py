@@ -554,7 +554,7 @@ def test_a_loss_that_is_not_a_number_is_recorded_and_left_out(ladder: Path) -> N
 @pytest.mark.parametrize(
     ("fault", "cause"),
     [
-        ("scaling_callback.recorder.refresh", "RuntimeError: planted"),
+        ("scaling_callback.refitting.refit.refresh", "RuntimeError: planted"),
         ("scaling_callback.callback.identify", "RuntimeError: planted"),
         ("scaling_callback.ladder.writer.write", "RuntimeError: planted"),
     ],
