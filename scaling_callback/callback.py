@@ -311,7 +311,7 @@ class ScalingCallback(Callback):
         return ScalingRecorder(
             self.config,
             self._ladder,
-            lambda: self._identify(trainer, pl_module, monitor),
+            lambda: self._identify(trainer, pl_module, monitor, continues),
             loggers=trainer.loggers,
             prefix=PREFIX if first else f"{PREFIX}-{monitor.replace('/', '_')}",
             rules=self._rules if first else (),
@@ -323,7 +323,7 @@ class ScalingCallback(Callback):
             warn=self._warn,
         )
 
-    def _identify(self, trainer: Trainer, pl_module: LightningModule, monitor: str) -> RunCard:
+    def _identify(self, trainer: Trainer, pl_module: LightningModule, monitor: str, continues: str | None) -> RunCard:
         """The run's card: its size and its tokens per batch are known by now."""
         wanted = self._wanted
         horizon = wanted.horizon or self._plan(trainer)
@@ -341,6 +341,8 @@ class ScalingCallback(Callback):
             recipe=cast("Mapping[str, str]", wanted.recipe),
             held_out=wanted.held_out,
         )
+        if wanted.run is None and continues is not None:
+            return replace(card, name=continues)
         return card if monitor == self.monitor else replace(card, name=f"{card.name}.{monitor}")
 
     def _plan(self, trainer: Trainer) -> float | None:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast, get_args
 from scaling_callback.errors import InputError, WarnOnce
 from scaling_callback.ladder import Ladder, RunWriter
 from scaling_callback.ranks import Ranks
-from scaling_callback.records import Observation, RunCard, Target, same_count
+from scaling_callback.records import Observation, RunCard, Target, is_count, same_count
 from scaling_callback.refitting import Ask, Refit, Refits, Where, issue
 from scaling_callback.reporting.scalars import PREFIX, TOKENS, explain_absences, make_scalars
 from scaling_callback.sinks import Sink, get_sink
@@ -103,6 +103,8 @@ class ScalingRecorder:
         self._warn = warn or WarnOnce("ScalingRecorder")
         self._refits = Refits(self._ladder, share=refit_budget, where=refit_in, warn=self._warn)
         self._writer: RunWriter | None = None
+        self._unwritten: list[Observation] = []
+        self._supersedes: int | None = None  # the step after which the next segment supersedes what was recorded
         self._observed_at = self._refitted_at = math.nan  # tokens of the last observation, and of what a refit knew
         self._explained: dict[str, str] = {}
         # a clock that is set back while a run trains must not turn its order around
@@ -128,8 +130,9 @@ class ScalingRecorder:
         Returns:
             Whether the run should go on: the same on every rank.
         """
-        seen = (float(loss), float(tokens), float(step), float(lr))
-        made = self._guard(lambda: self._observe(*seen, horizon)) if self._ranks.first else None
+        made: Decision | None = None
+        if self._ranks.first:
+            made = self._guard(lambda: self._observe(float(loss), float(tokens), float(step), float(lr), horizon))
         return self._ranks.broadcast(made or Decision())
 
     def finish(self, *, completed: bool = True, horizon: float | None = None) -> None:
@@ -157,33 +160,41 @@ class ScalingRecorder:
             return None
 
     def _observe(self, loss: float, tokens: float, step: float, lr: float, horizon: float | None) -> Decision:
-        began = self._writer is None
+        if not is_count(tokens):
+            raise InputError(f"tokens is {tokens:g}, so the loss {loss:g} is not recorded; give a positive count")
+        self._unwritten.append(Observation(tokens=tokens, loss=loss, step=step, lr=lr, wall_time=self._now()))
         if self._writer is None:
             self._writer = self._start(math.nan if math.isnan(step) else tokens / max(step, 1.0))
-        seen = Observation(tokens=tokens, loss=loss, step=step, lr=lr, wall_time=self._now())
-        resumed = self._resumed_after if began and self._continues is not None else None
-        self._writer.observe([seen], resumed_after=resumed, horizon=horizon)
-        self._observed_at = tokens
+        self._write(horizon)
         self._refits.ask(self._ask())
         done = self._refits.take()
         return Decision() if done is None else self._publish(done)
+
+    def _write(self, horizon: float | None) -> None:
+        """Write what was observed and is not yet in the ladder, such as while a disk was full."""
+        assert self._writer is not None
+        if self._unwritten:
+            self._writer.observe(self._unwritten, resumed_after=self._supersedes, horizon=horizon)
+            self._observed_at = self._unwritten[-1].tokens
+            self._unwritten, self._supersedes = [], None
 
     def _start(self, batch_tokens: float) -> RunWriter:
         """Begin or continue the run's record: who it is is known by now."""
         card = self._card if isinstance(self._card, RunCard) else self._card()
         if card.batch_tokens is None and math.isfinite(batch_tokens):
             card = replace(card, batch_tokens=batch_tokens)
+        goes_on = None
         if self._continues is not None:
-            card, goes_on = continue_or_branch(self._ladder, replace(card, name=self._continues), self._resumed_after)
-            self._continues = card.name if goes_on else None
-        writer = self._ladder.start(card, resume=self._continues is not None)
-        self._card = replace(card, name=writer.name)
+            card, goes_on = continue_or_branch(self._ladder, card, self._continues, self._resumed_after)
+        writer = self._ladder.start(card, resume=goes_on is not None)
+        self._card, self._supersedes = replace(card, name=writer.name), goes_on
         for sink in self._sinks:
             self._deliver(sink.describe, self._describe(self._card))
         return writer
 
     def _finish(self, completed: bool, horizon: float | None) -> None:
         assert self._writer is not None
+        self._write(horizon)
         if completed:
             self._writer.finish(horizon=horizon)
         known = self.snapshot.runs if self.snapshot is not None else ()
@@ -257,21 +268,23 @@ def check_refits(share: Any, where: Any, rules: Any) -> None:
         raise InputError(f"rules is {rules!r}; it must be a list of functions of a snapshot and a run's name")
 
 
-def continue_or_branch(ladder: Ladder, card: RunCard, step: int) -> tuple[RunCard, int | None]:
-    """The card to go on with: the run's own, or that of a branch of it.
+def continue_or_branch(ladder: Ladder, card: RunCard, trunk: str, step: int) -> tuple[RunCard, int | None]:
+    """The card to go on with after `step` of the run named `trunk`: that run's own, or one of a branch of it.
 
-    It is a branch where horizon or schedule changed, or where the run went on to its end without this training.
+    It is a branch where the horizon, the schedule or the name that was given is another one, or where the run went
+    on to its end without this training. A branch without a name of its own is called after its trunk and step.
     """
+    continued = replace(card, name=trunk)
     try:
-        (run,) = ladder.runs(where=[("name", card.name)])
+        (run,) = ladder.runs(where=[("name", trunk)])
     except InputError:  # the ladder no longer holds it
-        return card, None
-    trunk = run.card
-    planned_alike = trunk.horizon == card.horizon or same_count(trunk.horizon, card.horizon)
-    same = not run.completed and trunk.schedule == card.schedule and planned_alike
-    if same:
-        return card, step
-    return replace(card, name=f"{card.name}-from-{step}", parent=card.name, parent_step=step), None
+        return continued, None
+    renamed = re.fullmatch(rf"{re.escape(card.name)}(-from-\d+|-\d+)*", trunk) is None
+    planned_alike = run.card.horizon == card.horizon or same_count(run.card.horizon, card.horizon)
+    if not renamed and not run.completed and run.card.schedule == card.schedule and planned_alike:
+        return continued, step
+    name = card.name if renamed else f"{trunk}-from-{step}"
+    return replace(card, name=name, parent=trunk, parent_step=step), None
 
 
 def _without_figures(reasons: Mapping[str, str]) -> dict[str, str]:

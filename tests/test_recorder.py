@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
+import os
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -232,3 +235,56 @@ def test_refits_take_no_more_than_their_share_of_a_long_training(
     over = max(0.0, *(later - earlier for earlier, later in pairwise([0.0, *costs])), costs[0])
     assert spent <= share * max(now, SHORT) + over
     assert budget.allows_last() == (now < SHORT or spent + last <= share * now)
+
+
+# faults that pass, and runs that go on --------------------------------------------------------------------------
+
+
+def test_what_a_full_disk_refused_is_written_when_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card)
+    recorder.observe(3.0, tokens=1e6)
+    monkeypatch.setattr("scaling_callback.ladder.writer.write", full)
+    with pytest.warns(ScalingWarning, match="No space left on device") as warned:
+        observe_thrice(recorder)
+    monkeypatch.undo()
+    assert len(warned) == 1
+    recorder.observe(2.5, tokens=5e6)
+    assert only(tmp_path).curve.tokens.tolist() == [1e6, 2e6, 3e6, 4e6, 5e6]
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def observe_thrice(recorder: ScalingRecorder) -> None:
+    for tokens in (2e6, 3e6, 4e6):
+        recorder.observe(2.9, tokens=tokens)
+
+
+@pytest.mark.parametrize("tokens", [-1.0, 0.0, math.nan, "many"])
+def test_tokens_that_are_no_count_are_refused_and_what_follows_is_recorded(tmp_path: Path, tokens: Any) -> None:
+    recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card)
+    with pytest.warns(ScalingWarning, match="tokens is|could not convert string"):
+        recorder.observe(3.0, tokens=tokens)
+    recorder.observe(3.0, tokens=1e6)
+    assert only(tmp_path).curve.tokens.tolist() == [1e6]
+
+
+@pytest.mark.parametrize(
+    ("named", "runs"),
+    [("trunk", ["trunk"]), ("cooldown", ["cooldown", "trunk"])],
+    ids=["its own name goes on", "another name is a branch"],
+)
+def test_a_training_that_continues_a_run_goes_on_or_branches(tmp_path: Path, named: str, runs: list[str]) -> None:
+    card = replace(planted_ladder()[0].card, name="trunk")
+    trunk = ScalingRecorder(CONFIG, tmp_path, card)
+    for step in (1, 2, 3):
+        trunk.observe(3.0, tokens=1e6 * step, step=step)
+    later = ScalingRecorder(CONFIG, tmp_path, replace(card, name=named), continues=trunk.run, resumed_after=2)
+    later.observe(2.8, tokens=4e6, step=4)
+    found = Ladder(tmp_path).runs()
+    assert [run.name for run in found] == runs
+    assert found[-1].curve.step.tolist() == ([1, 2, 4] if named == "trunk" else [1, 2, 3])
+    assert found[0].card.parent == (None if named == "trunk" else "trunk")
