@@ -25,7 +25,7 @@ from scaling_callback.ranks import Ranks
 from scaling_callback.records import Run
 from scaling_callback.refitting.budget import SHORT, RefitBudget
 from scaling_callback.reporting.scalars import METRICS, TOKENS
-from scaling_callback.snapshot import Config, Decision
+from scaling_callback.snapshot import Config, Decision, Snapshot
 from scaling_callback.testing import RecordingSink, planted_ladder
 
 CONFIG = Config(target=Target(params=1e9, tokens=2e10), replicates=20)
@@ -288,3 +288,17 @@ def test_a_training_that_continues_a_run_goes_on_or_branches(tmp_path: Path, nam
     assert [run.name for run in found] == runs
     assert found[-1].curve.step.tolist() == ([1, 2, 4] if named == "trunk" else [1, 2, 3])
     assert found[0].card.parent == (None if named == "trunk" else "trunk")
+
+
+def test_refit_seconds_are_the_time_that_the_refit_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*arguments: Any) -> Snapshot:
+        time.sleep(0.2)
+        return refresh(*arguments)
+
+    monkeypatch.setattr("scaling_callback.refitting.refit.refresh", slow)
+    sink = RecordingSink()
+    recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card, loggers=[sink], refit_budget=None)
+    began = time.monotonic()
+    recorder.observe(3.0, tokens=1e6)
+    waited = time.monotonic() - began
+    assert 0.2 <= sink.scalars[0][1]["scaling/refit_seconds"] <= waited
