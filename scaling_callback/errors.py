@@ -8,6 +8,7 @@
         │   ├── EmptyTable                        a table with a header and no rows
         │   └── NotEnoughData                     usable, but too little of it to say anything
         ├── RefitFailed                           a refit in a process of its own gave no answer
+        ├── RunTaken                              another process has resumed the run that this one wrote
         └── MissingDependency (also ImportError)  an optional package is needed for what was asked
     UserWarning
     └── ScalingWarning                            something went wrong that must not end a training
@@ -38,6 +39,10 @@ class EmptyTable(InputError):
 
 class RefitFailed(ScalingError):
     """A refit in a process of its own gave no answer; it can be made in this one."""
+
+
+class RunTaken(ScalingError):
+    """Another process has resumed the run that this one wrote; this one writes nothing more."""
 
 
 class NotEnoughData(InputError):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import inspect
 import os
-from collections.abc import Mapping
+import secrets
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 
 from scaling_callback.errors import InputError
+
+Listing: TypeAlias = Mapping[str, Mapping[str, Any] | None]
+"""Files by path, with what their filesystem said of them; of this machine's own files that is looked up when needed."""
 
 
 class Filesystem(Protocol):
@@ -20,15 +24,15 @@ class Filesystem(Protocol):
     protocol: str | tuple[str, ...]
 
     def find(self, path: str, maxdepth: int, *, detail: bool) -> dict[str, dict[str, Any]]:
-        """Every file at most `maxdepth` levels below `path`, with its size."""
+        """Every file at most `maxdepth` levels below `path`, with its size and what else is known of it."""
         ...
 
     def cat_file(self, path: str) -> bytes:
         """The content of a file."""
         ...
 
-    def pipe_file(self, path: str, value: bytes) -> None:
-        """Write a whole file."""
+    def pipe_file(self, path: str, value: bytes, **mode: str) -> None:
+        """Write a whole file; with `mode="create"` only where there is none."""
         ...
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
@@ -91,11 +95,41 @@ def is_local(fs: Filesystem) -> bool:
     return "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
 
 
-def claim(fs: Filesystem, folder: str, card: str) -> bool:
-    """Whether this process is the first to take `folder`: exclusive where the filesystem allows it."""
+@contextlib.contextmanager
+def plain_errors() -> Generator[None]:
+    """Whatever a filesystem raises, as an `OSError`: the clients of object stores have exceptions of their own."""
+    try:
+        yield
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def exists(fs: Filesystem, folder: str) -> bool:
+    """Whether there is a folder."""
+    with plain_errors():
+        return fs.isdir(folder)
+
+
+def read(fs: Filesystem, path: str) -> bytes:
+    """The content of a file."""
+    with plain_errors():
+        return fs.cat_file(path)
+
+
+def look(path: str, listed: Mapping[str, Any] | None) -> tuple[int, str]:
+    """The size of a listed file, and a text that changes when somebody writes it anew."""
+    if listed is not None:
+        return int(listed.get("size") or 0), repr(listed)
+    found = Path(path).stat()
+    return found.st_size, f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
+
+
+def claim(fs: Filesystem, folder: str, card: str, content: bytes) -> bool:
+    """Whether this process is the first to take `folder`, and has written its card there."""
     if not is_local(fs):
-        fs.invalidate_cache()
-        return not fs.exists(card)
+        return not list_files(fs, folder) and create(fs, card, content)
     path = Path(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,44 +139,128 @@ def claim(fs: Filesystem, folder: str, card: str) -> bool:
         path.mkdir()
     except FileExistsError:
         return False
+    overwrite(fs, card, content)
     return True
 
 
-def list_sizes(fs: Filesystem, folder: str) -> dict[str, int]:
-    """Sizes, by path, of the files in a folder and in the folders directly below it; none if it is not there."""
+def leads_out(fs: Filesystem, folder: str) -> bool:
+    """Whether a run's folder is a link to a place outside its ladder."""
+    return is_local(fs) and Path(folder).resolve().parent != Path(folder).parent.resolve()
+
+
+def list_files(fs: Filesystem, folder: str) -> Listing:
+    """The files in a folder; none if it is not there."""
     if not is_local(fs):
+        return _find(fs, folder, 1)
+    return dict.fromkeys(_scan(folder)[1])
+
+
+def list_folders(fs: Filesystem, root: str) -> tuple[dict[str, Listing], dict[str, OSError]]:
+    """The files of each folder directly below `root`; and of the folders that cannot be listed the reason."""
+    found: dict[str, Listing] = {}
+    failed: dict[str, OSError] = {}
+    if is_local(fs):
+        for folder in _scan(root)[0]:
+            try:
+                found[folder] = list_files(fs, folder)
+            except OSError as error:
+                failed[folder] = error
+        return found, failed
+    below: dict[str, dict[str, Any]] = {}
+    for path, info in _find(fs, root, 2).items():
+        below.setdefault(path.rpartition("/")[0], {})[path] = info
+    below.pop(root, None)
+    return {**below}, failed
+
+
+def _find(fs: Filesystem, folder: str, depth: int) -> Listing:
+    with plain_errors(), contextlib.suppress(FileNotFoundError):
         fs.invalidate_cache()
-        return {path: int(info.get("size") or 0) for path, info in fs.find(folder, 2, detail=True).items()}
-    below, sizes = _scan(folder)
-    for path in below:
-        sizes |= _scan(path)[1]
-    return sizes
+        return fs.find(folder, depth, detail=True)
+    return {}
 
 
-def _scan(folder: str) -> tuple[list[str], dict[str, int]]:
-    """Folders and files of a folder. A file that its writer renames or deletes meanwhile is not there."""
+def _scan(folder: str) -> tuple[list[str], list[str]]:
+    """Folders and files of a folder. A pipe or a link to nowhere is neither."""
     below: list[str] = []
-    sizes: dict[str, int] = {}
+    files: list[str] = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):
-                path = f"{folder}/{entry.name}"
-                if entry.is_dir():
-                    below.append(path)
-                else:
-                    sizes[path] = entry.stat().st_size
-    return below, sizes
+            if entry.is_dir():
+                below.append(f"{folder}/{entry.name}")
+            elif entry.is_file():
+                files.append(f"{folder}/{entry.name}")
+    return below, files
 
 
-def write(fs: Filesystem, path: str, content: Mapping[str, Any]) -> None:
-    """Write a whole file or none: where a reader could see half of it, write beside it and rename."""
-    data = json.dumps(content, allow_nan=False).encode("utf-8")
-    if not is_local(fs):
+def create(fs: Filesystem, path: str, data: bytes) -> bool:
+    """Write a whole file unless there is one of that name; whether it was written.
+
+    Exclusive wherever the filesystem allows it. Elsewhere the last of two that write within a moment stays.
+    """
+    if is_local(fs):
+        with _beside(path, data) as written:
+            return _link(written, path)
+    with plain_errors():
+        fs.invalidate_cache()
+        if fs.exists(path):
+            return False
+        if "mode" in inspect.signature(fs.pipe_file).parameters:
+            try:
+                fs.pipe_file(path, data, mode="create")
+            except FileExistsError:
+                return False
+            except Exception as error:
+                # an object store without conditional writes says so, each client in its own way
+                if "notimplemented" not in f"{type(error).__name__} {error}".replace(" ", "").lower():
+                    raise
+            else:
+                return True
         fs.pipe_file(path, data)
+    return True
+
+
+def overwrite(fs: Filesystem, path: str, data: bytes) -> None:
+    """Write a whole file or none, in place of what was there."""
+    if is_local(fs):
+        with _beside(path, data) as written:
+            Path(written).replace(path)
         return
-    beside = Path(f"{path}.{os.getpid()}.tmp")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with plain_errors():
+        fs.pipe_file(path, data)
+
+
+def remove(fs: Filesystem, paths: Iterable[str]) -> None:
+    """Delete files, in this order; one that cannot be deleted stays."""
+    for path in paths:
+        with contextlib.suppress(OSError), plain_errors():
+            fs.rm_file(path)
+
+
+@contextlib.contextmanager
+def _beside(path: str, data: bytes) -> Generator[str]:
+    """A whole file on the disk, under a name that no reader looks for and no other writer has."""
+    beside = Path(f"{path}.{secrets.token_hex(6)}.tmp")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield str(beside)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _link(written: str, path: str) -> bool:
+    """Give a file its name unless the name is taken."""
+    try:
+        os.link(written, path)
+    except FileExistsError:
+        # over a network the answer to the first try may have been lost
+        return Path(written).samefile(path)
+    except OSError:
+        # no hard links here
+        if os.path.lexists(path):
+            return False
+        Path(written).rename(path)
+    return True

@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from scaling_callback.errors import InputError, LadderWarning
-from scaling_callback.ladder.files import claim, list_sizes, open_filesystem, tidy_location, write
-from scaling_callback.ladder.format import (
-    CARD,
-    Segment,
-    assemble,
-    check,
-    read_card,
-    read_forecast,
-    refuse_constant,
-    safe_name,
+from scaling_callback.ladder.assembling import assemble
+from scaling_callback.ladder.cards import read_card
+from scaling_callback.ladder.files import (
+    Listing,
+    claim,
+    exists,
+    leads_out,
+    list_files,
+    list_folders,
+    look,
+    open_filesystem,
+    overwrite,
+    read,
+    remove,
+    tidy_location,
 )
-from scaling_callback.ladder.writer import RunWriter
-from scaling_callback.records import SCHEMA_VERSION, IssuedForecast, Run, RunCard
-from scaling_callback.tables import Selection, matches
+from scaling_callback.ladder.format import CARD, Segment, decode, encode, safe_name
+from scaling_callback.ladder.segments import Part, read_forecasts, read_parts
+from scaling_callback.ladder.selecting import select
+from scaling_callback.ladder.writer import RunWriter, list_segments
+from scaling_callback.records import IssuedForecast, Run, RunCard
+from scaling_callback.tables import Selection
+
+_T = TypeVar("_T")
 
 LARGEST_FILE = 64 * 2**20
 """Bytes beyond which a file is taken for damage: a million observations need less."""
 
 ATTEMPTS = 4
 """Listings of a run's folder in which a missing segment must stay missing before it is taken for lost."""
-
-FIELDS = {"run": "name", "total_tokens": "horizon"}
-"""Columns of a table whose field of the card has another name."""
 
 
 class Ladder:
@@ -55,8 +61,10 @@ class Ladder:
     def __init__(self, location: str | os.PathLike[str]) -> None:
         self.location = tidy_location(location)
         self._fs, self._root = open_filesystem(self.location)
-        self._files: dict[str, dict[str, Any]] = {}
-        self._runs: dict[str, tuple[tuple[str, ...], Run]] = {}
+        self._cards: dict[str, tuple[str, RunCard]] = {}  # with the stamp of the file that it was read from
+        self._parts: dict[str, dict[str, tuple[Part, ...]]] = {}  # by folder and path
+        self._issued: dict[str, dict[str, tuple[IssuedForecast, ...]]] = {}
+        self._runs: dict[str, tuple[tuple[str, ...], RunCard, Run]] = {}
         self._last: dict[tuple[str, str], int] = {}
         self._warned: set[str] = set()
 
@@ -64,33 +72,50 @@ class Ladder:
         return f"Ladder({self.location!r})"
 
     def exists(self) -> bool:
-        """Whether there is a folder at the location."""
-        return self._fs.isdir(self._root)
+        """Whether there is a folder at the location.
+
+        Raises:
+            InputError: The place cannot be reached.
+        """
+        with self._reachable():
+            return exists(self._fs, self._root)
 
     def start(self, card: RunCard, *, resume: bool = False) -> RunWriter:
         """A writer for the run of `card`, whose card is written at once.
 
-        A name that is taken gets a number, unless the run is resumed: then its numbering goes on.
+        A name that is taken gets a number, unless the run is resumed: then its numbering goes on, and whoever wrote it
+        before writes no more.
 
         Raises:
-            InputError: No reader would accept the card.
+            InputError: No reader would accept the card, or the run's folder is a link out of the ladder.
+            OSError: It cannot be written.
         """
         try:
-            check(CARD, {"schema": SCHEMA_VERSION, **asdict(card)})
+            read_card(asdict(card))
         except ValueError as error:
             raise InputError(f"the card of run {card.name!r} cannot be kept: {error}") from None
-        chosen, number = card.name, 1
-        while not resume and not claim(self._fs, self._folder(chosen), f"{self._folder(chosen)}/{CARD}"):
+        card = replace(card, created=card.created if card.created is not None else time.time())
+        if resume:
+            return self._resume(card)
+        chosen, number = card, 1
+        while not claim(self._fs, folder := self._folder(chosen.name), f"{folder}/{CARD}", encode(asdict(chosen))):
             number += 1
-            chosen = f"{card.name}-{number}"
-        folder = self._folder(chosen)
-        named = replace(card, name=chosen, created=card.created if card.created is not None else time.time())
-        known = self._listing().get(folder, {}) if resume else {}
-        if not known or self._card(folder, known) is None:
+            chosen = replace(card, name=f"{card.name}-{number}")
+        return RunWriter(self._fs, folder, chosen.name)
+
+    def _resume(self, card: RunCard) -> RunWriter:
+        folder = self._folder(card.name)
+        if leads_out(self._fs, folder):
+            raise InputError(f"{folder} is a link out of the ladder, and is not written to; give the run another name")
+        files = list_files(self._fs, folder)
+        if not files or self._card(folder, files) is None:
             self._fs.makedirs(folder, exist_ok=True)
-            write(self._fs, f"{folder}/{CARD}", {"schema": SCHEMA_VERSION, **asdict(named)})
-        found = [Segment.parse(_filename(path)) for path in known]
-        return RunWriter(self._fs, folder, chosen, [segment for segment in found if segment])
+            overwrite(self._fs, f"{folder}/{CARD}", encode(asdict(card)))
+        writer = RunWriter(self._fs, folder, card.name, list_segments(self._fs, folder))
+        writer.take_over()
+        # what a writer that was killed had not finished writing
+        remove(self._fs, (path for path in files if path.endswith(".tmp")))
+        return writer
 
     def runs(self, *, where: Selection = (), params: str = "params") -> tuple[Run, ...]:
         """Every readable run, by name of its folder.
@@ -100,12 +125,14 @@ class Ladder:
             params: Counting of N: `params` for the primary one, else a name among the card's sizes.
 
         Raises:
-            InputError: `where` or `params` names something that no run has, or the runs hold several kinds of loss.
+            InputError: The place cannot be reached, `where` or `params` names something that no run has, or the runs
+                hold several kinds of loss.
         """
-        listing = self._listing()
+        with self._reachable():
+            listing = self._listing()
         runs = [run for folder in sorted(listing) if (run := self._run(folder, listing[folder])) is not None]
         self._warn_if_mixed(runs)
-        kept = _select(runs, where, params, self.location)
+        kept = select(runs, where, params, self.location)
         kinds = sorted({str(run.card.loss_kind) for run in kept})
         if len(kinds) > 1:
             raise InputError(
@@ -115,111 +142,157 @@ class Ladder:
         return kept
 
     def issued(self) -> tuple[IssuedForecast, ...]:
-        """Every forecast that was issued while training, by run and number."""
+        """Every forecast that was issued while training, by run and number.
+
+        Raises:
+            InputError: The place cannot be reached.
+        """
+        with self._reachable():
+            listing = self._listing()
         found: list[IssuedForecast] = []
-        for folder, files in sorted(self._listing().items()):
-            for part in self._parts(folder, files, "forecasts")[0]:
-                found += [read_forecast(row) for row in part["rows"]]
+        for folder, files in sorted(listing.items()):
+            known = self._issued.setdefault(folder, {})
+            found += self._read_all(folder, files, "forecasts", read_forecasts, known)[0]
         return tuple(found)
 
     def _folder(self, name: str) -> str:
         return f"{self._root}/{safe_name(name)}"
 
-    def _listing(self) -> dict[str, dict[str, int]]:
-        """Sizes of files by path, by run folder."""
-        folders: dict[str, dict[str, int]] = {}
-        for path, size in list_sizes(self._fs, self._root).items():
-            folder, _, name = path.rpartition("/")
-            if folder.rpartition("/")[0] == self._root and (name == CARD or Segment.parse(name)):
-                folders.setdefault(folder, {})[path] = size
-        return folders
+    def _name(self, path: str) -> str:
+        return path[len(self._root) :].lstrip("/")
 
-    def _card(self, folder: str, files: Mapping[str, int]) -> RunCard | None:
-        path = f"{folder}/{CARD}"
+    @contextlib.contextmanager
+    def _reachable(self) -> Generator[None]:
         try:
-            content = self._read(path, files.get(path, -1))
-        except FileNotFoundError:  # somebody has just deleted the run
-            content = None
-        return None if content is None else read_card(content)
+            yield
+        except OSError as error:
+            raise InputError(
+                f"{self.location} cannot be read as a ladder ({_one_line(error)}); check its name, and that you may "
+                "open it"
+            ) from None
 
-    def _run(self, folder: str, files: Mapping[str, int]) -> Run | None:
-        seen = tuple(sorted(path for path in files if not _filename(path).startswith("forecasts")))
-        cached = self._runs.get(folder)
-        if cached is not None and cached[0] == seen:
-            return cached[1]
+    def _listing(self) -> dict[str, Listing]:
+        """The files of each folder that looks like a run."""
+        found, failed = list_folders(self._fs, self._root)
+        for folder, error in failed.items():
+            self._warn(folder, f"{self.location}: {self._name(folder)} cannot be listed ({_one_line(error)})")
+        return {
+            folder: files
+            for folder, files in found.items()
+            if any(_filename(path) == CARD or Segment.parse(_filename(path)) for path in files)
+        }
+
+    def _card(self, folder: str, files: Listing) -> RunCard | None:
+        """The card as it stands now: people write lines into it. One that is damaged since leaves the last good one."""
+        path = f"{folder}/{CARD}"
+        seen, known = self._cards.get(path, ("", None))
+        try:
+            size, stamp = look(path, files[path]) if path in files else (-1, "missing")
+            if known is not None and stamp == seen:
+                return known
+            card = self._read(path, size, read_card, stamp)
+        except FileNotFoundError:  # somebody has just deleted the run
+            return None
+        if card is None:
+            return known
+        self._cards[path] = (stamp, card)
+        return card
+
+    def _run(self, folder: str, files: Listing) -> Run | None:
         card = self._card(folder, files)
         if card is None:
             return None
-        parts, whole = self._parts(folder, files, "observations")
+        seen = tuple(sorted(path for path in files if _filename(path).startswith("observations")))
+        cached = self._runs.get(folder)
+        if cached is not None and cached[0] == seen and cached[1] is card:
+            return cached[2]
+        known = self._parts.setdefault(folder, {})
+        parts, whole = self._read_all(folder, files, "observations", read_parts, known)
         run = assemble(card, parts)
         if whole:  # what is damaged or missing may be there the next time
-            self._runs[folder] = (seen, run)
+            self._runs[folder] = (seen, card, run)
         return run
 
-    def _parts(self, folder: str, files: Mapping[str, int], kind: str) -> tuple[list[dict[str, Any]], bool]:
-        """The parts of a run's segments of one kind, in order, and whether all of them could be read.
+    def _read_all(
+        self,
+        folder: str,
+        files: Listing,
+        kind: str,
+        make: Callable[[Mapping[str, Any]], tuple[_T, ...]],
+        known: dict[str, tuple[_T, ...]],
+    ) -> tuple[list[_T], bool]:
+        """What stands in a run's segments of one kind, in order, and whether all of them could be read.
 
         A listing is not taken in one moment: while the writer merges, it may lack both the merged file and some
         that went into it. Numbers have no gaps and never fall, so that shows, and the folder is listed again.
         """
-        taken: dict[Segment, dict[str, Any]] = {}
+        taken: dict[Segment, tuple[_T, ...]] = {}
         damaged: set[Segment] = set()
         missing: int | None = None
         for _ in range(ATTEMPTS):
             found = {s: path for path in files if (s := Segment.parse(_filename(path))) and s.kind == kind}
-            taken, damaged = self._take(found, files)
+            taken, damaged = self._take(found, files, make, known)
             last = max((segment.last for segment in found), default=0)
             missing = _first_gap((*taken, *damaged), max(last, self._last.get((folder, kind), 0)))
             if missing is None:
                 self._last[folder, kind] = last
                 break
-            files = list_sizes(self._fs, folder)
+            with contextlib.suppress(OSError):
+                files = list_files(self._fs, folder)
         else:
-            name = f"{folder[len(self._root) :].lstrip('/')}/{kind}-{missing:06d}.json"
+            name = f"{self._name(folder)}/{kind}-{missing:06d}.json"
             self._warn(name, f"{self.location}: {name} is missing; what it held is lost")
-        return [part for segment in sorted(taken) for part in taken[segment]["parts"]], not (damaged or missing)
+        kept = {f"{folder}/{segment.filename}" for segment in taken}
+        for path in known.keys() - kept:  # merged since
+            del known[path]
+        return [made for segment in sorted(taken) for made in taken[segment]], not (damaged or missing)
 
     def _take(
-        self, found: Mapping[Segment, str], files: Mapping[str, int]
-    ) -> tuple[dict[Segment, dict[str, Any]], set[Segment]]:
-        """Segments that were read, and those that are damaged; of a merged file and its sources the merged one."""
-        taken: dict[Segment, dict[str, Any]] = {}
+        self,
+        found: Mapping[Segment, str],
+        files: Listing,
+        make: Callable[[Mapping[str, Any]], tuple[_T, ...]],
+        known: dict[str, tuple[_T, ...]],
+    ) -> tuple[dict[Segment, tuple[_T, ...]], set[Segment]]:
+        """Segments that were read, and those that are damaged; of a merged file and its sources the merged one.
+
+        Files are written once, so that a good one is `known` from then on.
+        """
+        taken: dict[Segment, tuple[_T, ...]] = {}
         damaged: set[Segment] = set()
         for segment in sorted(found, key=lambda s: (-s.span, s.first)):
             if any(other.covers(segment) for other in taken):
                 continue
+            path = found[segment]
             # one that its writer has merged and deleted since the folder was listed is neither
             with contextlib.suppress(FileNotFoundError):
-                content = self._read(found[segment], files[found[segment]])
-                if content is None:
+                made = known.get(path)
+                if made is None:
+                    made = self._read(path, look(path, files[path])[0], make)
+                if made is None:
                     damaged.add(segment)
                 else:
-                    taken[segment] = content
+                    taken[segment] = known[path] = made
         return taken, damaged
 
-    def _read(self, path: str, size: int) -> dict[str, Any] | None:
-        """A whole, checked file, or `None` with a warning; files are written once, so a good one is kept.
+    def _read(self, path: str, size: int, make: Callable[[Mapping[str, Any]], _T], stamp: str = "") -> _T | None:
+        """What a whole, checked file holds, or `None` with a warning, given once for each `stamp`.
 
         Raises:
             FileNotFoundError: It has been deleted since it was listed.
         """
-        if path in self._files:
-            return self._files[path]
-        name = path[len(self._root) :].lstrip("/")
         try:
             if size < 0:
                 raise ValueError("it is missing")
             if size > LARGEST_FILE:
                 raise ValueError(f"{size} bytes is more than any file of a ladder holds")
-            content = json.loads(self._fs.cat_file(path).decode("utf-8"), parse_constant=refuse_constant)
-            check(name, content)
+            return make(decode(read(self._fs, path)))
         except FileNotFoundError:
             raise
         except (OSError, ValueError, RecursionError) as error:
-            self._warn(path, f"{self.location}: {name} is damaged and was skipped ({_one_line(error)})")
+            name = self._name(path)
+            self._warn(path + stamp, f"{self.location}: {name} is damaged and was skipped ({_one_line(error)})")
             return None
-        self._files[path] = content
-        return content
 
     def _warn_if_mixed(self, runs: Sequence[Run]) -> None:
         for key in sorted({key for run in runs for key in run.card.recipe}):
@@ -255,52 +328,3 @@ def _filename(path: str) -> str:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _select(runs: Sequence[Run], where: Selection, params: str, location: str) -> tuple[Run, ...]:
-    wanted: dict[str, list[str]] = {}
-    for column, value in where:
-        wanted.setdefault(column, []).append(value)
-    held = {column: [_held(run.card, column) for run in runs] for column in wanted}
-    for column, found in held.items():
-        if runs and not any(found):
-            known = ", ".join(sorted({name for run in runs for name in _columns(run.card)}))
-            raise InputError(f"{location} has no column {column!r} to select by; its columns are: {known}")
-    kept = [
-        run
-        for index, run in enumerate(runs)
-        if all(any(matches(held[column][index], value) for value in values) for column, values in wanted.items())
-    ]
-    if runs and not kept:
-        asked = " and ".join(f"{c} = {' or '.join(repr(v) for v in values)}" for c, values in wanted.items())
-        there = "; ".join(f"{column} holds {_distinct(found)}" for column, found in held.items())
-        raise InputError(f"{location} has no run with {asked}; {there}")
-    if params != "params":
-        without = next((run for run in kept if params not in run.card.sizes), None)
-        if without is not None:
-            known = ", ".join(without.card.sizes) or "none"
-            raise InputError(f"run {without.name!r} has no count of N named {params!r}; its other counts are: {known}")
-        kept = [replace(run, card=replace(run.card, params=run.card.sizes[params])) for run in kept]
-    return tuple(kept)
-
-
-def _held(card: RunCard, column: str) -> str:
-    """What a card holds, as the text of a table's cell; empty where it holds nothing."""
-    field = FIELDS.get(column, column)
-    for place in (vars(card), card.sizes, card.extra, card.recipe):
-        if (value := place.get(field)) is not None:
-            return str(value)
-    return ""
-
-
-def _columns(card: RunCard) -> list[str]:
-    """The columns that a card fills."""
-    names = {field: column for column, field in FIELDS.items()}
-    own = [name for name, value in vars(card).items() if value not in (None, {}, False)]
-    others = {"sizes", "extra", "recipe"}
-    return [*(names.get(name, name) for name in own if name not in others), *card.sizes, *card.extra, *card.recipe]
-
-
-def _distinct(found: Sequence[str]) -> str:
-    values = sorted({repr(value[:40]) for value in found})
-    return ", ".join(values[:8]) + (", ..." if len(values) > 8 else "")

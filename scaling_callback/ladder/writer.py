@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
-from scaling_callback.ladder.files import Filesystem, write
-from scaling_callback.ladder.format import COLUMNS, KINDS, Segment, check, plain
-from scaling_callback.records import SCHEMA_VERSION, IssuedForecast, Observation
+from scaling_callback.errors import RunTaken
+from scaling_callback.ladder.files import Filesystem, create, list_files, overwrite, read, remove
+from scaling_callback.ladder.format import KINDS, Segment, decode, encode
+from scaling_callback.ladder.segments import join, plain, read_forecasts, read_parts, write_part
+from scaling_callback.records import IssuedForecast, Observation
 
 MERGE_AFTER = 32
 """Segment files of equal length that a writer merges into one, which merges with its equals in turn.
@@ -19,9 +21,15 @@ MERGE_AFTER = 32
 n segments lie in O(log n) files, and each is written O(log n) times.
 """
 
+LARGEST_MERGED = 16 * 2**20
+"""Bytes beyond which no file grows by merging: a tenth of a million observations or so."""
+
 
 class RunWriter:
     """Writes one run of a ladder: observations, issued forecasts, its end. Made by `Ladder.start`.
+
+    A run has one writer. When another process resumes it, that one takes over: this one raises `RunTaken` once,
+    and from then on writes nothing.
 
     Args:
         filesystem: Where the run's folder is.
@@ -34,9 +42,11 @@ class RunWriter:
         self.name = name
         self._fs = filesystem
         self._folder = folder
-        # files that a crash left behind after they were merged are covered by the merged one
-        self._segments = sorted(s for s in existing if not any(o.covers(s) for o in existing if o != s))
+        self._segments = _uncovered(existing)
         self._numbers = {kind: max((s.last for s in existing if s.kind == kind), default=0) for kind in KINDS}
+        self._mark = secrets.token_hex(8)
+        self._unsure = False  # whether an attempt at the next number failed, and may have arrived all the same
+        self._taken = False
 
     def observe(
         self,
@@ -51,32 +61,112 @@ class RunWriter:
             observations: What was measured since the last call.
             resumed_after: The step that training resumed from; what was recorded beyond it is superseded.
             horizon: The planned tokens as they are known by now, where the card's were worked out too early.
+
+        Raises:
+            RunTaken: Another process writes the run now; raised once, and nothing is written from then on.
+            OSError: It could not be written.
         """
         self._add_part(observations, resumed_after=resumed_after, horizon=horizon, completed=False)
 
     def finish(self, *, horizon: float | None = None) -> None:
-        """Record that training reached the end of its plan, and where that was if the card could not know."""
+        """Record that training reached the end of its plan, and where that was if the card could not know.
+
+        All that was written becomes one file a kind. Raises as `observe`.
+        """
         self._add_part((), resumed_after=None, horizon=horizon, completed=True)
+        if self._taken:
+            return
+        with contextlib.suppress(OSError):  # in many files it is as good
+            # of another writer that resumes the run at this moment nothing is touched
+            found = [s for s in list_segments(self._fs, self._folder) if s.last <= self._numbers[s.kind]]
+            self._segments = _uncovered(found)
+            for kind in KINDS:
+                self._merge([segment for segment in self._segments if segment.kind == kind])
 
     def issue(self, forecasts: Sequence[IssuedForecast]) -> None:
-        """Write forecasts, so that they can be scored when the truth is known."""
+        """Write forecasts, so that they can be scored when the truth is known. Raises as `observe`."""
         self._add("forecasts", {"rows": [{k: plain(v) for k, v in asdict(f).items()} for f in forecasts]})
 
+    def take_over(self) -> None:
+        """Claim the run from whoever wrote it: the next number is taken at once, by a part without rows.
+
+        It supersedes nothing, so that a resumption that dies before its first observation loses nothing.
+        """
+        self._add("observations", write_part((), resumed_after=None, horizon=None, completed=False, claims=True))
+
     def _add_part(self, observations: Sequence[Observation], **said: Any) -> None:
-        columns = {name: [plain(getattr(o, name)) for o in observations] for name in COLUMNS}
-        self._add("observations", {"columns": columns, **said})
+        self._add("observations", write_part(observations, **said))
 
     def _add(self, kind: str, part: dict[str, Any]) -> None:
-        number = self._numbers[kind] + 1
-        added = Segment(kind, number, number)
-        self._write(added, [part])
-        self._numbers[kind] = number
-        self._segments.append(added)
+        if self._taken:
+            return
+        claims, data = part.get("claims", False), encode({"parts": [part]}, writer=self._mark)
+        while not self._place(self._next(kind), data):
+            # a forecast of another writer's says nothing of who writes the run, and a claim comes after all others
+            if kind == "observations" and not claims and not self._is_mine(self._next(kind)):
+                self._give_up()
+            self._note(self._next(kind))
+        self._note(self._next(kind))
+        if not claims and self._is_overtaken():
+            self._give_up()
         while due := self._due(kind):
             self._segments = [segment for segment in self._segments if segment not in due]
-            # of files that cannot be read now none is merged; readers take them one by one
-            with contextlib.suppress(OSError, ValueError, RecursionError):
-                self._segments.append(self._merge(due))
+            self._merge(due)
+
+    def _next(self, kind: str) -> Segment:
+        number = self._numbers[kind] + 1
+        return Segment(kind, number, number)
+
+    def _note(self, segment: Segment) -> None:
+        self._numbers[segment.kind] = segment.last
+        self._segments.append(segment)
+        self._unsure = False
+
+    def _place(self, segment: Segment, data: bytes) -> bool:
+        """Write a segment where there is none; whether it now stands there."""
+        try:
+            if create(self._fs, self._path(segment), data):
+                return True
+        except OSError:
+            self._unsure = True
+            raise
+        try:
+            found = self._read(segment)
+        except FileNotFoundError:  # its writer has merged it meanwhile
+            return False
+        if found == data:  # the answer to a first try was lost
+            return True
+        if self._is_own(found) and not _is_whole(segment, found):  # an earlier try that was cut
+            overwrite(self._fs, self._path(segment), data)
+            return True
+        return False
+
+    def _is_own(self, found: bytes) -> bool:
+        """Whether this writer wrote that: it begins with its mark, or an earlier try was cut before."""
+        begun = encode({}, writer=self._mark)[:-1]
+        return found.startswith(begun) or (self._unsure and begun.startswith(found))
+
+    def _is_mine(self, segment: Segment) -> bool:
+        try:
+            return self._is_own(self._read(segment))
+        except FileNotFoundError:
+            return False
+
+    def _is_overtaken(self) -> bool:
+        """Whether another writer has come as far as this one: it may have merged and deleted what stood in its way."""
+        last = self._numbers["observations"]
+        try:
+            found = list_segments(self._fs, self._folder)
+        except OSError:  # the next time then
+            return False
+        return any(s.kind == "observations" and s.last >= last and s not in self._segments for s in found)
+
+    def _give_up(self) -> None:
+        self._taken = True
+        raise RunTaken(
+            f"run {self.name!r} is now written by another process; only the last to resume a run writes it, "
+            "so this training is not recorded from here on"
+        )
 
     def _due(self, kind: str) -> list[Segment]:
         """The last segments of a kind, if they are as many and as equal as it takes to merge them."""
@@ -84,20 +174,68 @@ class RunWriter:
         equal = len(last) == MERGE_AFTER and len({segment.span for segment in last}) == 1
         return last if equal and all(a.last + 1 == b.first for a, b in pairwise(last)) else []
 
-    def _merge(self, segments: Sequence[Segment]) -> Segment:
-        """Write all parts as one file, then delete the files they came from; a crash in between loses nothing."""
-        parts: list[Any] = []
-        for segment in segments:
-            content = json.loads(self._fs.cat_file(f"{self._folder}/{segment.filename}"))
-            check(segment.filename, content)
-            parts += content["parts"]
-        merged = Segment(segments[0].kind, segments[0].first, segments[-1].last)
-        self._write(merged, parts)
-        # in this order: a reader whose listing lacks some of them misses one that it has listed, and lists again
-        for segment in segments:
-            with contextlib.suppress(OSError):  # what stays is covered by the merged file
-                self._fs.rm_file(f"{self._folder}/{segment.filename}")
-        return merged
+    def _merge(self, segments: Sequence[Segment]) -> None:
+        """Write what stands in neighbouring segments as one file, then delete theirs; a crash between loses nothing.
 
-    def _write(self, segment: Segment, parts: Sequence[Any]) -> None:
-        write(self._fs, f"{self._folder}/{segment.filename}", {"schema": SCHEMA_VERSION, "parts": parts})
+        Of files that cannot be read now, or would be too large together, none is merged: readers take them one by one.
+        """
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            held = {segment: self._read(segment) for segment in segments}
+            for group in _neighbours(held):
+                parts = [part for segment in group for part in _check(segment, held[segment])["parts"]]
+                parts = join(parts) if group[0].kind == "observations" else parts
+                merged = Segment(group[0].kind, group[0].first, group[-1].last)
+                overwrite(self._fs, self._path(merged), encode({"parts": parts}, writer=self._mark))
+                self._segments = sorted([*(s for s in self._segments if s not in group), merged])
+                # in this order: a reader whose listing lacks some of them misses one that it has listed and lists again
+                remove(self._fs, map(self._path, group))  # what stays is covered by the merged file
+
+    def _read(self, segment: Segment) -> bytes:
+        return read(self._fs, self._path(segment))
+
+    def _path(self, segment: Segment) -> str:
+        return f"{self._folder}/{segment.filename}"
+
+
+def list_segments(fs: Filesystem, folder: str) -> list[Segment]:
+    """The segments in a run's folder."""
+    found = (Segment.parse(path.rpartition("/")[2]) for path in list_files(fs, folder))
+    return [segment for segment in found if segment is not None]
+
+
+def _neighbours(held: Mapping[Segment, bytes]) -> list[list[Segment]]:
+    """Two or more segments each that follow one another and are not too large together."""
+    groups: list[list[Segment]] = []
+    size = 0
+    for segment in sorted(held):
+        size += len(held[segment])
+        if groups and groups[-1][-1].last + 1 == segment.first and size <= LARGEST_MERGED:
+            groups[-1].append(segment)
+        else:
+            groups.append([segment])
+            size = len(held[segment])
+    return [group for group in groups if len(group) > 1]
+
+
+def _uncovered(segments: Sequence[Segment]) -> list[Segment]:
+    """In order, without the files that a crash left behind after they were merged."""
+    return sorted(s for s in segments if not any(o.covers(s) for o in segments if o != s))
+
+
+def _is_whole(segment: Segment, data: bytes) -> bool:
+    try:
+        _check(segment, data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _check(segment: Segment, data: bytes) -> dict[str, Any]:
+    """A segment that a reader would accept.
+
+    Raises:
+        ValueError: It is none.
+    """
+    record = decode(data)
+    _ = read_parts(record) if segment.kind == "observations" else read_forecasts(record)
+    return record
