@@ -156,7 +156,9 @@ class ScalingRecorder:
             return work()
         except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
             _log.debug("recording failed", exc_info=True)
-            self._warn(f"{type(error).__name__}: {error}")
+            # of what a filesystem says the paths change from one attempt to the next
+            about = type(error).__name__ if isinstance(error, OSError) else None
+            self._warn(f"{type(error).__name__}: {error}", about)
             return None
 
     def _observe(self, loss: float, tokens: float, step: float, lr: float, horizon: float | None) -> Decision:

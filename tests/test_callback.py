@@ -556,7 +556,7 @@ def test_a_loss_that_is_not_a_number_is_recorded_and_left_out(ladder: Path) -> N
     [
         ("scaling_callback.refitting.refit.refresh", "RuntimeError: planted"),
         ("scaling_callback.callback.identify", "RuntimeError: planted"),
-        ("scaling_callback.ladder.writer.write", "RuntimeError: planted"),
+        ("scaling_callback.ladder.writer.create", "RuntimeError: planted"),
     ],
 )
 def test_a_fault_inside_becomes_one_warning_and_the_training_goes_on(

@@ -245,7 +245,7 @@ def test_what_a_full_disk_refused_is_written_when_there_is_room_again(
 ) -> None:
     recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card)
     recorder.observe(3.0, tokens=1e6)
-    monkeypatch.setattr("scaling_callback.ladder.writer.write", full)
+    monkeypatch.setattr("scaling_callback.ladder.writer.create", full)
     with pytest.warns(ScalingWarning, match="No space left on device") as warned:
         observe_thrice(recorder)
     monkeypatch.undo()
