@@ -1,0 +1,1 @@
+"""Other trainers, one file each over the same recorder; none imports another."""
