@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -126,33 +125,6 @@ def test_leftovers_of_an_interrupted_merge_change_nothing(tmp_path: Path, monkey
     assert steps(only(tmp_path)) == list(range(1, MERGE_AFTER + 1))
     Ladder(tmp_path).start(CARD, resume=True).observe(points(99))
     assert steps(only(tmp_path)) == [*range(1, MERGE_AFTER + 1), 99]
-
-
-def write_run(folder: Path, name: str, count: int) -> None:
-    writer = Ladder(folder).start(replace(CARD, name=name))
-    for step in range(1, count + 1):
-        writer.observe(points(step))
-    writer.finish()
-
-
-def test_several_processes_write_while_a_reader_polls_and_nothing_is_lost(tmp_path: Path) -> None:
-    names = ["a", "a", "b"]  # two of them want the same name
-    count = 3 * MERGE_AFTER
-    spawn = multiprocessing.get_context("spawn")
-    writers = [spawn.Process(target=write_run, args=(tmp_path, name, count)) for name in names]
-    for writer in writers:
-        writer.start()
-    reader, before = Ladder(tmp_path), dict.fromkeys(["a", "a-2", "b"], 0)
-    while any(writer.is_alive() for writer in writers):
-        for run in reader.runs():
-            assert steps(run) == list(range(1, len(run.curve) + 1))
-            assert len(run.curve) >= before[run.name], "what was once seen stays"
-            before[run.name] = len(run.curve)
-    for writer in writers:
-        writer.join()
-
-    assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    assert {run.name: len(run.curve) for run in reader.runs()} == dict.fromkeys(["a", "a-2", "b"], count)
 
 
 def test_runs_of_one_name_get_folders_of_their_own(ladder: Ladder) -> None:

@@ -6,9 +6,10 @@ import contextlib
 import inspect
 import os
 import secrets
+import time
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 
@@ -16,6 +17,10 @@ from scaling_callback.errors import InputError
 
 Listing: TypeAlias = Mapping[str, Mapping[str, Any] | None]
 """Files by path, with what their filesystem said of them; of this machine's own files that is looked up when needed."""
+
+
+SETTLED = 2.0
+"""Seconds: no filesystem's times are coarser."""
 
 
 class Filesystem(Protocol):
@@ -122,7 +127,7 @@ def look(path: str, listed: Mapping[str, Any] | None) -> tuple[int, str]:
     """The size of a listed file, and a text that changes when somebody writes it anew."""
     if listed is not None:
         return int(listed.get("size") or 0), repr(listed)
-    found = Path(path).stat()
+    found = os.stat(path)  # noqa: PTH116 - once a run at every reading, and a Path costs as much as the call
     return found.st_size, f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
 
 
@@ -155,22 +160,55 @@ def list_files(fs: Filesystem, folder: str) -> Listing:
     return dict.fromkeys(_scan(folder)[1])
 
 
-def list_folders(fs: Filesystem, root: str) -> tuple[dict[str, Listing], dict[str, OSError]]:
-    """The files of each folder directly below `root`; and of the folders that cannot be listed the reason."""
-    found: dict[str, Listing] = {}
-    failed: dict[str, OSError] = {}
-    if is_local(fs):
-        for folder in _scan(root)[0]:
+class Folders:
+    """The folders directly below `root`, listed as often as wanted; on this machine none again that has not changed.
+
+    A folder's time of change says so once two listings, `SETTLED` seconds apart by this machine's clock, have seen the
+    same one: the clock of a shared folder may differ, and a second change within its resolution would not show.
+    """
+
+    def __init__(self, fs: Filesystem, root: str) -> None:
+        self._fs, self._root = fs, root
+        self._known: dict[str, _Listed] = {}
+
+    def list(self) -> tuple[dict[str, Listing], dict[str, OSError]]:
+        """The files of each folder; and of the folders that cannot be listed the reason."""
+        found: dict[str, Listing] = {}
+        failed: dict[str, OSError] = {}
+        if not is_local(self._fs):
+            below: dict[str, dict[str, Any]] = {}
+            for path, info in _find(self._fs, self._root, 2).items():
+                below.setdefault(path.rpartition("/")[0], {})[path] = info
+            below.pop(self._root, None)
+            return {**below}, failed
+        for folder in _scan(self._root)[0]:
             try:
-                found[folder] = list_files(fs, folder)
+                self._known[folder] = listed = _list_again(folder, self._known.get(folder))
+                found[folder] = listed.files
+            except FileNotFoundError:  # deleted at this moment
+                continue
             except OSError as error:
                 failed[folder] = error
         return found, failed
-    below: dict[str, dict[str, Any]] = {}
-    for path, info in _find(fs, root, 2).items():
-        below.setdefault(path.rpartition("/")[0], {})[path] = info
-    below.pop(root, None)
-    return {**below}, failed
+
+
+class _Listed(NamedTuple):
+    changed: int
+    since: float
+    settled: bool
+    files: Listing
+
+
+def _list_again(folder: str, known: _Listed | None) -> _Listed:
+    now, changed = time.monotonic(), os.stat(folder).st_mtime_ns  # noqa: PTH116 - as above
+    if known is not None and known.changed == changed:
+        if known.settled:
+            return known
+        files = dict.fromkeys(_scan(folder)[1])
+        return known._replace(
+            settled=now - known.since >= SETTLED, files=known.files if files == known.files else files
+        )
+    return _Listed(changed, now, False, dict.fromkeys(_scan(folder)[1]))
 
 
 def _find(fs: Filesystem, folder: str, depth: int) -> Listing:

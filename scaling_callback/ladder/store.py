@@ -14,12 +14,12 @@ from scaling_callback.errors import InputError, LadderWarning
 from scaling_callback.ladder.assembling import assemble
 from scaling_callback.ladder.cards import read_card
 from scaling_callback.ladder.files import (
+    Folders,
     Listing,
     claim,
     exists,
     leads_out,
     list_files,
-    list_folders,
     look,
     open_filesystem,
     overwrite,
@@ -46,6 +46,10 @@ ATTEMPTS = 4
 class Ladder:
     """The runs of one recipe, read as often as wanted and written by one `RunWriter` each.
 
+    What an object store needs to know beside its URL comes from where its client looks for it: for `s3://` from
+    `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and the like, or from fsspec's configuration
+    (`FSSPEC_S3_ENDPOINT_URL`, `~/.config/fsspec/*.json`).
+
     Args:
         location: A folder, or a URL that fsspec understands (`s3://bucket/ladder`, `memory://ladder`).
 
@@ -61,10 +65,12 @@ class Ladder:
     def __init__(self, location: str | os.PathLike[str]) -> None:
         self.location = tidy_location(location)
         self._fs, self._root = open_filesystem(self.location)
+        self._folders = Folders(self._fs, self._root)
         self._cards: dict[str, tuple[str, RunCard]] = {}  # with the stamp of the file that it was read from
         self._parts: dict[str, dict[str, tuple[Part, ...]]] = {}  # by folder and path
-        self._issued: dict[str, dict[str, tuple[IssuedForecast, ...]]] = {}
-        self._runs: dict[str, tuple[tuple[str, ...], RunCard, Run]] = {}
+        self._forecasts: dict[str, dict[str, tuple[IssuedForecast, ...]]] = {}
+        self._issued: dict[str, tuple[Listing, list[IssuedForecast]]] = {}
+        self._runs: dict[str, tuple[Listing, RunCard, Run]] = {}
         self._last: dict[tuple[str, str], int] = {}
         self._warned: set[str] = set()
 
@@ -151,8 +157,15 @@ class Ladder:
             listing = self._listing()
         found: list[IssuedForecast] = []
         for folder, files in sorted(listing.items()):
-            known = self._issued.setdefault(folder, {})
-            found += self._read_all(folder, files, "forecasts", read_forecasts, known)[0]
+            cached = self._issued.get(folder)
+            if cached is not None and _alike(cached[0], files, "forecasts"):
+                found += cached[1]
+                continue
+            known = self._forecasts.setdefault(folder, {})
+            made, whole = self._read_all(folder, files, "forecasts", read_forecasts, known)
+            if whole:
+                self._issued[folder] = (files, made)
+            found += made
         return tuple(found)
 
     def _folder(self, name: str) -> str:
@@ -173,7 +186,7 @@ class Ladder:
 
     def _listing(self) -> dict[str, Listing]:
         """The files of each folder that looks like a run."""
-        found, failed = list_folders(self._fs, self._root)
+        found, failed = self._folders.list()
         for folder, error in failed.items():
             self._warn(folder, f"{self.location}: {self._name(folder)} cannot be listed ({_one_line(error)})")
         return {
@@ -202,15 +215,14 @@ class Ladder:
         card = self._card(folder, files)
         if card is None:
             return None
-        seen = tuple(sorted(path for path in files if _filename(path).startswith("observations")))
         cached = self._runs.get(folder)
-        if cached is not None and cached[0] == seen and cached[1] is card:
+        if cached is not None and cached[1] is card and _alike(cached[0], files, "observations"):
             return cached[2]
         known = self._parts.setdefault(folder, {})
         parts, whole = self._read_all(folder, files, "observations", read_parts, known)
         run = assemble(card, parts)
         if whole:  # what is damaged or missing may be there the next time
-            self._runs[folder] = (seen, card, run)
+            self._runs[folder] = (files, card, run)
         return run
 
     def _read_all(
@@ -320,6 +332,14 @@ def _first_gap(segments: Iterable[Segment], last: int) -> int | None:
             break
         reached = max(reached, segment.last)
     return reached + 1 if reached < last else None
+
+
+def _alike(seen: Listing, files: Listing, kind: str) -> bool:
+    """Whether two listings of a folder hold the same files of one kind."""
+    if seen is files:
+        return True
+    one, other = ({path for path in listing if _filename(path).startswith(kind)} for listing in (seen, files))
+    return one == other
 
 
 def _filename(path: str) -> str:
