@@ -22,9 +22,9 @@ from scaling_callback.measuring import describe_module
 from scaling_callback.ranks import Ranks
 
 BATCH, CONTEXT = 8, 64
-RUNGS = ((8, 100), (8, 200), (16, 100), (16, 200), (32, 200))
+RUNGS = ((8, 160), (8, 320), (16, 160), (16, 320), (32, 320))
 """Width and steps of each run."""
-TARGET = Target(params=60_000, tokens=400 * 2 * BATCH * CONTEXT)
+TARGET = Target(params=60_000, tokens=640 * 2 * BATCH * CONTEXT)
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     fabric.launch()
     text = read_text()
     for width, steps in RUNGS:
-        train(fabric, width, max(8, round(steps * given.steps)), text, given.output / "ladder")
+        train(fabric, width, 8 * max(1, round(steps * given.steps / 8)), text, given.output / "ladder")
 
 
 def train(fabric: Fabric, width: int, steps: int, text: Tensor, ladder: Path) -> None:
@@ -50,7 +50,10 @@ def train(fabric: Fabric, width: int, steps: int, text: Tensor, ladder: Path) ->
         TARGET,
         ladder,
         describe_module(
-            module, name=f"width-{width}-{steps}", horizon=steps * fabric.world_size * BATCH * CONTEXT, schedule="cosine"
+            module,
+            name=f"width-{width}-{steps}",
+            horizon=steps * fabric.world_size * BATCH * CONTEXT,
+            schedule="cosine",
         ),
         loggers=fabric.loggers,
         ranks=Ranks(fabric.is_global_zero, fabric.broadcast),
@@ -72,7 +75,7 @@ def train(fabric: Fabric, width: int, steps: int, text: Tensor, ladder: Path) ->
         if step % (steps // 8) == 0:
             with torch.no_grad():
                 measured = float(loss(held_out))
-            everybody = fabric.all_reduce(tokens, reduce_op="sum")
+            everybody = fabric.all_reduce(tokens.clone(), reduce_op="sum")  # in place
             assert isinstance(everybody, Tensor)
             rate = float(schedule.get_last_lr()[0])
             if recorder.observe(measured, tokens=int(everybody), step=step, lr=rate).stop:

@@ -22,9 +22,9 @@ from scaling_callback import Target
 from scaling_callback.integrations.huggingface import ScalingTrainerCallback
 
 BATCH, CONTEXT = 8, 32
-RUNGS = ((8, 48), (8, 96), (16, 48), (16, 96), (32, 96))
+RUNGS = ((8, 80), (8, 160), (16, 80), (16, 160), (32, 160))
 """Width and steps of each run."""
-TARGET = Target(params=60_000, tokens=192 * BATCH * CONTEXT)
+TARGET = Target(params=60_000, tokens=320 * BATCH * CONTEXT)
 
 
 class Windows(Dataset[dict[str, Any]]):
@@ -51,7 +51,7 @@ def main() -> None:
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
     text = b"".join(path.read_bytes() for path in files)[: 2**19]
     for width, steps in RUNGS:
-        callback = train(width, max(8, round(steps * given.steps)), text, given.output)
+        callback = train(width, 8 * max(1, round(steps * given.steps / 8)), text, given.output)
         made = callback.snapshot.forecast if callback.snapshot is not None else None
         said = "not yet" if made is None else f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"
         print(f"{callback.run}: forecast of the target {said}")

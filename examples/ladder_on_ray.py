@@ -102,7 +102,7 @@ def main() -> None:
     cluster.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         task = cluster.remote(num_cpus=1)(train)
-        pending = [task.remote(width, max(8, round(steps * given.steps)), ladder) for width, steps in RUNGS]
+        pending = [task.remote(width, 8 * max(1, round(steps * given.steps / 8)), ladder) for width, steps in RUNGS]
         while pending:
             done, pending = cluster.wait(pending)
             print(f"{cluster.get(done[0])} has ended; {len(pending)} to go")

@@ -23,9 +23,9 @@ from scaling_callback import ScalingRecorder, Target
 from scaling_callback.measuring import describe_module
 
 BATCH, CONTEXT = 16, 64
-RUNGS = ((8, 100), (8, 200), (16, 100), (16, 200), (32, 200))
+RUNGS = ((8, 160), (8, 320), (16, 160), (16, 320), (32, 320))
 """Width and steps of each run."""
-TARGET = (64, 400)
+TARGET = (64, 640)
 
 
 class Model(nn.Module):
@@ -54,7 +54,7 @@ def main() -> None:
     width, steps = TARGET
     target = Target(params=sum(p.numel() for p in Model(width).parameters()), tokens=steps * BATCH * CONTEXT)
     for width, steps in RUNGS:
-        recorder = train(width, max(8, round(steps * given.steps)), text, target, given.output)
+        recorder = train(width, 8 * max(1, round(steps * given.steps / 8)), text, target, given.output)
         made = recorder.snapshot.forecast if recorder.snapshot is not None else None
         said = "not yet" if made is None else f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"
         print(f"{recorder.run}: forecast of the target {said}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling_callback.measuring.beginning import Beginning, find_beginning
-from scaling_callback.measuring.identity import identify, read_recipe
+from scaling_callback.measuring.identity import describe_module, identify, read_recipe
 from scaling_callback.measuring.sizes import COUNTINGS, count_params
 from scaling_callback.measuring.tally import Tally, batch_copies
 from scaling_callback.measuring.tokens import count_tokens
@@ -19,6 +19,7 @@ __all__ = [
     "check_name",
     "count_params",
     "count_tokens",
+    "describe_module",
     "find_beginning",
     "identify",
     "is_completed",

@@ -46,6 +46,44 @@ def identify(
     Raises:
         InputError: The module has no parameters in that counting.
     """
+    return describe_module(
+        module,
+        name=name,
+        params=params,
+        horizon=horizon,
+        schedule=schedule or schedule_name(trainer),
+        peak_lr=learning_rate(trainer)[1],
+        seed=os.environ.get("PL_GLOBAL_SEED"),
+        batch_tokens=tokens / max(trainer.global_step, 1),
+        loss_kind=loss_kind,
+        recipe=recipe,
+        held_out=held_out,
+    )
+
+
+def describe_module(
+    module: nn.Module,
+    *,
+    name: str | None = None,
+    params: str | float = "total",
+    horizon: float | None = None,
+    schedule: str | None = None,
+    peak_lr: float | None = None,
+    seed: str | None = None,
+    batch_tokens: float | None = None,
+    loss_kind: str | None = None,
+    recipe: Mapping[str, str] | None = None,
+    held_out: bool = False,
+) -> RunCard:
+    """The card of a run that trains `module`; what it means is said of `RunCard`.
+
+    Raises:
+        InputError: The module has no parameters in that counting.
+
+    Example:
+        >>> describe_module(nn.Linear(4, 2), horizon=1e6).name
+        'Linear-10'
+    """
     sizes = count_params(module)
     size = sizes.get(params, 0.0) if isinstance(params, str) else float(params)
     if size == 0:
@@ -56,13 +94,13 @@ def identify(
         params=size,
         sizes=sizes,
         horizon=horizon,
-        schedule=schedule or schedule_name(trainer),
-        peak_lr=learning_rate(trainer)[1],
-        seed=os.environ.get("PL_GLOBAL_SEED"),
-        batch_tokens=tokens / max(trainer.global_step, 1),
+        schedule=schedule,
+        peak_lr=peak_lr,
+        seed=seed,
+        batch_tokens=batch_tokens,
         loss_kind=loss_kind,
         held_out=held_out,
-        recipe=recipe,
+        recipe=recipe or {},
         extra={"module": f"{kind.__module__}.{kind.__qualname__}", "torch": torch.__version__},
     )
 
