@@ -28,8 +28,12 @@ class Filesystem(Protocol):
 
     protocol: str | tuple[str, ...]
 
-    def find(self, path: str, maxdepth: int, *, detail: bool) -> dict[str, dict[str, Any]]:
-        """Every file at most `maxdepth` levels below `path`, with its size and what else is known of it."""
+    def find(self, path: str, *, detail: bool) -> dict[str, dict[str, Any]]:
+        """Every file below `path`, with its size and what else is known of it."""
+        ...
+
+    def ls(self, path: str, *, detail: bool) -> list[str]:
+        """What lies directly below `path`."""
         ...
 
     def cat_file(self, path: str) -> bytes:
@@ -212,10 +216,23 @@ def _list_again(folder: str, known: _Listed | None) -> _Listed:
 
 
 def _find(fs: Filesystem, folder: str, depth: int) -> Listing:
-    with plain_errors(), contextlib.suppress(FileNotFoundError):
+    """The files at most `depth` levels below a folder; none if it is not there.
+
+    Asked for all levels, an object store answers at once; asked for some, it is asked folder by folder, and those that
+    it refuses to list are silently left out.
+    """
+    with plain_errors():
         fs.invalidate_cache()
-        return fs.find(folder, depth, detail=True)
-    return {}
+        try:
+            found = fs.find(folder, detail=True)
+            if not found:  # some say so of what they cannot reach
+                fs.ls(folder, detail=False)
+        except FileNotFoundError:
+            return {}
+    below = f"{folder}/"
+    return {
+        path: info for path, info in found.items() if path.startswith(below) and path.count("/", len(below)) < depth
+    }
 
 
 def _scan(folder: str) -> tuple[list[str], list[str]]:
