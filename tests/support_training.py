@@ -85,7 +85,7 @@ def train(
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    callbacks = [callback, *options.pop("callbacks", [])] if callback is not None else []
+    callbacks = [*filter(None, [callback]), *options.pop("callbacks", [])]
     trainer = pl.Trainer(**settings | options, callbacks=callbacks)
     pl.seed_everything(0, verbose=False)
     loader = DataLoader(Bytes(64) if data is None else data, batch_size=batch)

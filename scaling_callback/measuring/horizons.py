@@ -31,19 +31,19 @@ def planned_batches(trainer: Any, batches: int) -> float | None:
     planned = min(limits)
     if math.isfinite(planned):
         return planned if planned > 0 else None
+    return told_end(trainer, batches)
+
+
+def told_end(trainer: Any, batches: int) -> float | None:
+    """Micro-batches until the schedule has ended; `None` where it has no end or does not tell."""
     try:
-        return schedule_end(trainer, batches)
+        return _schedule_end(trainer, batches)
     except Exception:  # noqa: BLE001 - a schedule is the user's own code
         _log.debug("the schedule does not tell where it ends", exc_info=True)
         return None
 
 
-def schedule_end(trainer: Any, batches: int) -> float | None:
-    """Micro-batches until the schedule has ended; `None` where it has no end or is stepped out of sight.
-
-    Raises:
-        Exception: Whatever the user's scheduler raises.
-    """
+def _schedule_end(trainer: Any, batches: int) -> float | None:
     found = pick_group(trainer.optimizers)
     configs = driving(trainer)
     if found is None or len(configs) != 1 or configs[0].reduce_on_plateau:

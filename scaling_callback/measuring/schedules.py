@@ -13,7 +13,7 @@ import time
 import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ class Simulated:
 
     def _closed(self, scheduler: Any, tick: int) -> Any:
         """The rate after so many ticks, without making them."""
-        kind: type = type(scheduler)
+        kind = cast("type[object]", type(scheduler))
         if kind.__module__ != lr_scheduler.__name__:  # a class of the user's own may inherit a form that is not its own
             raise NotImplementedError
         if kind is lr_scheduler.LambdaLR:
@@ -184,7 +184,7 @@ def find_end(scheduler: Any, group: int = 0, keep: Iterable[object] = ()) -> int
         >>> find_end(lr_scheduler.LambdaLR(optimizer, lambda tick: max(0.1, 1 - tick / 70)))
         63
     """
-    kind: type = type(scheduler)
+    kind = cast("type[object]", type(scheduler))
     if kind is lr_scheduler.ChainedScheduler:
         ends = [find_end(nested, group, keep) for nested in scheduler._schedulers]
         return max((end for end in ends if end is not None), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,16 +34,23 @@ LONG_WARMUP = 0.25
 MOST_LEVELS = 8
 """Levels that steps may have; more of them are the steps of an epoch or of a logger, and the curve behind counts."""
 
+TOP = 0.9
+"""Share of the peak that a first peak reaches: it may lie between two points, and those of later cycles upon them."""
+
 MISFIT = 0.05
 """Largest distance from a formula, as a share of what the rate falls: line and cosine are two of these apart."""
 
 
+TINY = 1e-12
+"""Share of the peak that is nothing."""
+
+
 def _exponential(way: Array, end: float) -> Array:
-    return end**way if end > 0 else np.full_like(way, np.inf)
+    return end**way if end > TINY else np.full_like(way, np.inf)
 
 
 def _inverse_sqrt(way: Array, end: float) -> Array:
-    return (1.0 + (end**-2 - 1.0) * way) ** -0.5 if end > 0 else np.full_like(way, np.inf)
+    return (1.0 + (end**-2 - 1.0) * way) ** -0.5 if end > TINY else np.full_like(way, np.inf)
 
 
 _FORMULAS: dict[str, Callable[[Array, float], Array]] = {
@@ -74,21 +82,28 @@ def name_shape(progress: ArrayLike, rate: ArrayLike) -> str:
     x, rates = np.asarray(progress, dtype=np.float64), np.asarray(rate, dtype=np.float64)
     known = np.isfinite(x) & np.isfinite(rates)
     x, rates = x[known], rates[known]
-    if len(x) < FEWEST or x[-1] <= x[0] or rates.max() <= 0:
+    if len(x) < FEWEST or x[-1] <= x[0] or rates.max() <= 0 or rates.min() < -HELD * rates.max():
         return "custom"
     rates = rates / rates.max()
-    top = int(np.argmax(rates >= 1.0 - 1e-9))
-    if (np.diff(rates[: top + 1]) < -HELD).any():
-        return "custom"  # it falls before its peak
-    warmup = (x[top] - x[0]) / (x[-1] - x[0])
     first = int(np.argmax(rates >= 1.0 - HELD))
-    if rates[first:].min() >= 1.0 - HELD:
-        return "constant" if len(x) - first > 1 else "custom"  # one that rises to its last point is no warmup
-    x, rates = x[top:], rates[top:]
+    if rates[first:].min() >= 1.0 - HELD and first < len(x) - 1 and (np.diff(rates[: first + 1]) >= -HELD).all():
+        return "constant"
+    top = _find_top(rates)
+    if rates[top] < TOP or top == len(x) - 1:
+        return "custom"  # it falls before its peak, or rises to its end
+    warmup = (x[top] - x[0]) / (x[-1] - x[0])
+    x, rates = x[top:], rates[top:] / rates[top]
     changes = np.diff(rates)
     if changes.max() > HELD:
         return "warm-restarts" if _rises_at_once(changes) else "custom"
     return _name_descent(x, rates, warmup)
+
+
+def _find_top(rates: Array) -> int:
+    """The place at which the rise ends from which the rates fall for the first time."""
+    highest = np.maximum.accumulate(rates)
+    fallen = int(np.argmax(highest - rates > HELD))
+    return int(np.argmax(rates >= highest[fallen or -1] - 1e-9))
 
 
 def _rises_at_once(changes: Array) -> bool:
@@ -107,7 +122,9 @@ def _name_descent(x: Array, rates: Array, warmup: float) -> str:
     if held >= STABLE:
         floor = way[rates <= rates[-1] + HELD * (1.0 - rates[-1])][0]
         return "warmup-stable-decay" if 1.0 - floor <= STABLE * (1.0 - held) else "custom"
-    if len(moves) < 0.5 * (len(x) - 1):  # the rate of an epoch, seen several times in it: each where it was set
+    gaps = np.diff(moves, prepend=-1, append=len(x) - 1)
+    if len(moves) < 0.5 * (len(x) - 1) and gaps.max() <= 2 * np.median(gaps):
+        # the rate of an epoch, seen several times in it: each where it was set
         kept = np.append(0, moves + 1)
         way, rates = way[kept] / way[kept][-1], rates[kept]
     misfits = {name: _misfit(formula, way, rates) for name, formula in _FORMULAS.items()}
@@ -118,5 +135,18 @@ def _name_descent(x: Array, rates: Array, warmup: float) -> str:
 
 
 def _misfit(formula: Callable[[Array, float], Array], way: Array, rates: Array) -> float:
-    """Largest distance of rates from a formula that ends where they do, as a share of their fall."""
-    return float(np.abs(formula(way, rates[-1]) - rates).max()) / (1.0 - rates[-1])
+    """Largest distance of rates from a formula that ends where they do, as a share of their fall.
+
+    The last point of the warmup may be the highest, though the descent begins behind it, and the last point of all may
+    lie behind its end: the best of these counts.
+    """
+    found: list[float] = []
+    for begin, end in product((0, 1), (len(way), len(way) - 1)):
+        if end - begin < 2:
+            continue
+        left = (way[begin:end] - way[begin]) / (way[end - 1] - way[begin])
+        seen = rates[begin:end] / rates[begin]
+        last = float(seen[-1])
+        if last < 1.0:
+            found.append(float(np.abs(formula(left, last) - seen).max()) / (1.0 - last))
+    return min(found, default=np.inf)

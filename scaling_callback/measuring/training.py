@@ -16,7 +16,7 @@ from scaling_callback.measuring.horizons import (
     driving,
     kept,
     planned_batches,
-    schedule_end,
+    told_end,
 )
 from scaling_callback.measuring.schedules import Simulated, pick_group, sample
 from scaling_callback.measuring.shapes import FEWEST, HELD, name_shape
@@ -107,7 +107,7 @@ def _simulate(trainer: Any, config: Any, progress: float | None, unknown: Schedu
         return unknown
     simulated = Simulated(config.scheduler, found[1], kept(trainer))
     at, rates = sample(simulated.rates, round(ticks))
-    ends = schedule_end(trainer, batches)
+    ends = told_end(trainer, batches)
     peak = float(np.nanmax(rates))
     if unknown.peak_lr is not None and math.isclose(peak, unknown.peak_lr, rel_tol=HELD):
         peak = unknown.peak_lr  # the top lies between two samples
@@ -125,7 +125,7 @@ def averaging(trainer: Any) -> str | None:
     They are known by their name or that of a base: averaging, EMA or SWA. The loss of a run may then be that of
     averaged weights.
     """
-    kinds: list[type] = [type(callback) for callback in trainer.callbacks]
+    kinds: list[type[object]] = [type(callback) for callback in trainer.callbacks]
     names = {kind.__name__: None for kind in kinds if any(_AVERAGES.search(base.__name__) for base in kind.__mro__)}
     return " + ".join(names) or None
 
