@@ -11,7 +11,7 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, BinaryIO, Protocol, cast, runtime_checkable
 
 from scaling_callback.errors import InputError, MissingDependency
 
@@ -20,6 +20,8 @@ MOST_NAMES = 24
 LONGEST = 40
 TRUE = {"true", "1", "1.0", "yes"}
 FALSE = {"false", "0", "0.0", "no", ""}
+PIECE = 2**20
+"""Bytes of a file that are read at once."""
 UNKNOWN = {"<NA>", "NaT"}
 """What pandas shows for a value that is missing."""
 
@@ -126,17 +128,28 @@ def _file(path: Path) -> Table:
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; a table is a .csv, .jsonl or .parquet file")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            if path.suffix.lower() == ".parquet":
+                return _parquet(path.name, file)
+            data = _read_text(file)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}); check its name and permissions") from None
-    if path.suffix.lower() == ".parquet":
-        return _parquet(path.name, data)
     text = _decode(path.name, data)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         return _json_lines(path.name, text)
     return _csv(path.name, text)
+
+
+def _read_text(file: BinaryIO) -> bytes:
+    """All of a file; of one that holds a NUL byte and so no text, as much as shows it: the rest may be terabytes."""
+    pieces: list[bytes] = []
+    while piece := file.read(PIECE):
+        pieces.append(piece)
+        if b"\0" in piece:
+            break
+    return b"".join(pieces)
 
 
 def _empty(name: str) -> InputError:
@@ -146,15 +159,14 @@ def _empty(name: str) -> InputError:
 def _decode(name: str, data: bytes) -> str:
     if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise InputError(f"{name} is UTF-16 text; save it as UTF-8")
+    if b"\0" in data:
+        row = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise InputError(f"{name} row {row} holds a NUL byte: no text, or UTF-16; save the file as UTF-8")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         row, byte = data.count(b"\n", 0, error.start) + 1, data[error.start]
         raise InputError(f"{name} row {row} is not UTF-8 text (byte 0x{byte:02x}); save the file as UTF-8") from None
-    if "\0" in text:
-        row = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{name} row {row} holds a NUL byte: no text, or UTF-16; save the file as UTF-8") from None
-    return text
 
 
 def _csv(name: str, text: str) -> Table:
@@ -208,14 +220,15 @@ def _json_lines(name: str, text: str) -> Table:
     return Table(name, {key: [record.get(key) for record in records] for key in columns}, lines)
 
 
-def _parquet(name: str, data: bytes) -> Table:
+def _parquet(name: str, file: BinaryIO) -> Table:
     try:
         arrow = cast("Any", importlib.import_module("pyarrow"))
         parquet = cast("Any", importlib.import_module("pyarrow.parquet"))
     except ImportError:
         raise MissingDependency(f"reading {name} needs pyarrow: pip install 'scaling-callback[parquet]'") from None
     try:
-        table = parquet.read_table(io.BytesIO(data))
+        # it begins at its end, so that no more of a file than its columns is read; a pipe has no end to begin at
+        table = parquet.read_table(file if file.seekable() else io.BytesIO(file.read()))
         names: list[str] = table.column_names
         _refuse_twice(name, names)
         columns: dict[str, list[object]] = table.to_pydict()
