@@ -1,18 +1,24 @@
-"""The Trainer of Hugging Face's transformers: a callback over `ScalingRecorder`."""
+"""The Trainer of Hugging Face's transformers: a callback over `ScalingRecorder`.
+
+The Trainer counts tokens, evaluates and writes checkpoints itself; this hands its numbers to the recorder. Whatever
+fails in here becomes one warning with its cause; the training goes on.
+"""
 
 from __future__ import annotations
 
-import math
+import functools
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
 
 from scaling_callback.errors import InputError, MissingDependency, WarnOnce
-from scaling_callback.measuring import describe_module, read_recipe
+from scaling_callback.ladder import Ladder
+from scaling_callback.measuring import Wanted, describe_module
 from scaling_callback.ranks import Ranks
-from scaling_callback.recorder import ScalingRecorder
-from scaling_callback.records import RunCard, Target, is_count
+from scaling_callback.recorder import ScalingRecorder, check_refits
+from scaling_callback.records import RunCard, Target
+from scaling_callback.refitting import Where
 from scaling_callback.snapshot import Config, Snapshot
 from scaling_callback.stopping import Rule
 
@@ -23,32 +29,55 @@ else:
         from transformers import TrainerCallback
     except ImportError:
         raise MissingDependency(
-            "this callback needs transformers: pip install 'scaling-callback[huggingface]'"
+            "the callback of transformers' Trainer needs it: pip install 'scaling-callback[huggingface]'"
         ) from None
 
-KEPT = "ScalingTrainerCallback.run"
-"""Where a checkpoint of the Trainer keeps the run's name; not a callback's name, for it needs no restoring."""
+_log = logging.getLogger("scaling_callback")
+
+_P = ParamSpec("_P")
+
+
+def _guarded(
+    hook: Callable[Concatenate[ScalingTrainerCallback, _P], None],
+) -> Callable[Concatenate[ScalingTrainerCallback, _P], None]:
+    """A hook that cannot end a training: what fails in it is warned of once."""
+
+    @functools.wraps(hook)
+    def guarded(self: ScalingTrainerCallback, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        try:
+            hook(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
+            _log.debug("%s failed", hook.__name__, exc_info=True)
+            self.warn(f"{type(error).__name__}: {error}")
+
+    return guarded
 
 
 class ScalingTrainerCallback(TrainerCallback):
-    """Records a training of transformers' Trainer in a ladder.
+    """Records a training of transformers' Trainer in a ladder, and says what the ladder forecasts.
 
-    Observed is the metric `monitor` of every evaluation, so the Trainer needs `eval_strategy`, and an evaluation at
-    its last step for the run to have a final loss. Tokens are those that the Trainer counts (set
-    `include_num_input_tokens_seen="non_padding"`); or `tokens_per_step` times its steps, where all batches are alike.
+    It observes `monitor` at every evaluation within a training. For a final loss the last step must be evaluated:
+    let `eval_steps` divide `max_steps`. Tokens are those that the Trainer counts on all processes
+    (`num_input_tokens_seen`, which is switched on where it is off: `include_num_input_tokens_seen="all"`; choose
+    `"non_padding"` for padded data). That count waits for the device in every micro-batch; where all batches hold the
+    same number of tokens, `tokens_per_step` makes it unnecessary.
 
     Args:
         target: What the forecast is for; or a `Config`, which says all that is asked of the ladder.
         ladder: The folder or URL that all runs of the recipe share.
-        monitor: The metric that is the loss.
-        run: Name of this run; by default the model's class and size.
-        tokens_per_step: Tokens of all processes in one optimiser step.
-        params: Which counting of N is primary, or N itself.
-        recipe: What all runs of the ladder must share.
+        monitor: The metric of the evaluation that is the loss.
+        run: Name of this run in the ladder; by default the model's class and size.
+        tokens_per_step: Tokens of all processes in one optimiser step, where that never varies.
+        horizon: Tokens that it is planned to train on; by default worked out from the Trainer's steps.
+        params: Which counting of N is primary (`total`, `trainable`, `non_embedding`), or N itself.
+        schedule: Name of the learning-rate schedule's shape; by default the Trainer's `lr_scheduler_type`.
+        recipe: What all runs of the ladder must share, such as `{"data": "c4"}`.
         held_out: Record this run to be compared with the forecast, and keep it out of every fit.
-        loggers: Where scalars and reasons go, as for `ScalingRecorder`: a W&B run, a `SummaryWriter`.
-        rules: Functions of a snapshot and this run's name that say why the run should stop, or `None`.
-        refit_budget: Share of wall time that refits may take.
+        loggers: Where scalars and reasons go, as for `ScalingRecorder`; by default to the W&B run that the Trainer
+            reports to, if any.
+        rules: Rules that may stop the run.
+        refit_budget: Share of wall time that refits may take; `None` refits at every observation.
+        refit_in: `training` refits between two steps, `process` beside it.
 
     Raises:
         InputError: An argument is out of its range.
@@ -56,7 +85,7 @@ class ScalingTrainerCallback(TrainerCallback):
     Example:
         >>> from scaling_callback import Target
         >>> callback = ScalingTrainerCallback(Target(params=7e9, tokens=4e12), "memory://transformers")
-        >>> callback.run is None
+        >>> callback.snapshot is callback.run is None
         True
     """
 
@@ -68,114 +97,176 @@ class ScalingTrainerCallback(TrainerCallback):
         *,
         run: str | None = None,
         tokens_per_step: float | None = None,
-        params: str | float = "total",
+        horizon: float | None = None,
+        params: float | str = "total",
+        schedule: str | None = None,
         recipe: Mapping[str, str | float] | None = None,
         held_out: bool = False,
-        loggers: Sequence[Any] = (),
+        loggers: Sequence[Any] | None = None,
         rules: Sequence[Rule] = (),
         refit_budget: float | None = 0.01,
+        refit_in: Where = "training",
     ) -> None:
-        if tokens_per_step is not None and not is_count(tokens_per_step):
+        if not isinstance(cast("Any", target), Target | Config):
+            raise InputError(f"target is a {type(target).__name__}; give Target(params=..., tokens=...)")
+        if not (isinstance(cast("Any", monitor), str) and monitor):
+            raise InputError(f"monitor is {monitor!r}; it must be the name of a metric, such as 'eval_loss'")
+        if tokens_per_step is not None and not tokens_per_step > 0:
             raise InputError(f"tokens_per_step is {tokens_per_step!r}; it must be a positive count")
-        self._monitor, self._tokens_per_step = monitor, tokens_per_step
-        self._run, self._params, self._recipe, self._held_out = run, params, read_recipe(recipe), held_out
-        self._warn = WarnOnce(type(self).__name__)
-        self._make: Callable[..., ScalingRecorder] = partial(
-            ScalingRecorder,
-            target,
-            ladder,
-            loggers=loggers,
-            rules=rules,
-            refit_budget=refit_budget,
-            warn=self._warn,
+        check_refits(refit_budget, refit_in, rules)
+        self.warn = WarnOnce(type(self).__name__)
+        """Says each thing once, and never ends a training."""
+        self._target, self._monitor = target, monitor
+        self._ladder = Ladder(ladder).location  # refused now rather than after the first evaluation
+        self._wanted = Wanted(
+            run=run, horizon=horizon, params=params, schedule=schedule, recipe=recipe or {}, held_out=held_out
         )
-        self._make(RunCard(name="a", params=1.0))  # refused now rather than after the first evaluation
+        self._tokens_per_step, self._loggers = tokens_per_step, loggers
+        self._rules, self._refit_budget = tuple(rules), refit_budget
+        self._refit_in: Where = refit_in
         self._recorder: ScalingRecorder | None = None
-        self._seen_at = -1  # the step of the last observation
+        self._training = False  # an evaluation of its own is no point of a training
+        self._seen: set[str] = set()
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What the ladder said at the last refit; `None` before the first and on processes other than the first."""
+        """What the ladder said at the last refit; `None` before the first and on ranks above 0."""
         return self._recorder.snapshot if self._recorder is not None else None
 
     @property
     def run(self) -> str | None:
-        """Name of the run in the ladder; `None` until its first observation, and on processes other than the first."""
+        """Name of its run in the ladder; `None` until its first observation, and on ranks above 0."""
         return self._recorder.run if self._recorder is not None else None
 
+    @_guarded
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begin a run, or continue the one that the checkpoint names."""
-        kept: dict[str, Any] = getattr(state, "stateful_callbacks", None) or {}
-        before = kept.get(KEPT, {}).get("attributes", {}).get("run") if state.global_step else None
-        self._seen_at = -1
-        self._recorder = self._make(
-            lambda: self._identify(args, state, kwargs["model"]),
-            continues=before,
-            resumed_after=state.global_step,
-            ranks=Ranks.distributed(),
-        )
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Observe the loss that was evaluated; every process comes here."""
-        metrics: Mapping[str, float] = kwargs.get("metrics") or {}
-        if self._recorder is None or state.global_step in (0, self._seen_at):
-            return
-        if self._monitor not in metrics:
-            known = ", ".join(sorted(metrics)) or "none at all"
-            self._warn(f"{self._monitor!r} was not evaluated; monitor= one of those that were: {known}")
-            return
-        tokens = self._count(state)
-        if tokens is None:
-            self._warn(
-                'tokens are not counted, so nothing is recorded; set include_num_input_tokens_seen="non_padding" in '
-                "TrainingArguments, or give tokens_per_step="
+        """Begin, or continue the run of the checkpoint that the Trainer has loaded."""
+        if self._recorder is not None:  # of a training before, or of one that began again with smaller batches
+            self._recorder.close()
+        self._recorder, self._training, self._seen = None, False, set()
+        if self._tokens_per_step is None and state.global_step > 0 and state.num_input_tokens_seen == 0:
+            self.warn(
+                f"the training goes on from step {state.global_step}, and its checkpoint holds no count of tokens, so "
+                "it is not recorded; pass tokens_per_step="
             )
             return
-        self._seen_at = state.global_step
-        schedule = kwargs.get("lr_scheduler")
-        decision = self._recorder.observe(
-            metrics[self._monitor],
-            tokens=tokens,
-            step=state.global_step,
-            lr=float(schedule.get_last_lr()[0]) if schedule is not None else math.nan,
-            horizon=self._plan(state),
+        if self._tokens_per_step is None and not _counts(args):
+            args.include_num_input_tokens_seen = "all"
+        stored = cast("dict[str, Any]", state.stateful_callbacks).get(self._key)
+        model = kwargs["model"]
+        self._recorder = ScalingRecorder(
+            self._target,
+            self._ladder,
+            lambda: self._describe(args, state, model),
+            loggers=_find_loggers(args) if self._loggers is None else self._loggers,
+            rules=self._rules,
+            refit_budget=self._refit_budget,
+            refit_in=self._refit_in,
+            continues=stored["run"] if stored else None,
+            resumed_after=state.global_step,
+            ranks=Ranks.distributed(),
+            warn=self.warn,
         )
-        if self._recorder.run is not None:
-            # goes into the checkpoint with the rest of the state, and is read when that is resumed
-            state.stateful_callbacks[KEPT] = {"args": {}, "attributes": {"run": self._recorder.run}}
-        control.should_training_stop = control.should_training_stop or decision.stop
+        self._training = True
 
+    @_guarded
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Observe, on every rank; a rule may stop the training."""
+        metrics: Mapping[str, Any] = kwargs.get("metrics") or {}
+        if self._recorder is None or not self._training or state.global_step == 0:
+            return
+        self._seen |= metrics.keys()
+        if self._monitor not in metrics:  # of several data sets, another one's
+            return
+        if self._tokens(state) <= 0:
+            self.warn("the Trainer counted no tokens, so this run is not recorded; pass tokens_per_step=")
+            return
+        decision = self._recorder.observe(
+            float(metrics[self._monitor]),
+            tokens=self._tokens(state),
+            step=state.global_step,
+            lr=_rate(kwargs.get("optimizer")),
+            horizon=self._plan(state) if self._wanted.horizon is None else None,
+        )
+        # kept by every checkpoint from here on. Not as an ExportableState: the Trainer would make this callback anew
+        # from arguments that JSON can hold, and its rules are functions
+        cast("dict[str, Any]", state.stateful_callbacks)[self._key] = {"run": self._recorder.run}
+        if decision.stop:
+            control.should_training_stop = True
+            _log.warning("ScalingTrainerCallback stops this run: %s", decision.reason)
+
+    @_guarded
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Refit with the last observation."""
-        if self._recorder is not None:
-            self._recorder.finish(completed=0 < state.max_steps <= state.global_step, horizon=self._plan(state))
+        """Refit with this run's last observation; say what is missing from its record."""
+        if self._recorder is None or not self._training:
+            return
+        self._training = False
+        if self._monitor not in self._seen:
+            known = ", ".join(sorted(self._seen)) or "none at all; give the Trainer eval_strategy and an eval_dataset"
+            self.warn(f"{self._monitor!r} was never evaluated; monitor= one of what was: {known}")
+        # where rules or the user stop it, the Trainer still says how many steps were planned
+        completed = 0 < state.max_steps <= state.global_step
+        ended = self._tokens(state) if completed and self._wanted.horizon is None else None
+        self._recorder.finish(completed=completed, horizon=ended)
 
-    def _count(self, state: TrainerState) -> float | None:
+    @property
+    def _key(self) -> str:
+        """Distinct for callbacks that monitor different metrics or keep different ladders."""
+        return f"ScalingTrainerCallback of {self._monitor} in {self._ladder}"
+
+    def _tokens(self, state: TrainerState) -> float:
+        """Tokens of all ranks so far."""
         if self._tokens_per_step is not None:
             return self._tokens_per_step * state.global_step
-        return float(state.num_input_tokens_seen) or None
+        return float(state.num_input_tokens_seen)
 
     def _plan(self, state: TrainerState) -> float | None:
-        """The tokens of the whole training, if the rest is like what it has trained on so far."""
-        tokens = self._count(state)
-        if tokens is None or state.max_steps <= 0 or state.global_step <= 0:
+        """The planned tokens: so many in a step on average, for all of its steps."""
+        if state.max_steps <= 0:
             return None
-        return tokens * state.max_steps / state.global_step
+        return self._tokens(state) * max(state.max_steps / state.global_step, 1.0)
 
-    def _identify(self, args: TrainingArguments, state: TrainerState, model: Any) -> RunCard:
+    def _describe(self, args: TrainingArguments, state: TrainerState, model: Any) -> RunCard:
+        """The run's card: its tokens per step are known by now.
+
+        Raises:
+            InputError: The model has no parameters in the wanted counting.
+        """
+        wanted = self._wanted
         return describe_module(
             model,
-            name=self._run,
-            params=self._params,
-            horizon=self._plan(state),
-            schedule=str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
-            peak_lr=float(args.learning_rate),
+            name=wanted.run,
+            params=wanted.params,
+            horizon=wanted.horizon or self._plan(state),
+            schedule=wanted.schedule or str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+            peak_lr=args.learning_rate,
             seed=str(args.seed),
+            batch_tokens=self._tokens(state) / state.global_step,
             loss_kind=self._monitor,
-            recipe=self._recipe,
-            held_out=self._held_out,
+            recipe=cast("Mapping[str, str]", wanted.recipe),
+            held_out=wanted.held_out,
         )
+
+
+def _counts(args: Any) -> bool:
+    """Whether the Trainer counts tokens; older versions say so with a truth value."""
+    return args.include_num_input_tokens_seen not in (False, None, "no")
+
+
+def _rate(optimizer: Any) -> float:
+    """The learning rate of the first parameter group."""
+    groups = getattr(optimizer, "param_groups", None)
+    return float(groups[0]["lr"]) if groups else float("nan")
+
+
+def _find_loggers(args: Any) -> list[Any]:
+    """The W&B run that the Trainer reports to, if any: its own callback has begun it by now."""
+    if "wandb" not in (args.report_to or ()):
+        return []
+    import wandb
+
+    return [wandb.run] if wandb.run is not None else []
