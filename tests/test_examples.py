@@ -22,9 +22,7 @@ def run(name: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    ("name", "starts"), [("plain_pytorch", 2), ("fabric_loop", 1), ("hugging_face", 2)], ids=str
-)
+@pytest.mark.parametrize(("name", "starts"), [("plain_pytorch", 2), ("fabric_loop", 1), ("hugging_face", 2)], ids=str)
 def test_a_loop_of_its_own_leaves_a_ladder_of_finished_runs(tmp_path: Path, name: str, starts: int) -> None:
     # those that keep checkpoints double nothing when they are started again
     for _ in range(starts):
