@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import sysconfig
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.loggers import CSVLogger
+from lightning.fabric.loggers.csv_logs import CSVLogger
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -66,7 +67,7 @@ def train(fabric: Fabric, width: int, steps: int, text: Tensor, ladder: Path) ->
     held_out, tokens = text[: 64 * CONTEXT].view(64, CONTEXT), torch.tensor(0)
     for step in range(1, steps + 1):
         places = torch.randint(64 * CONTEXT, len(text) - CONTEXT, (BATCH,), generator=chance)
-        ids = torch.stack([text[place : place + CONTEXT] for place in places.tolist()])
+        ids = text[places[:, None] + torch.arange(CONTEXT)]
         optimizer.zero_grad()
         fabric.backward(loss(ids))
         optimizer.step()
@@ -75,8 +76,7 @@ def train(fabric: Fabric, width: int, steps: int, text: Tensor, ladder: Path) ->
         if step % (steps // 8) == 0:
             with torch.no_grad():
                 measured = float(loss(held_out))
-            everybody = fabric.all_reduce(tokens.clone(), reduce_op="sum")  # in place
-            assert isinstance(everybody, Tensor)
+            everybody = cast("Any", fabric).all_reduce(tokens.clone(), reduce_op="sum")  # in place
             rate = float(schedule.get_last_lr()[0])
             if recorder.observe(measured, tokens=int(everybody), step=step, lr=rate).stop:
                 break

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer_utils import get_last_checkpoint  # pyright: ignore[reportUnknownVariableType]
 
 from scaling_callback import Target
 from scaling_callback.integrations.huggingface import ScalingTrainerCallback
@@ -33,7 +33,7 @@ class Windows(Dataset[dict[str, Any]]):
     def __init__(self, text: bytes, count: int) -> None:
         ids = torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
         places = torch.randint(len(ids) - CONTEXT, (count,), generator=torch.Generator().manual_seed(0))
-        self.windows = [ids[place : place + CONTEXT] for place in places.tolist()]
+        self.windows = ids[places[:, None] + torch.arange(CONTEXT)]
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -62,7 +62,7 @@ def train(width: int, steps: int, text: bytes, output: Path) -> ScalingTrainerCa
     config = GPT2Config(vocab_size=256, n_positions=CONTEXT, n_embd=width, n_layer=1, n_head=2)
     callback = ScalingTrainerCallback(TARGET, output / "ladder", run=f"width-{width}-{steps}")
     checkpoints = output / f"width-{width}-{steps}"
-    trainer = Trainer(
+    trainer: Any = Trainer(
         GPT2LMHeadModel(config),
         TrainingArguments(
             output_dir=str(checkpoints),

@@ -67,9 +67,10 @@ def train(width: int, steps: int, ladder: str) -> str:
     text = torch.frombuffer(bytearray(b"".join(map(Path.read_bytes, files))), dtype=torch.uint8).long()
     held_out, text = text[: 16 * BATCH * CONTEXT], text[16 * BATCH * CONTEXT :]
 
-    def windows(ids: torch.Tensor, count: int) -> DataLoader[Any]:
+    def sample(ids: torch.Tensor, count: int) -> DataLoader[Any]:
         places = torch.randint(len(ids) - CONTEXT, (count,), generator=torch.Generator().manual_seed(0))
-        return DataLoader(TensorDataset(torch.stack([ids[p : p + CONTEXT] for p in places.tolist()])), batch_size=BATCH)
+        windows = ids[places[:, None] + torch.arange(CONTEXT)]
+        return DataLoader(TensorDataset(windows), batch_size=BATCH)
 
     pl.seed_everything(0, verbose=False)
     callback = ScalingCallback(TARGET, ladder, run=f"width-{width}-{steps}", refit_budget=None)
@@ -84,7 +85,7 @@ def train(width: int, steps: int, ladder: str) -> str:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(Model(), windows(text, steps * BATCH), windows(held_out, 16 * BATCH))
+    trainer.fit(Model(), sample(text, steps * BATCH), sample(held_out, 16 * BATCH))
     return str(callback.run)
 
 

@@ -62,7 +62,7 @@ def main() -> None:
 
 def train(width: int, steps: int, text: Tensor, target: Target, output: Path) -> ScalingRecorder:
     """Train one rung, or the rest of it."""
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     model = Model(width)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -80,6 +80,7 @@ def train(width: int, steps: int, text: Tensor, target: Target, output: Path) ->
         continues=saved["run"],
         resumed_after=saved["step"],
     )
+    step = 0
     for step, ids in enumerate(batches(text, steps), start=1):
         if step <= saved["step"]:
             continue
@@ -111,7 +112,7 @@ def batches(text: Tensor, steps: int) -> Iterator[Tensor]:
     chance = torch.Generator().manual_seed(0)
     for _ in range(steps):
         places = torch.randint(64 * CONTEXT, len(text) - CONTEXT, (BATCH,), generator=chance)
-        yield torch.stack([text[place : place + CONTEXT] for place in places.tolist()])
+        yield text[places[:, None] + torch.arange(CONTEXT)]
 
 
 def read_text() -> Tensor:

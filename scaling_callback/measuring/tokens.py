@@ -60,7 +60,7 @@ def count_tokens(batch: Any) -> int | Tensor:
         8
     """
     # this runs at every step: the usual batches first, each with few look-ups
-    kind: Any = type(batch)
+    kind = cast("type[Any]", type(batch))
     if kind is Tensor:
         return _count(batch, None, None)
     if (kind is tuple or kind is list) and len(batch) == 2:
