@@ -25,7 +25,7 @@ from scaling_callback.arguments import (
 from scaling_callback.commands import make_parser
 from scaling_callback.errors import EmptyTable, InputError, NotEnoughData, ScalingError, ScalingWarning
 from scaling_callback.fitting import fewest_replicates
-from scaling_callback.forecasting import best_runs
+from scaling_callback.forecasting import best_runs, included
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import IssuedForecast, Run
@@ -198,7 +198,7 @@ def _hold_out(options: argparse.Namespace, runs: Sequence[Run]) -> tuple[Sequenc
     names = {run.name for run in held}
     goals = [
         Goal(run.params, seen.tokens, seen.loss, run.name)
-        for run in held
+        for run in included(held)
         for seen in run.curve
         if math.isfinite(seen.loss)
     ]

@@ -187,6 +187,7 @@ class Snapshot:
         live_record: Forecasts issued while training, scored.
         absent: What could not be said (`fit`, `forecast`, `track_record`), each with its reason.
         sensitivity: The answers under other choices; `None` where they were not asked for, or there is no fit.
+        excluded: Runs that a line in their card excludes, and that nothing above looked at.
     """
 
     config: Config
@@ -201,6 +202,7 @@ class Snapshot:
     absent: Mapping[str, str]
     member_records: Mapping[str, TrackRecord] = field(default_factory=dict[str, TrackRecord])
     sensitivity: Panel | None = None
+    excluded: tuple[Run, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import CARD, MADE, only, points, steps
 
+from scaling_callback.cli import main
 from scaling_callback.errors import InputError, LadderWarning
 from scaling_callback.ladder import Ladder
 from scaling_callback.ladder.writer import MERGE_AFTER
 from scaling_callback.records import Observation
+from scaling_callback.replaying import see
 from scaling_callback.testing import planted_ladder
 
 
@@ -235,3 +241,53 @@ def test_a_ladder_of_the_first_version_still_loads(data: Path) -> None:
     assert run.final.is_final
     assert (run.card.horizon, run.card.schedule, run.card.sizes["non_embedding"]) == (4e6, "cosine", 8e5)
     assert [(made.run, made.median) for made in ladder.issued()] == [("frozen", 2.6)]
+
+
+@pytest.mark.parametrize("one_by_one", [True, False], ids=["one by one", "at once"])
+def test_reading_a_ladder_costs_little_more_than_parsing_its_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, one_by_one: bool
+) -> None:
+    monkeypatch.setattr("os.fsync", lambda _file: None)  # this disk is not what is measured
+    count = 200 if one_by_one else 1000
+    seen = [Observation(1e3 * i, 3.0 + 1 / i, i, 1e-3 / i, 1.7e9 + i / 7) for i in range(1, count + 1)]
+    writer = Ladder(tmp_path).start(replace(CARD, name="0"))
+    for part in [[one] for one in seen] if one_by_one else [seen]:
+        writer.observe(part)
+    writer.finish()
+    for index in range(1, 50):
+        shutil.copytree(tmp_path / "0", tmp_path / str(index))
+
+    def plain() -> list[Any]:
+        return [json.loads(path.read_bytes()) for path in tmp_path.rglob("*.json")]
+
+    def measure(work: Callable[[], object]) -> float:
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+
+    ratios = [measure(lambda: Ladder(tmp_path).runs()) / measure(plain) for _ in range(5)]
+    assert min(ratios) < (5 if one_by_one else 3), "columns are made of lists, not observation by observation"
+    reader = Ladder(tmp_path)
+    reader.runs()
+    again = min(measure(reader.runs) for _ in range(5))
+    assert again < 0.3 * min(measure(plain) for _ in range(3)), "what was read is kept"
+
+
+def test_of_a_run_whose_clock_was_set_back_a_replay_sees_prefixes_all_the_same(tmp_path: Path) -> None:
+    ladder = planted_ladder(sizes=(1e7, 3e7, 1e8), ratios=(5.0, 20.0), points=6)
+    for index, run in enumerate(ladder):
+        times = [100.0 * index + point - (3600.0 if point >= 3 else 0.0) for point in range(6)]
+        seen = [replace(one, wall_time=at) for one, at in zip(run.curve, times, strict=True)]
+        Ladder(tmp_path / "ladder").start(run.card).observe(seen)
+    runs = Ladder(tmp_path / "ladder").runs()
+
+    assert [run.curve.loss.tolist() for run in runs] == [
+        run.curve.loss.tolist() for run in sorted(ladder, key=lambda run: run.name)
+    ]
+    whole = {run.name: run.curve.tokens.tolist() for run in runs}
+    for fraction in (0.1, 0.3, 0.5, 0.7, 0.9):
+        for run in see(runs, fraction, order="as-recorded"):
+            assert run.curve.tokens.tolist() == whole[run.name][: len(run.curve)]
+    assert {run.name for run in see(runs, 1.0, order="as-recorded")} == set(whole)
+    asked = ["--largest", "1", "--order", "as-recorded", "--at", "1"]
+    assert main(["replay", str(tmp_path / "ladder"), *asked]) == 0

@@ -135,13 +135,24 @@ def name_phase(finished: Sequence[Run]) -> dict[str, str]:
     }
 
 
+def included(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs that no line in their card excludes."""
+    return tuple(run for run in runs if not run.card.excluded)
+
+
+def name_excluded(runs: Sequence[Run]) -> dict[str, str]:
+    """The others, each with its reason."""
+    return {run.name: f"excluded: {run.card.excluded}" for run in runs if run.card.excluded}
+
+
 def best_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
     """Among runs that share params and horizon, the one with the lowest final.
 
-    An unfinished run stays until one that shares both has finished; a held-out run competes with none.
+    An unfinished run stays until one that shares both has finished; a held-out run competes with none, and an excluded
+    one is none of them.
     """
     kept: list[Run] = []
-    for run in sorted(runs, key=lambda r: r.final.loss if r.final else np.inf):
+    for run in sorted(included(runs), key=lambda r: r.final.loss if r.final else np.inf):
         twins = (other for other in kept if other.final is not None and not other.card.held_out)
         if run.card.held_out or not any(_is_twin(run, other) for other in twins):
             kept.append(run)

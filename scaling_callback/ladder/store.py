@@ -139,7 +139,7 @@ class Ladder:
         runs = [run for folder in sorted(listing) if (run := self._run(folder, listing[folder])) is not None]
         self._warn_if_mixed(runs)
         kept = select(runs, where, params, self.location)
-        kinds = sorted({str(run.card.loss_kind) for run in kept})
+        kinds = sorted({str(run.card.loss_kind) for run in kept if not run.card.excluded})
         if len(kinds) > 1:
             raise InputError(
                 f"{self.location} holds {len(kinds)} kinds of loss ({', '.join(repr(k) for k in kinds)}); "
@@ -307,6 +307,7 @@ class Ladder:
             return None
 
     def _warn_if_mixed(self, runs: Sequence[Run]) -> None:
+        runs = [run for run in runs if not run.card.excluded]
         for key in sorted({key for run in runs for key in run.card.recipe}):
             values: dict[str, list[str]] = {}
             for run in runs:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit, Progress
-from scaling_callback.forecasting import Evidence, Forecaster, get_policy
-from scaling_callback.pipeline.steps import cluster_by, describe_split, fit_evidence, select
+from scaling_callback.forecasting import Evidence, Forecaster, get_policy, included
+from scaling_callback.pipeline.steps import cluster_by, describe_split, fit_evidence, gather_evidence, select
 from scaling_callback.records import Array, Run
 from scaling_callback.sensitivity import Panel, as_asked, compare_choices
 from scaling_callback.snapshot import Config
@@ -26,8 +26,7 @@ def gather(runs: Sequence[Run], config: Config = FIT_DEFAULTS) -> Evidence:
         >>> len(gather(planted_ladder()).used)
         12
     """
-    kept = select(runs, config)
-    return config.fitted.gather(kept, cluster_by(kept, config))
+    return gather_evidence(runs, select(runs, config), config)
 
 
 def fit(runs: Sequence[Run], config: Config = FIT_DEFAULTS, progress: Progress | None = None) -> Fit:
@@ -106,10 +105,11 @@ def vary_choices(
         policy=get_policy(config.evidence),
         best=config.runs == "best",
     )
+    kept = included(runs)
     return compare_choices(
-        runs,
+        kept,
         base,
-        cluster=cluster_by(runs, config),
+        cluster=cluster_by(kept, config),
         flops=config.flops,
         target=config.target,
         known=config.further,

@@ -24,13 +24,21 @@ from scaling_callback.forecasting import (
     cool_down,
     fit_runs,
     forecast_target,
+    included,
     name_phase,
     others_of,
     score_issued,
     take_interval,
 )
 from scaling_callback.pipeline.fits import DEFAULTS, vary_choices
-from scaling_callback.pipeline.steps import cluster_by, describe_split, fit_evidence, select, split_budget
+from scaling_callback.pipeline.steps import (
+    cluster_by,
+    describe_split,
+    fit_evidence,
+    gather_evidence,
+    select,
+    split_budget,
+)
 from scaling_callback.records import IssuedForecast, Run, Target
 from scaling_callback.sensitivity import Panel
 from scaling_callback.snapshot import Config, Snapshot
@@ -55,7 +63,7 @@ def refresh(
     """
     kept = select(runs, config)
     cluster = cluster_by(kept, config)
-    evidence = config.fitted.gather(kept, cluster)
+    evidence = gather_evidence(runs, kept, config)
     absent: dict[str, str] = {}
     found: Fit | None = None
     forecast: Forecast | None = None
@@ -109,9 +117,10 @@ def refresh(
         finals=_finals(kept, evidence),
         record=past.record,
         member_records=past.members,
-        live_record=score_issued(runs, issued),
+        live_record=score_issued(included(runs), issued),
         absent=absent,
         sensitivity=panel,
+        excluded=tuple(run for run in runs if run.card.excluded),
     )
 
 

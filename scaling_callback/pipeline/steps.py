@@ -12,7 +12,7 @@ from scaling_callback.allocating import Allocation, estimate_frontiers, set_besi
 from scaling_callback.costs import Cost
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, Progress
-from scaling_callback.forecasting import ClusterOf, Evidence, best_runs, trunks
+from scaling_callback.forecasting import ClusterOf, Evidence, best_runs, included, name_excluded, trunks
 from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import Run
 from scaling_callback.sensitivity import fit_analyses
@@ -27,8 +27,14 @@ NO_APPROACHES = {
 
 
 def select(runs: Sequence[Run], config: Config) -> tuple[Run, ...]:
-    """The runs that `config.runs` asks for."""
-    return best_runs(runs) if config.runs == "best" else tuple(runs)
+    """The runs that `config.runs` asks for; none that its card excludes is among them, whatever is asked."""
+    return best_runs(runs) if config.runs == "best" else included(runs)
+
+
+def gather_evidence(runs: Sequence[Run], kept: Sequence[Run], config: Config) -> Evidence:
+    """The points that a fit of the selected runs sees, and what became of all of them."""
+    evidence = config.fitted.gather(kept, cluster_by(kept, config))
+    return replace(evidence, left_out={**evidence.left_out, **name_excluded(runs)})
 
 
 def cluster_by(runs: Sequence[Run], config: Config) -> ClusterOf:

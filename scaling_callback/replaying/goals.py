@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scaling_callback.errors import InputError
+from scaling_callback.forecasting import included
 from scaling_callback.records import Run, is_count
 from scaling_callback.replaying.visible import last_tokens
 
@@ -52,6 +53,7 @@ def hold_out(
     Raises:
         InputError: Nothing is left on one side.
     """
+    runs = included(runs)
     if split is not None:
         begin, end = split
         if not 0 < begin <= end < 1:

@@ -97,6 +97,7 @@ def last_tokens(run: Run) -> float:
 
 
 def _times(run: Run) -> Array:
+    """When each observation was made; where a clock was set back, as late as the one before."""
     if not len(run.curve) or not np.isfinite(run.curve.wall_time).all():
         raise InputError(f"run {run.name!r} has observations without a finite wall_time; use the planned order")
-    return run.curve.wall_time
+    return np.maximum.accumulate(run.curve.wall_time)

@@ -253,6 +253,7 @@ def describe_source(runs: Sequence[Run], problems: Sequence[str]) -> dict[str, A
         "runs": len(runs),
         "observations": sum(len(run.curve) for run in runs),
         "last": last,
+        "excluded": {run.name: run.card.excluded for run in runs if run.card.excluded},
         "problems": [*problems, *(sentence for note, sentence in notes.items() if note != NO_PLAN)],
         "assumed": [sentence for note, sentence in notes.items() if note == NO_PLAN],
     }

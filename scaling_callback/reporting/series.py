@@ -243,7 +243,7 @@ def collect_residuals(snapshot: Snapshot) -> tuple[ResidualMark, ...]:
     finals = {run.name: run.final for run in snapshot.runs}
     marks: list[ResidualMark] = []
     for row in list_runs(snapshot):
-        final = finals[row.name]
+        final = finals.get(row.name)  # none of an excluded run
         if final is not None and row.residual is not None:
             compute = 6.0 * row.params * final.tokens
             marks.append(ResidualMark(row.name, _rank(sizes, row.params), row.role, compute, 100.0 * row.residual))

@@ -49,6 +49,7 @@ class RunRow:
         lower: Lower end of its interval.
         upper: Upper end of its interval.
         notes: What was odd about its record.
+        note: What somebody wrote into its card: text from outside.
     """
 
     name: str
@@ -67,6 +68,7 @@ class RunRow:
     lower: float | None
     upper: float | None
     notes: tuple[str, ...]
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ class HeldOut:
 
 
 def list_runs(snapshot: Snapshot) -> tuple[RunRow, ...]:
-    """Every run, by size, then horizon, then name."""
-    return tuple(sorted((_run_row(snapshot, run) for run in snapshot.runs), key=_by_size))
+    """Every run, excluded ones among them, by size, then horizon, then name."""
+    return tuple(sorted((_run_row(snapshot, run) for run in (*snapshot.runs, *snapshot.excluded)), key=_by_size))
 
 
 def list_parameters(snapshot: Snapshot) -> tuple[ParameterRow, ...]:
@@ -214,12 +216,13 @@ def _run_row(snapshot: Snapshot, run: Run) -> RunRow:
         lower=lower,
         upper=upper,
         notes=run.notes,
+        note=run.card.note,
     )
 
 
 def _role(snapshot: Snapshot, run: Run) -> tuple[Role, str]:
     evidence = snapshot.evidence
-    if run.card.held_out:
+    if run.card.held_out and not run.card.excluded:
         return "held out", "held out to be compared with the forecast"
     if snapshot.fit is None and run.name in evidence.used:
         return "waiting", "evidence, but nothing is fitted yet"

@@ -45,7 +45,10 @@ def show_source(result: Mapping[str, Any]) -> str:
     found = f"{len(problems)} problem(s):" if problems else "no problems"
     head = f"{result['runs']} run(s), {result['observations']} observation(s), {found}"
     assumed = [f"assumed of {words}" for words in result["assumed"]]
-    return join_lines([head, *(f"  {problem}" for problem in problems), *assumed, "", *align(rows)])
+    excluded = [
+        f"run {make_visible(name)} is excluded: {make_visible(why)}" for name, why in result["excluded"].items()
+    ]
+    return join_lines([head, *(f"  {problem}" for problem in problems), *assumed, *excluded, "", *align(rows)])
 
 
 def show_fit(result: Mapping[str, Any]) -> str:

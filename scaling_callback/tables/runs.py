@@ -12,10 +12,22 @@ from scaling_callback.records import Curve, Observation, Run, RunCard, as_count
 from scaling_callback.tables.cells import FALSE, REQUIRED, TRUE, DataFrame, Table, list_names, read_cells, shorten
 
 OPTIONAL_NUMBERS = ("total_tokens", "peak_lr", "batch_tokens", "flops")
-OPTIONAL = ("step", "lr", "schedule", "seed", "loss_kind", "is_final", "parent", "wall_time", "held_out")
+OPTIONAL = (
+    "step",
+    "lr",
+    "schedule",
+    "seed",
+    "loss_kind",
+    "is_final",
+    "parent",
+    "wall_time",
+    "held_out",
+    "excluded",
+    "note",
+)
 COLUMNS = (
     *("run", "params", "tokens", "loss", "step", "total_tokens", "lr", "peak_lr", "schedule", "flops"),
-    *("seed", "loss_kind", "is_final", "parent", "batch_tokens", "wall_time", "held_out"),
+    *("seed", "loss_kind", "is_final", "parent", "batch_tokens", "wall_time", "held_out", "excluded", "note"),
 )
 KNOWN = {*REQUIRED, *OPTIONAL_NUMBERS, *OPTIONAL} - {"params"}
 SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -125,6 +137,8 @@ def write_table(runs: Iterable[Run], path: str | Path) -> None:
                 "parent": card.parent,
                 "batch_tokens": card.batch_tokens,
                 "held_out": card.held_out or None,
+                "excluded": card.excluded,
+                "note": card.note,
             }
             for seen in run.curve:
                 own = {name: getattr(seen, name) for name in ("tokens", "loss", "step", "lr", "wall_time")}
@@ -231,6 +245,8 @@ def _run(table: Table, name: str, rows: Sequence[int], params: str) -> Run:
         seed=table.text("seed", rows[-1]) or None,
         parent=table.text("parent", rows[-1]) or None,
         held_out=_flag(table, "held_out", rows[-1]),
+        excluded=_reason(table.text("excluded", rows[-1])),
+        note=table.text("note", rows[-1]) or None,
         batch_tokens=_last(table, "batch_tokens", rows),
         flops_per_token=_flops_per_token(table, rows),
         loss_kind=table.text("loss_kind", rows[-1]) or None,
@@ -295,6 +311,13 @@ def _flag(table: Table, column: str, row: int) -> bool:
     if flag not in TRUE | FALSE:
         raise InputError(f"{table.place(row)}: {column} is {shorten(flag)!r}; it must be true or false")
     return flag in TRUE
+
+
+def _reason(cell: str) -> str | None:
+    """Why a run is excluded: the words, or that its column says so."""
+    if cell.lower() in FALSE:
+        return None
+    return "by its column" if cell.lower() in TRUE else cell
 
 
 def _last(table: Table, column: str, rows: Sequence[int]) -> float | None:
