@@ -75,7 +75,7 @@ def test_the_card_says_who_the_run_is(ladder: Path) -> None:
     card = only(ladder).card
     assert card.name == "Tiny-80"
     assert card.params == 80
-    assert card.sizes == {"total": 144.0, "trainable": 144.0, "non_embedding": 80.0}
+    assert card.sizes == {"total": 144.0, "trainable": 144.0, "non_embedding": 80.0, "without_head": 64.0}
     assert (card.schedule, card.peak_lr, card.batch_tokens, card.seed) == ("linear", 1e-2, 32.0, "0")
     assert (card.loss_kind, card.recipe) == ("val_loss", {"data": "bytes"})
 
@@ -480,7 +480,7 @@ def test_a_counting_that_finds_no_parameters_costs_the_other_sizes_nothing(ladde
             self.embed = nn.Embedding(16, 16)
 
     train(ScalingCallback(TARGET, ladder), model=Table())
-    assert only(ladder).card.sizes == {"total": 256.0, "trainable": 256.0}
+    assert only(ladder).card.sizes == {"total": 256.0, "trainable": 256.0, "without_head": 256.0}
     with pytest.warns(ScalingWarning, match="the module has no non_embedding parameters; pass params="):
         train(ScalingCallback(TARGET, ladder, params="non_embedding"), model=Table())
 

@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from scaling_callback.measuring.beginning import Beginning, find_beginning
+from scaling_callback.measuring.flops import CONVENTIONS, FlopMeter, choose_flops, count_flops, flops_with_attention
 from scaling_callback.measuring.identity import describe_module, identify, read_recipe
 from scaling_callback.measuring.sizes import COUNTINGS, count_params
 from scaling_callback.measuring.tally import Tally, batch_copies
-from scaling_callback.measuring.tokens import count_tokens
+from scaling_callback.measuring.tokens import count_tokens, sequence_length
 from scaling_callback.measuring.training import is_completed, is_promised, learning_rate, planned_batches
 from scaling_callback.measuring.wanted import Wanted, check_name
 
 __all__ = [
+    "CONVENTIONS",
     "COUNTINGS",
     "Beginning",
+    "FlopMeter",
     "Tally",
     "Wanted",
     "batch_copies",
     "check_name",
+    "choose_flops",
+    "count_flops",
     "count_params",
     "count_tokens",
     "describe_module",
     "find_beginning",
+    "flops_with_attention",
     "identify",
     "is_completed",
     "is_promised",
     "learning_rate",
     "planned_batches",
     "read_recipe",
+    "sequence_length",
 ]

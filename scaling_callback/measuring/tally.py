@@ -123,13 +123,13 @@ class Tally:
 def _checked(count: Any) -> float:
     """A count that is a number of its own, such as a float or one of numpy's."""
     if isinstance(count, bool) or not 0 <= count < math.inf:
-        raise ValueError(f"a batch was counted as {count!r} tokens; give a number that is not negative")
+        raise ValueError(f"{count} tokens")
     return int(count) if count == int(count) else float(count)
 
 
 def _summed(count: Any) -> Tensor:
     """A count that is a tensor or an array of any shape, summed without the graph that it may be part of."""
     if count is None or isinstance(count, str):
-        raise TypeError(f"a batch was counted as {count!r} tokens; give a number or a tensor")
+        raise TypeError(f"{count!r} is no number and no tensor")
     counts = torch.as_tensor(count).detach()
     return counts.sum(dtype=torch.float64 if counts.is_floating_point() else torch.int64)

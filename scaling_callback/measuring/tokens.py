@@ -18,6 +18,8 @@ INPUTS = ("input_ids", "inputs", "tokens", "x", "inputs_embeds", "pixel_values",
 _FLOATS = frozenset({torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool})
 """The usual types that hold no ids, of which one look-up tells most batches of images and tables."""
 
+_PAIRS = (tuple, list)
+
 
 class _Parts(NamedTuple):
     """What a batch is made of, as far as it can be told apart."""
@@ -60,10 +62,9 @@ def count_tokens(batch: Any) -> int | Tensor:
         8
     """
     # this runs at every step: the usual batches first, each with few look-ups
-    kind = cast("type[Any]", type(batch))
-    if kind is Tensor:
+    if type(batch) is Tensor:
         return _count(batch, None, None)
-    if (kind is tuple or kind is list) and len(batch) == 2:
+    if type(batch) in _PAIRS and len(batch) == 2:
         inputs, labels = batch
         if type(inputs) is Tensor and type(labels) is Tensor:
             return _count(inputs, labels, None)
