@@ -35,8 +35,11 @@ class Bytes(Dataset[tuple[Tensor, Tensor]]):
 class Stream(IterableDataset[tuple[Tensor, Tensor]]):
     """The same without a length."""
 
+    def __init__(self, n: int = 1000) -> None:
+        self.n = n
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return (Bytes(1)[index] for index in range(1000))
+        return (Bytes(1)[index] for index in range(self.n))
 
 
 class Tiny(pl.LightningModule):

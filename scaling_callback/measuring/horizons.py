@@ -161,14 +161,15 @@ def _batches_until(ticks: int, length: int, accumulation: Mapping[int, int], fre
 
 
 def _ticks_in(batches: float, length: float, accumulation: Mapping[int, int], frequency: int) -> float:
-    """Ticks in so many micro-batches: the inverse of `_batches_until`.
+    """Ticks in so many micro-batches, a share of one aside: the inverse of `_batches_until`.
 
     Example:
         >>> _ticks_in(12, 5, {0: 2}, 1), _ticks_in(15, 5, {0: 1, 1: 5}, 1)
         (7, 7)
     """
+    batches = round(batches)
     if not math.isfinite(length):
-        return int(batches) // math.lcm(accumulation[0], frequency)
+        return batches // math.lcm(accumulation[0], frequency)
     ticks, begun = 0, sorted(accumulation)
     for epoch, following in zip(begun, [*begun[1:], math.inf], strict=True):
         taken = min(batches, length * (following - epoch))

@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 SAMPLES = 256
 """Intervals of a schedule between the points at which it is sampled."""
 
-MOST_TICKS = 20_000
+MOST_TICKS = 10_000
 """Ticks that a scheduler without a closed form is stepped through: a count, so that two machines say the same."""
 
 PATIENCE = 0.2
