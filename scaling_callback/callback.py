@@ -145,7 +145,7 @@ class ScalingCallback(Callback):
         flops_per_token: float | str | None = None,
         tokens_per_batch: Callable[[Any], int | Tensor] | None = None,
         schedule: str | None = None,
-        recipe: Mapping[str, str | float] | None = None,
+        recipe: Mapping[str, str | int | float] | None = None,  # noqa: PYI041 - LightningCLI would make 1 a 1.0
         held_out: bool = False,
         flops: float | None = None,
         constraints: Constraints = UNCONSTRAINED,
