@@ -25,8 +25,10 @@ from scaling_callback.ladder import Ladder
 from scaling_callback.laws import Law
 from scaling_callback.measuring import (
     Beginning,
+    FlopMeter,
     Tally,
     Wanted,
+    batch_copies,
     count_tokens,
     find_beginning,
     identify,
@@ -34,7 +36,9 @@ from scaling_callback.measuring import (
     is_promised,
     learning_rate,
     planned_batches,
+    sequence_length,
 )
+from scaling_callback.measuring.flops import MEASURED
 from scaling_callback.ranks import Ranks
 from scaling_callback.recorder import ScalingRecorder, check_refits
 from scaling_callback.records import FINAL_PROGRESS, RunCard, Target
@@ -101,8 +105,8 @@ class ScalingCallback(Callback):
         params: Which counting of N is primary (`total`, `trainable`, `non_embedding`, `without_head`, or one of
             `sizes`), or N itself.
         sizes: N in countings of your own, such as `{"active": 1.3e9}` of a mixture of experts.
-        flops_per_token: Training FLOPs per token: a number, or `measured` by torch's own counter in the first
-            micro-batch; by default 6 N.
+        flops_per_token: Training FLOPs per token: a number, `6n+attention`, or `measured` by torch's own counter in
+            the first micro-batch; by default 6 N.
         tokens_per_batch: Counts the tokens of a micro-batch on one rank; by default they are counted from its
             shapes and labels.
         schedule: Name of the learning-rate schedule's shape; runs with the same name share curve templates. By
@@ -145,7 +149,7 @@ class ScalingCallback(Callback):
         flops_per_token: float | str | None = None,
         tokens_per_batch: Callable[[Any], int | Tensor] | None = None,
         schedule: str | None = None,
-        recipe: Mapping[str, str | int | float] | None = None,  # noqa: PYI041 - LightningCLI would make 1 a 1.0
+        recipe: Mapping[str, str | int | float] | None = None,
         held_out: bool = False,
         flops: float | None = None,
         constraints: Constraints = UNCONSTRAINED,
@@ -188,6 +192,10 @@ class ScalingCallback(Callback):
 
         self._recorders: dict[str, ScalingRecorder] = {}  # by the loss that each records
         self._tally = Tally(tokens_per_batch or count_tokens)
+        self._meter: FlopMeter | None = None  # while the first micro-batch is measured
+        self._looked = False  # at the first micro-batch of the training, which tells the next two
+        self._context: int | None = None  # tokens in a sequence
+        self._measured: float | None = None  # FLOPs a token
         self._loaded: dict[str, Any] | None = None  # counters of a checkpoint, until a training takes them up
         self._trainer: weakref.ref[Trainer] | None = None  # of this training, or of the last one
         self._trained: weakref.ref[LightningModule] | None = None
@@ -233,7 +241,7 @@ class ScalingCallback(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """All but references to what was trained, which cannot be pickled and mean nothing elsewhere."""
-        return {**self.__dict__, "_trained": None, "_trainer": None, "_recorders": {}, "_seen": {}}
+        return {**self.__dict__, "_trained": None, "_trainer": None, "_recorders": {}, "_seen": {}, "_meter": None}
 
     @_guarded
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -245,9 +253,10 @@ class ScalingCallback(Callback):
         )
         beginning = found or Beginning(lost="it is not known where this training begins")
         self._close()
-        self._tally.restart(beginning.tokens, beginning.batches, beginning.lost)
+        self._tally.restart(beginning.tokens, beginning.batches, beginning.lost, copies=batch_copies(trainer))
         self._trainer, self._trained = weakref.ref(trainer), weakref.ref(pl_module)
-        self._loaded, self._seen, self._seen_at = None, {}, -1
+        self._loaded, self._seen, self._seen_at, self._looked = None, {}, -1, False
+        self._meter = FlopMeter() if self._wanted.flops_per_token == MEASURED and trainer.is_global_zero else None
         self._recorders = {
             monitor: self._record(trainer, pl_module, monitor, (beginning.continues or {}).get(monitor))
             for monitor in self.monitors
@@ -256,11 +265,19 @@ class ScalingCallback(Callback):
             self._warn_lost(trainer)
 
     @_guarded
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Measure the FLOPs of the first micro-batch, if that was asked for."""
+        if self._meter is not None:
+            self._meter.start(pl_module)
+
+    @_guarded
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the batch's tokens: a number, or on its device a tensor that is read at the next observation."""
         self._tally.add(batch)
+        if not self._looked:
+            self._look_at(trainer, batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe, unless this is the sanity check."""
@@ -284,6 +301,8 @@ class ScalingCallback(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """What was observed is recorded already."""
+        if self._meter is not None:
+            self._meter.cancel()
         self._close()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -293,6 +312,18 @@ class ScalingCallback(Callback):
     def warn_once(self, message: str, about: str | None = None) -> None:
         """Say it once (or one thing once of what it is about), also where warnings are errors."""
         self._warn(message, about)
+
+    def _look_at(self, trainer: Trainer, batch: Any) -> None:
+        """What the first micro-batch tells: the length of its sequences, and its FLOPs a token."""
+        self._context, self._looked = sequence_length(batch), True
+        if self._meter is not None:
+            meter, self._meter = self._meter, None
+            try:
+                self._measured = meter.stop(self._tally.pending(batch_copies(trainer)))
+            finally:
+                meter.cancel()
+            if meter.reason is not None:
+                self.warn_once(f"the FLOPs of a token could not be measured ({meter.reason}), so they are 6 N")
 
     def _runs(self) -> dict[str, str]:
         """Names of the runs that have begun, by the loss that each records."""
@@ -334,6 +365,10 @@ class ScalingCallback(Callback):
             pl_module,
             name=wanted.run,
             params=wanted.params,
+            sizes=wanted.sizes,
+            flops_per_token=wanted.flops_per_token,
+            measured=self._measured,
+            context=self._context,
             horizon=horizon,
             tokens=self._tally.tokens,
             schedule=wanted.schedule,

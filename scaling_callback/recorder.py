@@ -283,7 +283,9 @@ def continue_or_branch(ladder: Ladder, card: RunCard, trunk: str, step: int) -> 
         return continued, None
     renamed = re.fullmatch(rf"{re.escape(card.name)}(-from-\d+|-\d+)*", trunk) is None
     planned_alike = run.card.horizon == card.horizon or same_count(run.card.horizon, card.horizon)
-    if not renamed and not run.completed and run.card.schedule == card.schedule and planned_alike:
+    # the first version named a schedule after its class
+    same_schedule = run.card.schedule in (card.schedule, card.extra.get("scheduler"))
+    if not renamed and not run.completed and same_schedule and planned_alike:
         return continued, step
     name = card.name if renamed else f"{trunk}-from-{step}"
     return replace(card, name=name, parent=trunk, parent_step=step), None

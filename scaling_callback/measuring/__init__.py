@@ -8,7 +8,14 @@ from scaling_callback.measuring.identity import describe_module, identify, read_
 from scaling_callback.measuring.sizes import COUNTINGS, count_params
 from scaling_callback.measuring.tally import Tally, batch_copies
 from scaling_callback.measuring.tokens import count_tokens, sequence_length
-from scaling_callback.measuring.training import is_completed, is_promised, learning_rate, planned_batches
+from scaling_callback.measuring.training import (
+    averaging,
+    describe_schedule,
+    is_completed,
+    is_promised,
+    learning_rate,
+    planned_batches,
+)
 from scaling_callback.measuring.wanted import Wanted, check_name
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "FlopMeter",
     "Tally",
     "Wanted",
+    "averaging",
     "batch_copies",
     "check_name",
     "choose_flops",
@@ -25,6 +33,7 @@ __all__ = [
     "count_params",
     "count_tokens",
     "describe_module",
+    "describe_schedule",
     "find_beginning",
     "flops_with_attention",
     "identify",

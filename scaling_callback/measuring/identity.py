@@ -13,7 +13,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from scaling_callback.errors import InputError
 from scaling_callback.measuring.flops import MEASURED, choose_flops, count_flops
 from scaling_callback.measuring.sizes import count_params
-from scaling_callback.measuring.training import learning_rate, schedule_name
+from scaling_callback.measuring.training import averaging, describe_schedule
 from scaling_callback.records import RunCard
 from scaling_callback.reporting.units import format_count
 
@@ -128,7 +128,7 @@ def identify(
         params: Which counting of N is primary, or N itself.
         horizon: Tokens that it is planned to train on.
         tokens: Tokens so far.
-        schedule: The schedule in words; by default the scheduler's class.
+        schedule: The schedule in words; by default its shape is recognised.
         loss_kind: The monitored metric.
         recipe: What all runs of the ladder must share.
         held_out: Whether it stays out of every fit.
@@ -144,6 +144,8 @@ def identify(
             is not known of it.
     """
     unmeasured = flops_per_token == MEASURED and measured is None
+    planned = describe_schedule(trainer, tokens / horizon if horizon else None)
+    noted = {"scheduler": " + ".join(planned.schedulers), "weight_averaging": averaging(trainer), **(extra or {})}
     return describe_module(
         module,
         name=name,
@@ -153,14 +155,14 @@ def identify(
         measured=measured,
         context=context,
         horizon=horizon,
-        schedule=schedule or schedule_name(trainer),
-        peak_lr=learning_rate(trainer)[1],
+        schedule=schedule or planned.shape,
+        peak_lr=planned.peak_lr,
         seed=os.environ.get("PL_GLOBAL_SEED"),
         batch_tokens=tokens / max(trainer.global_step, 1),
         loss_kind=loss_kind,
         recipe=recipe,
         held_out=held_out,
-        extra=extra,
+        extra={key: text for key, text in noted.items() if text},
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from scaling_callback.errors import InputError
+from scaling_callback.measuring.flops import CONVENTIONS
 from scaling_callback.measuring.identity import read_recipe
 from scaling_callback.measuring.sizes import COUNTINGS
 from scaling_callback.records import is_count
@@ -55,6 +56,10 @@ class Wanted:
         for name, number in {"horizon": self.horizon, "params": self.params}.items():
             if not (number is None or isinstance(number, str)) and not is_count(number):
                 raise InputError(f"{name} is {number!r}; it must be a positive, finite count")
+        if not (self.flops_per_token is None or self.flops_per_token in CONVENTIONS or is_count(self.flops_per_token)):
+            raise InputError(
+                f"flops_per_token is {self.flops_per_token!r}; use {', '.join(CONVENTIONS)}, or a positive number"
+            )
         for name, text in {"run": self.run, "schedule": self.schedule}.items():
             check_name(name, text)
         if self.tokens_per_batch is not None and not callable(self.tokens_per_batch):
