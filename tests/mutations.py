@@ -167,7 +167,10 @@ def place_odd(path: Path, rng: random.Random, outside: Path) -> None:
 
 def mutate_folder(ladder: Path, rng: random.Random, outside: Path) -> None:
     """A run's folder is something else, or has another name; or the ladder itself has."""
-    run = ladder / rng.choice(sorted(path.name for path in ladder.iterdir()))
+    runs = sorted(path for path in ladder.iterdir() if path.is_dir() and not path.is_symlink())
+    if not runs:
+        return
+    run = rng.choice(runs)
     change = rng.random()
     if change < 0.3:
         odd = ladder / os.fsdecode(rng.choice(RUN_FOLDERS))
@@ -177,7 +180,12 @@ def mutate_folder(ladder: Path, rng: random.Random, outside: Path) -> None:
                 run.symlink_to(odd)
     elif change < 0.5:
         segment = run / rng.choice(NO_SEGMENTS)
-        shutil.copy(run / "card.json", segment) if rng.random() < 0.5 else place_odd(segment, rng, outside)
+        if os.path.lexists(segment):
+            return
+        if rng.random() < 0.5:
+            segment.write_bytes(rng.choice([b"", b"{}", b'{"schema": 1, "parts": []}']))
+        else:
+            place_odd(segment, rng, outside)
     elif change < 0.75:
         shutil.rmtree(run)
         run.symlink_to(rng.choice([outside / "run", outside, outside / "secret.txt", outside / "none", run, ladder]))
