@@ -134,7 +134,7 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
 
 def mutate_file(path: Path, rng: random.Random, outside: Path) -> None:
     """Another content, far too much of it, or something else than a file in its place."""
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > 2**24:  # mutated before
         return
     data = path.read_bytes()
     change = rng.random()
