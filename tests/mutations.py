@@ -84,10 +84,10 @@ def renumber(data: bytes, rng: random.Random) -> bytes:
     return data[:begin] + rng.choice(NUMBERS).encode() + data[end:]
 
 
-def flood(_data: bytes, rng: random.Random) -> bytes:
+def flood(times: int, rng: random.Random) -> bytes:
     """Little text that becomes many objects."""
     start = b'{"schema": 1, "name": "a", "params": 1e6, "parts": ['
-    return start + rng.choice([b"{},", b"[],", b"1e6,", b'"a",']) * rng.choice([100_000, 1_000_000]) + b"{}]}"
+    return start + rng.choice([b"{},", b"[],", b"1.5,", b'{"":0},']) * times + b"{}]}"
 
 
 BYTES: list[Callable[[bytes, random.Random], bytes]] = [flip_bits, cut, repeat, insert, recode, nest, renumber]
@@ -95,7 +95,7 @@ BYTES: list[Callable[[bytes, random.Random], bytes]] = [flip_bits, cut, repeat, 
 
 def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.01:
-        return flood(data, rng)
+        return flood(100_000, rng)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         data = rng.choice(BYTES)(data, rng)
     return data
@@ -133,8 +133,8 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutate_file(path: Path, rng: random.Random, outside: Path) -> None:
-    """Another content, or something else than a file in its place."""
-    if path.is_symlink() or not path.is_file():
+    """Another content, far too much of it, or something else than a file in its place."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > 2**24:  # mutated before
         return
     data = path.read_bytes()
     change = rng.random()
@@ -146,8 +146,11 @@ def mutate_file(path: Path, rng: random.Random, outside: Path) -> None:
         except (ValueError, RecursionError):  # mutated before
             path.write_bytes(mutate_bytes(data, rng))
     elif change < 0.83:
+        if rng.random() < 0.3:
+            path.write_bytes(flood(rng.choice([1_000_000, 4_000_000]), rng))
+            return
         with path.open("ab") as file:
-            file.truncate(rng.choice([60 * 2**20, 10 * 2**30]))
+            file.truncate(rng.choice([30 * 2**20, 60 * 2**20, 10 * 2**30]))
     else:
         path.unlink()
         place_odd(path, rng, outside)
@@ -165,9 +168,22 @@ def place_odd(path: Path, rng: random.Random, outside: Path) -> None:
         path.symlink_to(rng.choice(targets))
 
 
+def add_odd(path: Path, rng: random.Random, outside: Path) -> None:
+    """A file that nobody wrote, of an odd name."""
+    if os.path.lexists(path):
+        return
+    if rng.random() < 0.5:
+        path.write_bytes(rng.choice([b"", b"{}", b'{"schema": 1, "parts": []}']))
+    else:
+        place_odd(path, rng, outside)
+
+
 def mutate_folder(ladder: Path, rng: random.Random, outside: Path) -> None:
     """A run's folder is something else, or has another name; or the ladder itself has."""
-    run = ladder / rng.choice(sorted(path.name for path in ladder.iterdir()))
+    runs = sorted(path for path in ladder.iterdir() if path.is_dir() and not path.is_symlink())
+    if not runs:
+        return
+    run = rng.choice(runs)
     change = rng.random()
     if change < 0.3:
         odd = ladder / os.fsdecode(rng.choice(RUN_FOLDERS))
@@ -176,8 +192,7 @@ def mutate_folder(ladder: Path, rng: random.Random, outside: Path) -> None:
             if rng.random() < 0.2:
                 run.symlink_to(odd)
     elif change < 0.5:
-        segment = run / rng.choice(NO_SEGMENTS)
-        shutil.copy(run / "card.json", segment) if rng.random() < 0.5 else place_odd(segment, rng, outside)
+        add_odd(run / rng.choice(NO_SEGMENTS), rng, outside)
     elif change < 0.75:
         shutil.rmtree(run)
         run.symlink_to(rng.choice([outside / "run", outside, outside / "secret.txt", outside / "none", run, ladder]))
