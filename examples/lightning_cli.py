@@ -13,7 +13,7 @@ import argparse
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -69,11 +69,11 @@ class Text(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled."""
-        return DataLoader(list(self.training), batch_size=self.batch, shuffle=True)
+        return DataLoader(cast("Any", self.training), batch_size=self.batch, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The same windows for every run."""
-        return DataLoader(list(self.held_out), batch_size=64)
+        return DataLoader(cast("Any", self.held_out), batch_size=64)
 
 
 def main() -> None:
@@ -92,8 +92,8 @@ def main() -> None:
             "fit", f"--config={config}", f"--model.width={width}", f"--trainer.max_steps={every * OBSERVATIONS}",
             f"--trainer.val_check_interval={every}", f"--trainer.callbacks.ladder={given.output / 'ladder'}",
         ]  # fmt: skip
-        trained = LightningCLI(Model, Text, save_config_callback=None)
-        (callback,) = (other for other in trained.trainer.callbacks if type(other).__name__ == "ScalingCallback")  # pyright: ignore[reportAttributeAccessIssue]
+        trained: Any = LightningCLI(Model, Text, save_config_callback=None)
+        (callback,) = (other for other in trained.trainer.callbacks if type(other).__name__ == "ScalingCallback")
         snapshot: Any = callback.snapshot
         made = snapshot.forecast if snapshot is not None else None
         said = "not yet" if made is None else f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"

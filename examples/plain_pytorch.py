@@ -80,23 +80,23 @@ def train(width: int, steps: int, text: Tensor, target: Target, output: Path) ->
         continues=saved["run"],
         resumed_after=saved["step"],
     )
-    step = 0
+    stopped = False
     for step, ids in enumerate(batches(text, steps), start=1):
-        if step <= saved["step"]:
+        if step <= saved["step"] or stopped:
             continue
         loss = model(ids)
         optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        optimizer.step()  # pyright: ignore[reportUnknownMemberType]
         schedule.step()
         if step % (steps // 8) == 0:
             rate = schedule.get_last_lr()[0]
-            decision = recorder.observe(evaluate(model, text), tokens=step * BATCH * CONTEXT, step=step, lr=float(rate))
+            stopped = recorder.observe(
+                evaluate(model, text), tokens=step * BATCH * CONTEXT, step=step, lr=float(rate)
+            ).stop
             state = {name: part.state_dict() for name, part in parts.items()}
             torch.save({**state, "step": step, "run": recorder.run}, checkpoint)
-            if decision.stop:
-                break
-    recorder.finish(completed=step == steps)
+    recorder.finish(completed=not stopped)
     return recorder
 
 
