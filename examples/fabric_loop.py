@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import Fabric
-from lightning.fabric.loggers import CSVLogger
+from lightning.fabric.loggers.csv_logs import CSVLogger
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -56,7 +56,7 @@ def main() -> None:
         fabric.print(f"after width {width}, {every * OBSERVATIONS} steps: forecast of the target {said}")
 
 
-def train(fabric: Fabric, width: int, every: int, text: Tensor, target: Target, ladder: Path) -> ScalingRecorder:
+def train(fabric: Any, width: int, every: int, text: Tensor, target: Target, ladder: Path) -> ScalingRecorder:
     """Train one rung on all processes; observe after each `every` steps."""
     steps = every * OBSERVATIONS
     fabric.seed_everything(0, verbose=False)
@@ -77,11 +77,10 @@ def train(fabric: Fabric, width: int, every: int, text: Tensor, target: Target, 
         ladder,
         card,
         loggers=fabric.loggers,
-        refit_budget=None,
         ranks=Ranks(fabric.is_global_zero, fabric.broadcast),
     )
     chance = torch.Generator().manual_seed(fabric.global_rank)  # each process has batches of its own
-    tokens = 0
+    step = tokens = 0
     for step in range(1, steps + 1):
         places = torch.randint(128 * CONTEXT, len(text) - CONTEXT, (BATCH, 1), generator=chance)
         ids = text[places + torch.arange(CONTEXT)]
@@ -93,7 +92,7 @@ def train(fabric: Fabric, width: int, every: int, text: Tensor, target: Target, 
         if step % every == 0:
             with torch.no_grad():
                 loss = get_loss(model, text[: 128 * CONTEXT].view(128, CONTEXT))  # never trained on
-            everywhere: Any = fabric.all_reduce(torch.tensor(tokens), reduce_op="sum")
+            everywhere = fabric.all_reduce(torch.tensor(tokens), reduce_op="sum")
             lr = float(schedule.get_last_lr()[0])
             if recorder.observe(
                 float(loss), tokens=int(everywhere), step=step, lr=lr

@@ -60,7 +60,7 @@ def main() -> None:
 def train(width: int, every: int, text: Tensor, target: Target, output: Path) -> ScalingTrainerCallback:
     """Train one rung; the Trainer evaluates after each `every` steps, the last one included."""
     steps = every * OBSERVATIONS
-    callback = ScalingTrainerCallback(target, output / "ladder", run=f"width-{width}-{steps}", refit_budget=None)
+    callback = ScalingTrainerCallback(target, output / "ladder", run=f"width-{width}-{steps}")
     transformers.set_seed(0)
     settings: dict[str, Any] = {
         "max_steps": steps,

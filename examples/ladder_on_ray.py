@@ -69,7 +69,7 @@ def train(width: int, every: int, ladder: str) -> str:
     pl.seed_everything(0, verbose=False)
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))  # real text that every machine has
     text = torch.frombuffer(bytearray(b"".join(path.read_bytes() for path in files)), dtype=torch.uint8).long()
-    windows = text[: len(text) // CONTEXT * CONTEXT].view(-1, CONTEXT)
+    windows: Any = text[: len(text) // CONTEXT * CONTEXT].view(-1, CONTEXT)
     callback = ScalingCallback(TARGET, ladder, run=f"width-{width}-{every * OBSERVATIONS}")
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -85,8 +85,8 @@ def train(width: int, every: int, ladder: str) -> str:
     )
     trainer.fit(
         Model(),
-        DataLoader(list(windows[128:]), batch_size=BATCH, shuffle=True),
-        DataLoader(list(windows[:128]), batch_size=64),
+        DataLoader(windows[128:], batch_size=BATCH, shuffle=True),
+        DataLoader(windows[:128], batch_size=64),
     )
     return str(callback.run)
 

@@ -1,4 +1,4 @@
-"""A ladder of tiny models with LightningCLI: the callback stands in the YAML file, and no line here knows of it.
+"""A ladder of tiny models with LightningCLI: the callback stands in the YAML file, and the model knows nothing of it.
 
     python examples/lightning_cli.py                                                          # all rungs, one by one
     python examples/lightning_cli.py fit --config examples/lightning_cli.yaml --model.width 16         # one of them
@@ -21,6 +21,8 @@ from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
+
+from scaling_callback import ScalingCallback
 
 CONTEXT, OBSERVATIONS = 64, 8
 RUNGS = ((4, 160), (4, 320), (8, 320), (16, 320))
@@ -64,16 +66,16 @@ class Text(pl.LightningDataModule):
         self.batch = batch
         files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
         text = torch.frombuffer(bytearray(b"".join(path.read_bytes() for path in files)), dtype=torch.uint8).long()
-        windows = text[: len(text) // CONTEXT * CONTEXT].view(-1, CONTEXT)
+        windows: Any = text[: len(text) // CONTEXT * CONTEXT].view(-1, CONTEXT)
         self.held_out, self.training = windows[:128], windows[128:]
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled."""
-        return DataLoader(list(self.training), batch_size=self.batch, shuffle=True)
+        return DataLoader(self.training, batch_size=self.batch, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The same windows for every run."""
-        return DataLoader(list(self.held_out), batch_size=64)
+        return DataLoader(self.held_out, batch_size=64)
 
 
 def main() -> None:
@@ -92,10 +94,9 @@ def main() -> None:
             "fit", f"--config={config}", f"--model.width={width}", f"--trainer.max_steps={every * OBSERVATIONS}",
             f"--trainer.val_check_interval={every}", f"--trainer.callbacks.ladder={given.output / 'ladder'}",
         ]  # fmt: skip
-        trained = LightningCLI(Model, Text, save_config_callback=None)
-        (callback,) = (other for other in trained.trainer.callbacks if type(other).__name__ == "ScalingCallback")  # pyright: ignore[reportAttributeAccessIssue]
-        snapshot: Any = callback.snapshot
-        made = snapshot.forecast if snapshot is not None else None
+        trained: Any = LightningCLI(Model, Text, save_config_callback=None)
+        (callback,) = (other for other in trained.trainer.callbacks if isinstance(other, ScalingCallback))
+        made = callback.snapshot.forecast if callback.snapshot is not None else None
         said = "not yet" if made is None else f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"
         print(f"after width {width}, {every * OBSERVATIONS} steps: forecast of the target {said}")
 

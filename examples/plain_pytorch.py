@@ -84,9 +84,7 @@ def train(width: int, every: int, text: Tensor, target: Target, output: Path) ->
         schedule="cosine",
         peak_lr=1e-2,
     )
-    recorder = ScalingRecorder(
-        target, output / "ladder", card, continues=saved["run"], resumed_after=saved["step"], refit_budget=None
-    )
+    recorder = ScalingRecorder(target, output / "ladder", card, continues=saved["run"], resumed_after=saved["step"])
     for step, ids in enumerate(batches(text, steps), start=1):
         if step <= saved["step"]:
             continue
