@@ -1,4 +1,4 @@
-"""A ladder of tiny models with LightningCLI: the callback stands in the YAML file, and no line here knows of it.
+"""A ladder of tiny models with LightningCLI: the callback stands in the YAML file, and the model knows nothing of it.
 
     python examples/lightning_cli.py                                                          # all rungs, one by one
     python examples/lightning_cli.py fit --config examples/lightning_cli.yaml --model.width 16         # one of them
@@ -21,6 +21,8 @@ from lightning.pytorch.cli import LightningCLI
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
+
+from scaling_callback import ScalingCallback
 
 CONTEXT, OBSERVATIONS = 64, 8
 RUNGS = ((4, 160), (4, 320), (8, 320), (16, 320))
@@ -64,7 +66,7 @@ class Text(pl.LightningDataModule):
         self.batch = batch
         files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
         text = torch.frombuffer(bytearray(b"".join(path.read_bytes() for path in files)), dtype=torch.uint8).long()
-        windows = text[: len(text) // CONTEXT * CONTEXT].view(-1, CONTEXT)
+        windows: Any = text[: len(text) // CONTEXT * CONTEXT].view(-1, CONTEXT)
         self.held_out, self.training = windows[:128], windows[128:]
 
     def train_dataloader(self) -> DataLoader[Any]:
