@@ -32,13 +32,13 @@ def main() -> None:
     """Train every rung on both processes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/fabric_loop"))
-    parser.add_argument("--steps", type=float, default=1.0, help="train this share of the steps (for tests)")
+    parser.add_argument("--scale", type=float, default=1.0, help="train this share of the steps (for tests)")
     given = parser.parse_args()
     fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp", loggers=CSVLogger(given.output / "logs"))
     fabric.launch()
     text = read_text()
     for width, steps in RUNGS:
-        train(fabric, width, 8 * max(1, round(steps * given.steps / 8)), text, given.output / "ladder")
+        train(fabric, width, 8 * max(1, round(steps * given.scale / 8)), text, given.output / "ladder")
 
 
 def train(fabric: Fabric, width: int, steps: int, text: Tensor, ladder: Path) -> None:

@@ -46,12 +46,12 @@ def main() -> None:
     """Train every rung, and say what the ladder forecasts after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/hugging_face"))
-    parser.add_argument("--steps", type=float, default=1.0, help="train this share of the steps (for tests)")
+    parser.add_argument("--scale", type=float, default=1.0, help="train this share of the steps (for tests)")
     given = parser.parse_args()
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
     text = b"".join(path.read_bytes() for path in files)[: 2**19]
     for width, steps in RUNGS:
-        callback = train(width, 8 * max(1, round(steps * given.steps / 8)), text, given.output)
+        callback = train(width, 8 * max(1, round(steps * given.scale / 8)), text, given.output)
         made = callback.snapshot.forecast if callback.snapshot is not None else None
         said = "not yet" if made is None else f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"
         print(f"{callback.run}: forecast of the target {said}")

@@ -95,7 +95,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ladder", default="runs/ladder_on_ray/ladder", help="a folder or URL that all workers see")
-    parser.add_argument("--steps", type=float, default=1.0, help="train this share of the steps (for tests)")
+    parser.add_argument("--scale", type=float, default=1.0, help="train this share of the steps (for tests)")
     given = parser.parse_args()
     # workers begin elsewhere: a folder must be named in full
     ladder = given.ladder if "://" in given.ladder else str(Path(given.ladder).resolve())
@@ -103,7 +103,7 @@ def main() -> None:
     cluster.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         task = cluster.remote(num_cpus=1)(train)
-        pending = [task.remote(width, 8 * max(1, round(steps * given.steps / 8)), ladder) for width, steps in RUNGS]
+        pending = [task.remote(width, 8 * max(1, round(steps * given.scale / 8)), ladder) for width, steps in RUNGS]
         while pending:
             done, pending = cluster.wait(pending)
             print(f"{cluster.get(done[0])} has ended; {len(pending)} to go")

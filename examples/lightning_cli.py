@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from scaling_callback import ScalingCallback
 
 CONTEXT, OBSERVATIONS = 64, 8
-RUNGS = ((4, 160), (4, 320), (8, 320), (16, 320))
+RUNGS = ((4, 160), (4, 320), (8, 160), (8, 320), (16, 320))
 """Width and steps of each run."""
 
 

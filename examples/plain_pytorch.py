@@ -47,14 +47,14 @@ def main() -> None:
     """Train every rung, and say what the ladder forecasts after each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/plain_pytorch"))
-    parser.add_argument("--steps", type=float, default=1.0, help="train this share of the steps (for tests)")
+    parser.add_argument("--scale", type=float, default=1.0, help="train this share of the steps (for tests)")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     text = read_text()
     width, steps = TARGET
     target = Target(params=sum(p.numel() for p in Model(width).parameters()), tokens=steps * BATCH * CONTEXT)
     for width, steps in RUNGS:
-        recorder = train(width, 8 * max(1, round(steps * given.steps / 8)), text, target, given.output)
+        recorder = train(width, 8 * max(1, round(steps * given.scale / 8)), text, target, given.output)
         made = recorder.snapshot.forecast if recorder.snapshot is not None else None
         said = "not yet" if made is None else f"{made.median:.3f} [{made.lower:.3f}, {made.upper:.3f}]"
         print(f"{recorder.run}: forecast of the target {said}")
