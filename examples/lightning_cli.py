@@ -22,8 +22,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from scaling_callback import ScalingCallback
-
 CONTEXT, OBSERVATIONS = 64, 8
 RUNGS = ((4, 160), (4, 320), (8, 160), (8, 320), (16, 320))
 """Width and steps of each run."""
