@@ -13,7 +13,7 @@ import argparse
 import sys
 import sysconfig
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -69,11 +69,11 @@ class Text(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled."""
-        return DataLoader(cast("Any", self.training), batch_size=self.batch, shuffle=True)
+        return DataLoader(self.training, batch_size=self.batch, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The same windows for every run."""
-        return DataLoader(cast("Any", self.held_out), batch_size=64)
+        return DataLoader(self.held_out, batch_size=64)
 
 
 def main() -> None:
