@@ -12,8 +12,8 @@
 
 A segment file is a list of *parts*. Merging joins the parts between two resumes, so it loses nothing, and a reader
 that finds both a merged file and the files it was made from takes the merged one. One writer per run, the last to
-resume it, any number of readers, no locks. A damaged file costs at most itself: it is named in a `LadderWarning` and read again the
-next time, when it may be whole. Nothing is ever unpickled.
+resume it; any number of readers; no locks. A damaged file costs at most itself: it is named in a `LadderWarning` and
+read again the next time, when it may be whole. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
