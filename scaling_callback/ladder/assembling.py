@@ -13,15 +13,15 @@ from scaling_callback.records import SAME_COUNT, BoolArray, Curve, Run, RunCard
 
 def assemble(card: RunCard, parts: Sequence[Part]) -> Run:
     """The run of a card and the parts of its segments, in order: superseded and repeated rows are counted."""
-    counts = (*(part.horizon for part in reversed(parts) if part.horizon is not None), card.horizon)
-    card = replace(card, horizon=counts[0])
+    horizons = [card.horizon, *(part.horizon for part in parts if part.horizon is not None)]
+    card = replace(card, horizon=horizons[-1])
     if not parts:
         return Run(card, Curve.of(()))
     columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in COLUMNS}
-    counts_now = _keep(columns["step"], parts)
-    superseded = int((~counts_now).sum())
+    kept = _which_count(columns["step"], parts)
+    superseded = int((~kept).sum())
     if superseded:
-        columns = {name: column[counts_now] for name, column in columns.items()}
+        columns = {name: column[kept] for name, column in columns.items()}
     last = parts[max((i for i, part in enumerate(parts) if part.resumed_after is not None), default=0) :]
     if any(part.final for part in last) and len(columns["tokens"]):
         columns["is_final"][-1] = True
@@ -39,7 +39,7 @@ def assemble(card: RunCard, parts: Sequence[Part]) -> Run:
     return Run(card, curve, said, completed=any(part.completed for part in last))
 
 
-def _keep(step: np.ndarray[tuple[int], np.dtype[np.float64]], parts: Sequence[Part]) -> BoolArray:
+def _which_count(step: np.ndarray[tuple[int], np.dtype[np.float64]], parts: Sequence[Part]) -> BoolArray:
     """Which of all rows (n,) count: those beyond the step that a later part resumed from are superseded."""
     counts = np.ones(len(step), dtype=bool)
     offset = 0

@@ -6,21 +6,13 @@ import contextlib
 import inspect
 import os
 import secrets
-import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, Protocol, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 
 from scaling_callback.errors import InputError
-
-Listing: TypeAlias = Mapping[str, Mapping[str, Any] | None]
-"""Files by path, with what their filesystem said of them; of this machine's own files that is looked up when needed."""
-
-
-SETTLED = 2.0
-"""Seconds: no filesystem's times are coarser."""
 
 
 class Filesystem(Protocol):
@@ -127,18 +119,13 @@ def read(fs: Filesystem, path: str) -> bytes:
         return fs.cat_file(path)
 
 
-def look(path: str, listed: Mapping[str, Any] | None) -> tuple[int, str]:
-    """The size of a listed file, and a text that changes when somebody writes it anew."""
-    if listed is not None:
-        return int(listed.get("size") or 0), repr(listed)
-    found = os.stat(path)  # noqa: PTH116 - once a run at every reading, and a Path costs as much as the call
-    return found.st_size, f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
-
-
 def claim(fs: Filesystem, folder: str, card: str, content: bytes) -> bool:
     """Whether this process is the first to take `folder`, and has written its card there."""
     if not is_local(fs):
-        return not list_files(fs, folder) and create(fs, card, content)
+        with plain_errors():
+            fs.invalidate_cache()
+            taken = fs.exists(folder)
+        return not taken and create(fs, card, content)
     path = Path(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -155,97 +142,6 @@ def claim(fs: Filesystem, folder: str, card: str, content: bytes) -> bool:
 def leads_out(fs: Filesystem, folder: str) -> bool:
     """Whether a run's folder is a link to a place outside its ladder."""
     return is_local(fs) and Path(folder).resolve().parent != Path(folder).parent.resolve()
-
-
-def list_files(fs: Filesystem, folder: str) -> Listing:
-    """The files in a folder; none if it is not there."""
-    if not is_local(fs):
-        return _find(fs, folder, 1)
-    return dict.fromkeys(_scan(folder)[1])
-
-
-class Folders:
-    """The folders directly below `root`, listed as often as wanted; on this machine none again that has not changed.
-
-    A folder's time of change says so once two listings, `SETTLED` seconds apart by this machine's clock, have seen the
-    same one: the clock of a shared folder may differ, and a second change within its resolution would not show.
-    """
-
-    def __init__(self, fs: Filesystem, root: str) -> None:
-        self._fs, self._root = fs, root
-        self._known: dict[str, _Listed] = {}
-
-    def list(self) -> tuple[dict[str, Listing], dict[str, OSError]]:
-        """The files of each folder; and of the folders that cannot be listed the reason."""
-        found: dict[str, Listing] = {}
-        failed: dict[str, OSError] = {}
-        if not is_local(self._fs):
-            below: dict[str, dict[str, Any]] = {}
-            for path, info in _find(self._fs, self._root, 2).items():
-                below.setdefault(path.rpartition("/")[0], {})[path] = info
-            below.pop(self._root, None)
-            return {**below}, failed
-        for folder in _scan(self._root)[0]:
-            try:
-                self._known[folder] = listed = _list_again(folder, self._known.get(folder))
-                found[folder] = listed.files
-            except FileNotFoundError:  # deleted at this moment
-                continue
-            except OSError as error:
-                failed[folder] = error
-        return found, failed
-
-
-class _Listed(NamedTuple):
-    changed: int
-    since: float
-    settled: bool
-    files: Listing
-
-
-def _list_again(folder: str, known: _Listed | None) -> _Listed:
-    now, changed = time.monotonic(), os.stat(folder).st_mtime_ns  # noqa: PTH116 - as above
-    if known is not None and known.changed == changed:
-        if known.settled:
-            return known
-        files = dict.fromkeys(_scan(folder)[1])
-        return known._replace(
-            settled=now - known.since >= SETTLED, files=known.files if files == known.files else files
-        )
-    return _Listed(changed, now, False, dict.fromkeys(_scan(folder)[1]))
-
-
-def _find(fs: Filesystem, folder: str, depth: int) -> Listing:
-    """The files at most `depth` levels below a folder; none if it is not there.
-
-    Asked for all levels, an object store answers at once; asked for some, it is asked folder by folder, and those that
-    it refuses to list are silently left out.
-    """
-    with plain_errors():
-        fs.invalidate_cache()
-        try:
-            found = fs.find(folder, detail=True)
-            if not found:  # some say so of what they cannot reach
-                fs.ls(folder, detail=False)
-        except FileNotFoundError:
-            return {}
-    below = f"{folder}/"
-    return {
-        path: info for path, info in found.items() if path.startswith(below) and path.count("/", len(below)) < depth
-    }
-
-
-def _scan(folder: str) -> tuple[list[str], list[str]]:
-    """Folders and files of a folder. A pipe or a link to nowhere is neither."""
-    below: list[str] = []
-    files: list[str] = []
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                below.append(f"{folder}/{entry.name}")
-            elif entry.is_file():
-                files.append(f"{folder}/{entry.name}")
-    return below, files
 
 
 def create(fs: Filesystem, path: str, data: bytes) -> bool:

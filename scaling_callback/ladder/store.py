@@ -5,42 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, replace
-from typing import Any, TypeVar
 
-from scaling_callback.errors import InputError, LadderWarning
+from scaling_callback.errors import InputError
 from scaling_callback.ladder.assembling import assemble
 from scaling_callback.ladder.cards import read_card
-from scaling_callback.ladder.files import (
-    Folders,
-    Listing,
-    claim,
-    exists,
-    leads_out,
-    list_files,
-    look,
-    open_filesystem,
-    overwrite,
-    read,
-    remove,
-    tidy_location,
-)
-from scaling_callback.ladder.format import CARD, Segment, decode, encode, safe_name
-from scaling_callback.ladder.segments import Part, read_forecasts, read_parts
+from scaling_callback.ladder.files import claim, exists, leads_out, open_filesystem, overwrite, remove, tidy_location
+from scaling_callback.ladder.format import CARD, Segment, encode, safe_name
+from scaling_callback.ladder.listing import Folders, Listing, list_files, look
+from scaling_callback.ladder.reading import Files, Segments, filename, one_line
+from scaling_callback.ladder.segments import read_forecasts, read_parts
 from scaling_callback.ladder.selecting import select
 from scaling_callback.ladder.writer import RunWriter, list_segments
 from scaling_callback.records import IssuedForecast, Run, RunCard
 from scaling_callback.tables import Selection
-
-_T = TypeVar("_T")
-
-LARGEST_FILE = 64 * 2**20
-"""Bytes beyond which a file is taken for damage: a million observations need less."""
-
-ATTEMPTS = 4
-"""Listings of a run's folder in which a missing segment must stay missing before it is taken for lost."""
 
 
 class Ladder:
@@ -65,14 +44,13 @@ class Ladder:
     def __init__(self, location: str | os.PathLike[str]) -> None:
         self.location = tidy_location(location)
         self._fs, self._root = open_filesystem(self.location)
+        self._files = Files(self._fs, self._root, self.location)
         self._folders = Folders(self._fs, self._root)
         self._cards: dict[str, tuple[str, RunCard]] = {}  # with the stamp of the file that it was read from
-        self._parts: dict[str, dict[str, tuple[Part, ...]]] = {}  # by folder and path
-        self._forecasts: dict[str, dict[str, tuple[IssuedForecast, ...]]] = {}
+        self._observations = Segments(self._files, "observations", read_parts)
+        self._forecasts = Segments(self._files, "forecasts", read_forecasts)
         self._issued: dict[str, tuple[Listing, list[IssuedForecast]]] = {}
         self._runs: dict[str, tuple[Listing, RunCard, Run]] = {}
-        self._last: dict[tuple[str, str], int] = {}
-        self._warned: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Ladder({self.location!r})"
@@ -161,8 +139,7 @@ class Ladder:
             if cached is not None and _alike(cached[0], files, "forecasts"):
                 found += cached[1]
                 continue
-            known = self._forecasts.setdefault(folder, {})
-            made, whole = self._read_all(folder, files, "forecasts", read_forecasts, known)
+            made, whole = self._forecasts.read(folder, files)
             if whole:
                 self._issued[folder] = (files, made)
             found += made
@@ -171,16 +148,13 @@ class Ladder:
     def _folder(self, name: str) -> str:
         return f"{self._root}/{safe_name(name)}"
 
-    def _name(self, path: str) -> str:
-        return path[len(self._root) :].lstrip("/")
-
     @contextlib.contextmanager
     def _reachable(self) -> Generator[None]:
         try:
             yield
         except OSError as error:
             raise InputError(
-                f"{self.location} cannot be read as a ladder ({_one_line(error)}); check its name, and that you may "
+                f"{self.location} cannot be read as a ladder ({one_line(error)}); check its name, and that you may "
                 "open it"
             ) from None
 
@@ -188,11 +162,13 @@ class Ladder:
         """The files of each folder that looks like a run."""
         found, failed = self._folders.list()
         for folder, error in failed.items():
-            self._warn(folder, f"{self.location}: {self._name(folder)} cannot be listed ({_one_line(error)})")
+            self._files.warn(
+                folder, f"{self.location}: {self._files.name(folder)} cannot be listed ({one_line(error)})"
+            )
         return {
             folder: files
             for folder, files in found.items()
-            if any(_filename(path) == CARD or Segment.parse(_filename(path)) for path in files)
+            if any(filename(path) == CARD or Segment.parse(filename(path)) for path in files)
         }
 
     def _card(self, folder: str, files: Listing) -> RunCard | None:
@@ -203,7 +179,7 @@ class Ladder:
             size, stamp = look(path, files[path]) if path in files else (-1, "missing")
             if known is not None and stamp == seen:
                 return known
-            card = self._read(path, size, read_card, stamp)
+            card = self._files.read(path, size, read_card, stamp)
         except FileNotFoundError:  # somebody has just deleted the run
             return None
         if card is None:
@@ -218,93 +194,11 @@ class Ladder:
         cached = self._runs.get(folder)
         if cached is not None and cached[1] is card and _alike(cached[0], files, "observations"):
             return cached[2]
-        known = self._parts.setdefault(folder, {})
-        parts, whole = self._read_all(folder, files, "observations", read_parts, known)
+        parts, whole = self._observations.read(folder, files)
         run = assemble(card, parts)
         if whole:  # what is damaged or missing may be there the next time
             self._runs[folder] = (files, card, run)
         return run
-
-    def _read_all(
-        self,
-        folder: str,
-        files: Listing,
-        kind: str,
-        make: Callable[[Mapping[str, Any]], tuple[_T, ...]],
-        known: dict[str, tuple[_T, ...]],
-    ) -> tuple[list[_T], bool]:
-        """What stands in a run's segments of one kind, in order, and whether all of them could be read.
-
-        A listing is not taken in one moment: while the writer merges, it may lack both the merged file and some
-        that went into it. Numbers have no gaps and never fall, so that shows, and the folder is listed again.
-        """
-        taken: dict[Segment, tuple[_T, ...]] = {}
-        damaged: set[Segment] = set()
-        missing: int | None = None
-        for _ in range(ATTEMPTS):
-            found = {s: path for path in files if (s := Segment.parse(_filename(path))) and s.kind == kind}
-            taken, damaged = self._take(found, files, make, known)
-            last = max((segment.last for segment in found), default=0)
-            missing = _first_gap((*taken, *damaged), max(last, self._last.get((folder, kind), 0)))
-            if missing is None:
-                self._last[folder, kind] = last
-                break
-            with contextlib.suppress(OSError):
-                files = list_files(self._fs, folder)
-        else:
-            name = f"{self._name(folder)}/{kind}-{missing:06d}.json"
-            self._warn(name, f"{self.location}: {name} is missing; what it held is lost")
-        kept = {f"{folder}/{segment.filename}" for segment in taken}
-        for path in known.keys() - kept:  # merged since
-            del known[path]
-        return [made for segment in sorted(taken) for made in taken[segment]], not (damaged or missing)
-
-    def _take(
-        self,
-        found: Mapping[Segment, str],
-        files: Listing,
-        make: Callable[[Mapping[str, Any]], tuple[_T, ...]],
-        known: dict[str, tuple[_T, ...]],
-    ) -> tuple[dict[Segment, tuple[_T, ...]], set[Segment]]:
-        """Segments that were read, and those that are damaged; of a merged file and its sources the merged one.
-
-        Files are written once, so that a good one is `known` from then on.
-        """
-        taken: dict[Segment, tuple[_T, ...]] = {}
-        damaged: set[Segment] = set()
-        for segment in sorted(found, key=lambda s: (-s.span, s.first)):
-            if any(other.covers(segment) for other in taken):
-                continue
-            path = found[segment]
-            # one that its writer has merged and deleted since the folder was listed is neither
-            with contextlib.suppress(FileNotFoundError):
-                made = known.get(path)
-                if made is None:
-                    made = self._read(path, look(path, files[path])[0], make)
-                if made is None:
-                    damaged.add(segment)
-                else:
-                    taken[segment] = known[path] = made
-        return taken, damaged
-
-    def _read(self, path: str, size: int, make: Callable[[Mapping[str, Any]], _T], stamp: str = "") -> _T | None:
-        """What a whole, checked file holds, or `None` with a warning, given once for each `stamp`.
-
-        Raises:
-            FileNotFoundError: It has been deleted since it was listed.
-        """
-        try:
-            if size < 0:
-                raise ValueError("it is missing")
-            if size > LARGEST_FILE:
-                raise ValueError(f"{size} bytes is more than any file of a ladder holds")
-            return make(decode(read(self._fs, path)))
-        except FileNotFoundError:
-            raise
-        except (OSError, ValueError, RecursionError) as error:
-            name = self._name(path)
-            self._warn(path + stamp, f"{self.location}: {name} is damaged and was skipped ({_one_line(error)})")
-            return None
 
     def _warn_if_mixed(self, runs: Sequence[Run]) -> None:
         runs = [run for run in runs if not run.card.excluded]
@@ -315,37 +209,14 @@ class Ladder:
                     values.setdefault(run.card.recipe[key], []).append(run.name)
             if len(values) > 1:
                 shown = "; ".join(f"{value!r} in {', '.join(names[:3])}" for value, names in list(values.items())[:4])
-                self._warn(
+                self._files.warn(
                     f"{key}:{shown}", f"{self.location} mixes recipes: {key} is {shown}; a law holds for one recipe"
                 )
-
-    def _warn(self, key: str, message: str) -> None:
-        if key not in self._warned:
-            self._warned.add(key)
-            warnings.warn(message, LadderWarning, stacklevel=2)
-
-
-def _first_gap(segments: Iterable[Segment], last: int) -> int | None:
-    """The first number up to `last` that is in no segment."""
-    reached = 0
-    for segment in sorted(segments):
-        if segment.first > reached + 1:
-            break
-        reached = max(reached, segment.last)
-    return reached + 1 if reached < last else None
 
 
 def _alike(seen: Listing, files: Listing, kind: str) -> bool:
     """Whether two listings of a folder hold the same files of one kind."""
     if seen is files:
         return True
-    one, other = ({path for path in listing if _filename(path).startswith(kind)} for listing in (seen, files))
+    one, other = ({path for path in listing if filename(path).startswith(kind)} for listing in (seen, files))
     return one == other
-
-
-def _filename(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 from scaling_callback.errors import RunTaken
-from scaling_callback.ladder.files import Filesystem, create, list_files, overwrite, read, remove
+from scaling_callback.ladder.files import Filesystem, create, overwrite, read, remove
 from scaling_callback.ladder.format import KINDS, Segment, decode, encode
+from scaling_callback.ladder.listing import list_files
 from scaling_callback.ladder.segments import join, plain, read_forecasts, read_parts, write_part
 from scaling_callback.records import IssuedForecast, Observation
 
