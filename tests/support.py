@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from scaling_callback.ladder import Ladder
 from scaling_callback.records import IssuedForecast, Observation, Run, RunCard
 from scaling_callback.reporting.scalars import METRICS, TOKENS
 from scaling_callback.tables import read_table
+from scaling_callback.testing import planted_ladder
 
 HEADER = "run,params,tokens,loss"
 ROWS = ["a,1e6,1e8,4.0", "a,1e6,2e8,3.5", "b,2e6,2e8,3.4"]
@@ -54,6 +56,14 @@ def only(ladder: Ladder | Path) -> Run:
     """The one run of a ladder."""
     (run,) = (Ladder(ladder) if isinstance(ladder, Path) else ladder).runs()
     return run
+
+
+def plant(ladder: Path, loss_kind: str = "val_loss") -> None:
+    """Finished runs of that loss, from which a target's loss can be forecast."""
+    for run in planted_ladder(ratios=(5.0, 20.0), points=6):
+        writer = Ladder(ladder).start(replace(run.card, loss_kind=loss_kind))
+        writer.observe(list(run.curve))
+        writer.finish()
 
 
 def environment() -> dict[str, str]:

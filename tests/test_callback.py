@@ -6,7 +6,6 @@ import json
 import pickle
 import shutil
 import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -218,76 +217,6 @@ def test_a_checkpoint_without_counters_is_not_recorded(ladder: Path, tmp_path: P
     with pytest.warns(ScalingWarning, match=r"training starts at step 6 .* is not recorded"):
         train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt")
     assert Ladder(ladder).runs() == ()
-
-
-RANKS = """
-import torch, lightning.pytorch as pl
-from datetime import timedelta
-from lightning.pytorch.strategies import DDPStrategy
-from torch.utils.data import DataLoader
-from scaling_callback import ScalingCallback, Target
-class Tiny(pl.LightningModule):
-    def __init__(self):
-        super().__init__(); self.layer = torch.nn.Linear(4, 1)
-    def training_step(self, batch): return self.layer(batch).mean()
-    def validation_step(self, batch): self.log("val_loss", torch.tensor(2.0), sync_dist=True)
-    def configure_optimizers(self): return torch.optim.SGD(self.parameters(), 0.1)
-data = DataLoader(torch.zeros(16, 4), batch_size=2)  # 16 samples an epoch, over both ranks
-strategy = DDPStrategy(process_group_backend="gloo", timeout=timedelta(seconds=20))
-quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, num_sanity_val_steps=0)
-def trainer(callback, **options):
-    return pl.Trainer(accelerator="cpu", devices=2, strategy=strategy, callbacks=[callback], **quiet | options)
-"""
-
-
-def train_on_two_ranks(folder: Path, code: str) -> str:
-    """Runs a script on both ranks; a rank that waits for the other ends it after 20 seconds. Gives what was warned."""
-    script = folder / "script.py"
-    script.write_text(RANKS + code, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(script)], check=False, capture_output=True, text=True, timeout=100, env=environment()
-    )
-    assert done.returncode == 0, done.stderr[-1500:]
-    return done.stderr
-
-
-def test_a_monitor_that_one_rank_alone_logs_does_not_desynchronise_the_others(ladder: Path, tmp_path: Path) -> None:
-    code = f"""
-def log_on_one_rank(self, batch):
-    if self.global_rank == 0: self.log("val_loss", torch.tensor(2.0), rank_zero_only=True)
-Tiny.validation_step = log_on_one_rank
-callback = ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r})
-trainer(callback, max_epochs=2).fit(Tiny(), data, data)
-"""
-    train_on_two_ranks(tmp_path, code)
-    assert only(ladder).curve.tokens.tolist() == [16, 32]
-
-
-def test_ranks_agree_where_a_second_training_of_one_trainer_begins(ladder: Path, tmp_path: Path) -> None:
-    # the first rank alone knows the run that goes on
-    code = f"""
-training, model = trainer(ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r}), max_epochs=1), Tiny()
-training.fit(model, data, data)
-training.fit_loop.max_epochs = 2
-training.fit(model, data, data)
-"""
-    train_on_two_ranks(tmp_path, code)
-    trunk, branch = Ladder(ladder).runs()
-    assert (trunk.curve.tokens.tolist(), branch.curve.tokens.tolist()) == ([16], [32])
-    assert branch.card.parent == trunk.name
-
-
-def test_a_batch_that_one_rank_cannot_count_ends_the_record_on_all(ladder: Path, tmp_path: Path) -> None:
-    code = f"""
-def count(batch):
-    if training.global_rank == 1 and training.global_step == 5: raise KeyError("labels")
-    return len(batch)
-callback = ScalingCallback(Target(params=1e6, tokens=1e7), {str(ladder)!r}, tokens_per_batch=count)
-training = trainer(callback, max_epochs=3)
-training.fit(Tiny(), data, data)
-"""
-    assert "could not be counted on another rank" in train_on_two_ranks(tmp_path, code)
-    assert only(ladder).curve.tokens.tolist() == [16]
 
 
 class StopAt(pl.Callback):
