@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import torch
 from support import only, steps
 
 from scaling_callback import Ladder, Target
-from scaling_callback.errors import InputError, ScalingWarning
+from scaling_callback.errors import InputError, MissingDependency, ScalingWarning
 
 HERE = Path(__file__).parent
 TARGET = Target(params=1e6, tokens=1e7)
@@ -296,3 +297,10 @@ def test_lightning_cli_prints_every_argument_with_its_value(told: Told) -> None:
         "law: chinchilla",
     ):
         assert line in printed
+
+
+def test_without_transformers_the_extra_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)  # what an import finds where it is not installed
+    monkeypatch.delitem(sys.modules, "scaling_callback.integrations.huggingface", raising=False)
+    with pytest.raises(MissingDependency, match=r"pip install 'scaling-callback\[huggingface\]'"):
+        importlib.import_module("scaling_callback.integrations.huggingface")
