@@ -114,7 +114,9 @@ def exists(fs: Filesystem, folder: str) -> bool:
 
 
 def read(fs: Filesystem, path: str) -> bytes:
-    """The content of a file."""
+    """The content of a file. A pipe is none: nobody may ever write to it."""
+    if is_local(fs) and not Path(path).is_file() and os.path.lexists(path):
+        raise OSError(f"{path} is no regular file")
     with plain_errors():
         return fs.cat_file(path)
 

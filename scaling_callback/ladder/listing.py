@@ -22,7 +22,10 @@ def look(path: str, listed: Mapping[str, Any] | None) -> tuple[int, str]:
     """The size of a listed file, and a text that changes when somebody writes it anew."""
     if listed is not None:
         return int(listed.get("size") or 0), repr(listed)
-    found = os.stat(path)  # noqa: PTH116 - once a run at every reading, and a Path costs as much as the call
+    try:
+        found = os.stat(path)  # noqa: PTH116 - once a run at every reading, and a Path costs as much as the call
+    except FileNotFoundError:
+        found = os.lstat(path)  # a link that leads nowhere is still there
     return found.st_size, f"{found.st_mtime_ns} {found.st_size} {found.st_ino}"
 
 
@@ -30,7 +33,7 @@ def list_files(fs: Filesystem, folder: str) -> Listing:
     """The files in a folder; none if it is not there."""
     if not is_local(fs):
         return _find(fs, folder, 1)
-    return dict.fromkeys(_scan(folder)[1])
+    return _entries(folder)
 
 
 class Folders:
@@ -77,11 +80,11 @@ def _list_again(folder: str, known: _Listed | None) -> _Listed:
     if known is not None and known.changed == changed:
         if known.settled:
             return known
-        files = dict.fromkeys(_scan(folder)[1])
+        files = _entries(folder)
         return known._replace(
             settled=now - known.since >= SETTLED, files=known.files if files == known.files else files
         )
-    return _Listed(changed, now, False, dict.fromkeys(_scan(folder)[1]))
+    return _Listed(changed, now, False, _entries(folder))
 
 
 def _find(fs: Filesystem, folder: str, depth: int) -> Listing:
@@ -104,14 +107,20 @@ def _find(fs: Filesystem, folder: str, depth: int) -> Listing:
     }
 
 
+def _entries(folder: str) -> Listing:
+    """All that is in a run's folder: a folder with the name of a file is found out when it is read."""
+    below, files = _scan(folder)
+    return dict.fromkeys([*files, *below])
+
+
 def _scan(folder: str) -> tuple[list[str], list[str]]:
-    """Folders and files of a folder. A pipe or a link to nowhere is neither."""
+    """Folders of a folder, and what else is in it: whatever is no file says so when it is read."""
     below: list[str] = []
     files: list[str] = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
                 below.append(f"{folder}/{entry.name}")
-            elif entry.is_file():
+            else:
                 files.append(f"{folder}/{entry.name}")
     return below, files
