@@ -29,6 +29,7 @@ from scaling_callback.measuring import (
     Tally,
     Wanted,
     batch_copies,
+    comes_with_epochs,
     count_tokens,
     find_beginning,
     identify,
@@ -200,7 +201,8 @@ class ScalingCallback(Callback):
         self._trainer: weakref.ref[Trainer] | None = None  # of this training, or of the last one
         self._trained: weakref.ref[LightningModule] | None = None
         self._seen: dict[str, Any] = {}  # the metrics that were observed last
-        self._seen_at: int = -1  # micro-batches at the last observation
+        self._seen_after: dict[str, int] = {}  # micro-batches at the last observation of each
+        self._seen_at: int = -1  # and of any
         self._warn = WarnOnce(type(self).__name__)
 
     @property
@@ -255,7 +257,7 @@ class ScalingCallback(Callback):
         self._close()
         self._tally.restart(beginning.tokens, beginning.batches, beginning.lost, copies=batch_copies(trainer))
         self._trainer, self._trained = weakref.ref(trainer), weakref.ref(pl_module)
-        self._loaded, self._seen, self._seen_at, self._looked = None, {}, -1, False
+        self._loaded, self._seen, self._seen_after, self._seen_at, self._looked = None, {}, {}, -1, False
         self._meter = FlopMeter() if self._wanted.flops_per_token == MEASURED and trainer.is_global_zero else None
         self._recorders = {
             monitor: self._record(trainer, pl_module, monitor, (beginning.continues or {}).get(monitor))
@@ -414,7 +416,7 @@ class ScalingCallback(Callback):
         Every rank comes here at the same places, and the first one decides for all: a metric may be logged on it
         alone. Nothing between the collective calls can fail on one rank only.
         """
-        if _is_fast(trainer) or self._tally.lost:
+        if _is_fast(trainer) or self._tally.lost or not self._recorders:
             return
         fresh = self._agree(trainer, lambda: self._find_fresh(trainer, complain=complain))
         if not fresh:
@@ -476,15 +478,17 @@ class ScalingCallback(Callback):
                     f"the metric {monitor!r} was not logged; monitor= one of those that were: {known}",
                     about=f"monitor {monitor}",
                 )
-        # a stop in mid-epoch validates once more; steps are no clock where optimisation is manual
-        if self._tally.batches == self._seen_at:
-            return {}
         fresh = {
             monitor: metrics[monitor]
             for monitor in self.monitors
-            if monitor in metrics and not _same_value(metrics[monitor], self._seen.get(monitor))
+            if monitor in metrics
+            # a stop in mid-epoch validates once more; steps are no clock where optimisation is manual
+            and self._seen_after.get(monitor) != self._tally.batches
+            and not _same_value(metrics[monitor], self._seen.get(monitor))
+            and not (complain and comes_with_epochs(trainer, monitor))
         }
         self._seen |= fresh
+        self._seen_after |= dict.fromkeys(fresh, self._tally.batches)
         return {monitor: float(value) for monitor, value in fresh.items()}
 
 

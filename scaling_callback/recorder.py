@@ -132,7 +132,7 @@ class ScalingRecorder:
         """
         made: Decision | None = None
         if self._ranks.first:
-            made = self._guard(lambda: self._observe(float(loss), float(tokens), float(step), float(lr), horizon))
+            made = self._guard(lambda: self._observe(loss, tokens, _known(step), _known(lr), horizon))
         return self._ranks.broadcast(made or Decision())
 
     def finish(self, *, completed: bool = True, horizon: float | None = None) -> None:
@@ -142,7 +142,7 @@ class ScalingRecorder:
             completed: Whether it reached the end of its plan.
             horizon: The tokens that this plan came to, if the card could not know.
         """
-        if self._ranks.first and self._writer is not None:
+        if self._ranks.first and (self._writer is not None or self._unwritten):
             self._guard(lambda: self._finish(completed, horizon))
         self.close()
 
@@ -163,8 +163,10 @@ class ScalingRecorder:
 
     def _observe(self, loss: float, tokens: float, step: float, lr: float, horizon: float | None) -> Decision:
         if not is_count(tokens):
-            raise InputError(f"tokens is {tokens:g}, so the loss {loss:g} is not recorded; give a positive count")
-        self._unwritten.append(Observation(tokens=tokens, loss=loss, step=step, lr=lr, wall_time=self._now()))
+            raise InputError(f"tokens is {tokens!r}, so the loss {loss!r} is not recorded; give a positive count")
+        self._unwritten.append(
+            Observation(tokens=float(tokens), loss=float(loss), step=step, lr=lr, wall_time=self._now())
+        )
         if self._writer is None:
             self._writer = self._start(math.nan if math.isnan(step) else tokens / max(step, 1.0))
         self._write(horizon)
@@ -175,6 +177,9 @@ class ScalingRecorder:
     def _write(self, horizon: float | None) -> None:
         """Write what was observed and is not yet in the ladder, such as while a disk was full."""
         assert self._writer is not None
+        if horizon is not None and not is_count(horizon):
+            self._warn(f"horizon is {horizon!r}, and is left out; give a positive count")
+            horizon = None
         if self._unwritten:
             self._writer.observe(self._unwritten, resumed_after=self._supersedes, horizon=horizon)
             self._observed_at = self._unwritten[-1].tokens
@@ -195,10 +200,11 @@ class ScalingRecorder:
         return writer
 
     def _finish(self, completed: bool, horizon: float | None) -> None:
-        assert self._writer is not None
+        if self._writer is None:  # what could not be written so far
+            self._writer = self._start(math.nan)
         self._write(horizon)
         if completed:
-            self._writer.finish(horizon=horizon)
+            self._writer.finish(horizon=horizon if is_count(horizon) else None)
         known = self.snapshot.runs if self.snapshot is not None else ()
         ended = any(run.name == self.run and run.final is not None for run in known)
         if self._refitted_at == self._observed_at and (ended or not completed):
@@ -289,6 +295,11 @@ def continue_or_branch(ladder: Ladder, card: RunCard, trunk: str, step: int) -> 
         return continued, step
     name = card.name if renamed else f"{trunk}-from-{step}"
     return replace(card, name=name, parent=trunk, parent_step=step), None
+
+
+def _known(value: Any) -> float:
+    """A number that need not be known: NaN where it is not."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
 
 
 def _without_figures(reasons: Mapping[str, str]) -> dict[str, str]:

@@ -496,3 +496,21 @@ def test_a_card_is_written_before_the_first_observation(ladder: Path) -> None:
     # the store's contract, seen from a writer: a run that dies early is still known
     Ladder(ladder).start(RunCard(name="early", params=1.0)).observe([Observation(1.0, 2.0)])
     assert only(ladder).name == "early"
+
+
+def test_a_training_loss_beside_a_validation_loss_is_recorded_where_it_was_measured(ladder: Path) -> None:
+    callback = ScalingCallback(TARGET, ladder, monitor=["val_loss", "train_loss"])
+    options: dict[str, Any] = {"val_check_interval": None, "check_val_every_n_epoch": 1}
+    train(callback, max_steps=-1, max_epochs=3, data=Bytes(16), **options)
+    for kind in callback.monitors:
+        (run,) = Ladder(ladder).runs(where=[("loss_kind", kind)])
+        assert run.curve.tokens.tolist() == [128, 256, 384]
+
+
+def test_a_callback_that_was_added_in_mid_training_ends_nothing(ladder: Path) -> None:
+    class Late(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.global_step == 2:
+                trainer.callbacks.append(ScalingCallback(TARGET, ladder))  # type: ignore[attr-defined]
+
+    assert train(None, callbacks=[Late()]).global_step == 12

@@ -302,3 +302,30 @@ def test_refit_seconds_are_the_time_that_the_refit_took(tmp_path: Path, monkeypa
     recorder.observe(3.0, tokens=1e6)
     waited = time.monotonic() - began
     assert 0.2 <= sink.scalars[0][1]["scaling/refit_seconds"] <= waited
+
+
+@pytest.mark.parametrize("horizon", [0, -3.0, math.nan, "1e9"])
+def test_a_horizon_that_is_no_count_costs_no_loss(tmp_path: Path, horizon: Any) -> None:
+    recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card)
+    with pytest.warns(ScalingWarning, match="horizon is"):
+        recorder.observe(3.0, tokens=1e6, horizon=horizon, step=math.inf, lr=None)  # type: ignore[arg-type]
+    recorder.finish(horizon=horizon)
+    assert only(tmp_path).curve.loss.tolist() == [3.0]
+    assert only(tmp_path).completed
+
+
+def test_a_ladder_that_comes_back_at_the_end_gets_all(tmp_path: Path) -> None:
+    place = tmp_path / "ladder"
+    place.write_text("in the way", encoding="utf-8")
+    recorder = ScalingRecorder(CONFIG, place, planted_ladder()[0].card)
+    with pytest.warns(ScalingWarning):
+        observe_thrice(recorder)
+    place.unlink()
+    recorder.finish()
+    assert only(place).curve.tokens.tolist() == [2e6, 3e6, 4e6]
+
+
+def test_what_a_rule_returns_that_is_no_reason_stops_nothing(tmp_path: Path) -> None:
+    rules: list[Any] = [lambda *_: False, lambda *_: ""]
+    recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card, rules=rules, refit_budget=None)
+    assert recorder.observe(3.0, tokens=1e6) == Decision()

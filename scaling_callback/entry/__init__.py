@@ -13,7 +13,7 @@ import os
 from typing import Any
 
 LADDER, TARGET, MONITOR = "SCALING_CALLBACK_LADDER", "SCALING_CALLBACK_TARGET", "SCALING_CALLBACK_MONITOR"
-"""Variables of the environment: where the ladder is, what the forecast is for, and the metric that is the loss."""
+"""Variables of the environment: where the ladder is, what the forecast is for, and the metric that is the loss, or several with commas."""
 
 
 def make_callbacks() -> list[Any]:
@@ -56,4 +56,4 @@ def _make(ladder: str, target: str, monitor: str) -> Any:
         wanted = read_target(target)
     except ArgumentTypeError as error:
         raise InputError(f"{TARGET}: {error}") from None
-    return EnvironmentCallback(wanted, ladder, *([monitor] if monitor else []))
+    return EnvironmentCallback(wanted, ladder, *([[name.strip() for name in monitor.split(",")]] if monitor else []))

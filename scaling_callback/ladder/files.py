@@ -137,7 +137,11 @@ def claim(fs: Filesystem, folder: str, card: str, content: bytes) -> bool:
         path.mkdir()
     except FileExistsError:
         return False
-    overwrite(fs, card, content)
+    try:
+        overwrite(fs, card, content)
+    except OSError:  # the name is free again for the next attempt
+        path.rmdir()
+        raise
     return True
 
 

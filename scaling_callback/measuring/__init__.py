@@ -10,6 +10,7 @@ from scaling_callback.measuring.tally import Tally, batch_copies
 from scaling_callback.measuring.tokens import count_tokens, sequence_length
 from scaling_callback.measuring.training import (
     averaging,
+    comes_with_epochs,
     describe_schedule,
     is_completed,
     is_promised,
@@ -29,6 +30,7 @@ __all__ = [
     "batch_copies",
     "check_name",
     "choose_flops",
+    "comes_with_epochs",
     "count_flops",
     "count_params",
     "count_tokens",

@@ -140,6 +140,13 @@ def is_completed(trainer: Any) -> bool:
     return steps_done or (epochs_done and whole)
 
 
+def comes_with_epochs(trainer: Any, metric: str) -> bool:
+    """Whether the training logs this metric at the end of its epochs alone: before that, an old one is to be seen."""
+    results: Any = getattr(trainer.fit_loop.epoch_loop, "_results", {})
+    kept = [getattr(value, "meta", None) for key, value in results.items() if str(key).partition(".")[2] == metric]
+    return bool(kept) and all(getattr(meta, "on_epoch", False) and not getattr(meta, "on_step", True) for meta in kept)
+
+
 def is_promised(trainer: Any, metric: str) -> bool:
     """Whether the training logs this metric for the end of its epoch, where it is not yet to be seen."""
     results: Any = getattr(trainer.fit_loop.epoch_loop, "_results", {})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from scaling_callback.snapshot import Decision, Snapshot
 
 Rule: TypeAlias = Callable[[Snapshot, str], str | None]
-"""Says of a snapshot and a run's name why that run should stop, or `None` if it should go on."""
+"""Says of a snapshot and a run's name why that run should stop, or `None` if it should go on.
+
+What is no text stops nothing.
+"""
 
 
 def decide(rules: Sequence[Rule], snapshot: Snapshot, run: str) -> Decision:
@@ -22,5 +25,5 @@ def decide(rules: Sequence[Rule], snapshot: Snapshot, run: str) -> Decision:
         False
     """
     reasons = (rule(snapshot, run) for rule in rules)
-    reason = next((reason for reason in reasons if reason is not None), None)
+    reason = next((reason for reason in reasons if reason and isinstance(cast("Any", reason), str)), None)
     return Decision() if reason is None else Decision(stop=True, reason=reason)
