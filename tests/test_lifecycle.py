@@ -14,6 +14,7 @@ import pytest
 import torch
 from apart import start, wait_for
 from support import only
+from support_lifecycle import At, die, find_worker, is_gone, save_at
 from support_training import TARGET, Bytes, Tiny, train
 from torch.utils.data import DataLoader
 
@@ -24,25 +25,6 @@ from scaling_callback.errors import ScalingWarning
 @pytest.fixture
 def ladder(tmp_path: Path) -> Path:
     return tmp_path / "ladder"
-
-
-class At(pl.Callback):
-    """Does something after a step, when all that the training counts has been counted."""
-
-    def __init__(self, step: int, act: Callable[[pl.Trainer], object]) -> None:
-        self.step, self.act = step, act
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.global_step == self.step:
-            self.act(trainer)
-
-
-def save_at(step: int, path: Path) -> At:
-    return At(step, lambda trainer: trainer.save_checkpoint(path))
-
-
-def die(_: pl.Trainer) -> None:
-    raise RuntimeError("the machine died")
 
 
 def read_all(folder: Path) -> dict[str, bytes]:
@@ -139,6 +121,17 @@ def test_a_checkpoint_of_the_first_version_is_resumed(ladder: Path, tmp_path: Pa
     assert only(ladder).curve.tokens.tolist() == [128, 256, 384]
 
 
+def test_a_run_that_two_trainings_resume_belongs_to_the_last_of_them(ladder: Path, tmp_path: Path) -> None:
+    # a job that was requeued while its first process was still alive
+    six = tmp_path / "six.ckpt"
+    resume = At(9, lambda _: train(ScalingCallback(TARGET, ladder), ckpt_path=six))
+    with pytest.warns(ScalingWarning, match="is now written by another process"):
+        train(ScalingCallback(TARGET, ladder), callbacks=[save_at(6, six), resume])
+    run = only(ladder)
+    assert run.curve.step.tolist() == [4, 8, 12]
+    assert run.completed
+
+
 # branched off ----------------------------------------------------------------------------------------------------
 
 
@@ -187,22 +180,6 @@ def test_cooling_down_leaves_a_trunk_that_is_still_training_untouched(
 
 
 # ended from outside ----------------------------------------------------------------------------------------------
-
-
-def find_worker(callback: ScalingCallback) -> int:
-    """The process in which the callback refits."""
-    process = callback._recorders["val_loss"]._refits._process
-    assert process is not None
-    assert process._process is not None
-    return process._process.pid
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended, be it waited for or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 def run_out_of_memory(_: pl.Trainer) -> None:
