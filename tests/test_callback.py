@@ -161,62 +161,7 @@ assert Ladder({str(ladder)!r}).runs()[0].curve.tokens.tolist() == [8.0]
     subprocess.run(["python", "-c", code], check=True, capture_output=True, env=environment())
 
 
-# life cycle ------------------------------------------------------------------------------------------------------
-
-
-class SaveAt(pl.Callback):
-    """Writes a checkpoint at a step, and at `dies_at` ends the training as a fault would."""
-
-    def __init__(self, path: Path, dies_at: int | None = None, step: int = 6) -> None:
-        self.path, self.dies_at, self.step = path, dies_at, step
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.global_step == self.step:
-            trainer.save_checkpoint(self.path)
-        if trainer.global_step == self.dies_at:
-            raise RuntimeError("the machine died")
-
-
-def test_a_resumed_training_goes_on_where_its_checkpoint_was(ladder: Path, tmp_path: Path) -> None:
-    six = tmp_path / "six.ckpt"
-    with pytest.raises(RuntimeError, match="died"):
-        train(ScalingCallback(TARGET, ladder), callbacks=[SaveAt(six, dies_at=10)])
-    # it had gone on to step 10; what it recorded after step 6 is superseded
-    train(ScalingCallback(TARGET, ladder), ckpt_path=six)
-    run = only(ladder)
-    assert run.curve.step.tolist() == [4, 8, 12]
-    assert run.curve.tokens.tolist() == [128, 256, 384]
-    assert any("1 observation(s) superseded" in note for note in run.notes)
-
-
-@pytest.mark.parametrize("steps", [24, 12], ids=["another horizon", "a trunk that went on to its end"])
-def test_a_resume_that_does_not_continue_the_run_is_a_branch(ladder: Path, tmp_path: Path, steps: int) -> None:
-    train(ScalingCallback(TARGET, ladder), callbacks=[SaveAt(tmp_path / "six.ckpt")])
-    train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt", max_steps=steps)
-    trunk, branch = Ladder(ladder).runs()
-    assert (branch.card.parent, branch.card.parent_step) == (trunk.name, 6)
-    assert trunk.curve.step.tolist() == [4, 8, 12]
-    assert branch.curve.tokens.tolist() == [32 * step for step in range(8, steps + 1, 4)]
-
-
-def test_validating_a_checkpoint_is_no_resume(ladder: Path, tmp_path: Path) -> None:
-    callback = ScalingCallback(TARGET, ladder)
-    trainer = train(callback, callbacks=[SaveAt(tmp_path / "six.ckpt")])
-    trainer.validate(Tiny(), DataLoader(Bytes(8), batch_size=8), ckpt_path=tmp_path / "six.ckpt", verbose=False)
-    train(callback)
-    one, other = Ladder(ladder).runs()
-    assert one.curve.tokens.tolist() == other.curve.tokens.tolist() == [128, 256, 384]
-    assert other.card.parent is None
-
-
-def test_a_checkpoint_without_counters_is_not_recorded(ladder: Path, tmp_path: Path) -> None:
-    train(ScalingCallback(TARGET, tmp_path / "other"), callbacks=[SaveAt(tmp_path / "six.ckpt")])
-    checkpoint = torch.load(tmp_path / "six.ckpt", weights_only=False)
-    checkpoint["callbacks"] = {}
-    torch.save(checkpoint, tmp_path / "six.ckpt")
-    with pytest.warns(ScalingWarning, match=r"training starts at step 6 .* is not recorded"):
-        train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt")
-    assert Ladder(ladder).runs() == ()
+# its plan and its arguments ---------------------------------------------------------------------------------------
 
 
 class StopAt(pl.Callback):
@@ -247,16 +192,6 @@ def test_an_early_stop_leaves_an_unfinished_run(ladder: Path, options: dict[str,
     run = only(ladder)
     assert run.final is None
     assert not run.completed
-
-
-def test_a_training_in_chunks_of_one_horizon_is_one_run(ladder: Path, tmp_path: Path) -> None:
-    with pytest.warns(ScalingWarning, match=r"ended at 50% of its 768 planned tokens, so this run counts as unf"):
-        train(ScalingCallback(TARGET, ladder, horizon=768), callbacks=[SaveAt(tmp_path / "end.ckpt", step=12)])
-    assert only(ladder).final is None
-    train(ScalingCallback(TARGET, f"{ladder}/", horizon=768), ckpt_path=tmp_path / "end.ckpt", max_steps=24)
-    run = only(ladder)
-    assert run.curve.tokens.tolist() == [128 * n for n in range(1, 7)]
-    assert run.final is not None
 
 
 def test_a_horizon_worked_out_too_early_is_put_right(ladder: Path) -> None:
@@ -383,17 +318,6 @@ def test_tokens_that_were_counted_in_part_are_never_recorded(ladder: Path) -> No
     run = only(ladder)
     assert run.curve.tokens.tolist() == [128]
     assert run.final is None
-
-
-def test_a_checkpoint_says_that_its_tokens_are_not_known(ladder: Path, tmp_path: Path) -> None:
-    def fail(_: Any) -> int:
-        raise KeyError("labels")
-
-    with pytest.warns(ScalingWarning, match="KeyError"):
-        train(ScalingCallback(TARGET, ladder, tokens_per_batch=fail), callbacks=[SaveAt(tmp_path / "six.ckpt")])
-    with pytest.warns(ScalingWarning, match="KeyError"):
-        train(ScalingCallback(TARGET, ladder), ckpt_path=tmp_path / "six.ckpt")
-    assert Ladder(ladder).runs() == ()
 
 
 def test_a_recipe_of_numbers_is_kept_as_text(ladder: Path) -> None:
