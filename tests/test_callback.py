@@ -19,7 +19,6 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from support import assert_metrics_or_reasons, environment, only, read_wandb
 from support_training import TARGET, Bytes, Stream, Tiny, train
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from scaling_callback import Ladder, ScalingCallback
 from scaling_callback.errors import InputError, ScalingWarning
