@@ -13,7 +13,10 @@ import os
 from typing import Any
 
 LADDER, TARGET, MONITOR = "SCALING_CALLBACK_LADDER", "SCALING_CALLBACK_TARGET", "SCALING_CALLBACK_MONITOR"
-"""Variables of the environment: where the ladder is, what the forecast is for, and the metric that is the loss, or several with commas."""
+"""Variables of the environment: where the ladder is, what the forecast is for, and the metrics that are losses.
+
+Several metrics are parted by commas.
+"""
 
 
 def make_callbacks() -> list[Any]:
