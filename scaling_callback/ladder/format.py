@@ -71,12 +71,18 @@ def encode(content: Mapping[str, Any], **first: Any) -> bytes:
     return json.dumps({"schema": SCHEMA_VERSION, **first, **content}, allow_nan=False).encode("utf-8")
 
 
+MOST_CONTAINERS = 250_000
+"""Lists and objects in a file beyond which it is taken for damage: a writer's largest holds a fifth of it."""
+
+
 def decode(data: bytes) -> dict[str, Any]:
     """What stands in a file of a ladder of this version or an older one.
 
     Raises:
         ValueError: It is none, or a newer one.
     """
+    if (containers := data.count(b"{") + data.count(b"[")) > MOST_CONTAINERS:  # before they fill the memory
+        raise ValueError(f"{containers} lists and objects are more than any file of a ladder holds")
     content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     if not isinstance(content, dict):
         raise ValueError("it holds no JSON object")
