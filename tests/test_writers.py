@@ -181,7 +181,9 @@ def test_a_folder_without_hard_links_is_written_to_all_the_same(
 def test_what_a_killed_writer_had_not_finished_is_removed_when_its_run_is_resumed(tmp_path: Path) -> None:
     for name in ("a", "b"):
         Ladder(tmp_path).start(replace(CARD, name=name)).observe(points(1))
-        (tmp_path / name / "observations-000002.json.0123.tmp").write_bytes(b"half")
+        half = tmp_path / name / "observations-000002.json.0123.tmp"
+        half.write_bytes(b"half")
+        os.utime(half, (0, 0))  # of long ago
 
     Ladder(tmp_path).start(CARD, resume=True)
 

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import os
 import secrets
+import time
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -185,6 +186,13 @@ def overwrite(fs: Filesystem, path: str, data: bytes) -> None:
         return
     with plain_errors():
         fs.pipe_file(path, data)
+
+
+def is_older(path: str, seconds: float) -> bool:
+    """Whether a file of this machine was last written so long ago."""
+    with contextlib.suppress(OSError):
+        return time.time() - Path(path).stat().st_mtime > seconds
+    return False
 
 
 def remove(fs: Filesystem, paths: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from scaling_callback.records import SCHEMA_VERSION
 CARD = "card.json"
 KINDS = ("observations", "forecasts")
 
-_SEGMENT = re.compile(r"(observations|forecasts)-(\d{6,12})(?:-(\d{6,12}))?\.json")
+_SEGMENT = re.compile(r"(observations|forecasts)-(\d{6,})(?:-(\d{6,}))?\.json", re.ASCII)
 
 
 class Segment(NamedTuple):

@@ -57,7 +57,8 @@ class Files:
         """Warn once of each `key`."""
         if key not in self._warned:
             self._warned.add(key)
-            warnings.warn(message, LadderWarning, stacklevel=2)
+            # names of folders and runs may hold a line break
+            warnings.warn(" ".join(message.split()), LadderWarning, stacklevel=2)
 
 
 class Segments(Generic[_T]):

@@ -53,7 +53,7 @@ def read_parts(record: Mapping[str, Any]) -> tuple[Part, ...]:
         ValueError: It does not hold what it should.
     """
     try:
-        return tuple(_read_part(part) for part in join(record["parts"]))
+        return tuple(_read_part(part) for part in join(_parts(record)))
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"it does not hold what it should: {type(error).__name__} {error}") from None
 
@@ -93,9 +93,16 @@ def read_forecasts(record: Mapping[str, Any]) -> tuple[IssuedForecast, ...]:
         ValueError: It does not hold what it should.
     """
     try:
-        return tuple(_read_forecast(row) for part in record["parts"] for row in part["rows"])
+        return tuple(_read_forecast(row) for part in _parts(record) for row in part["rows"])
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"it does not hold what it should: {type(error).__name__} {error}") from None
+
+
+def _parts(record: Mapping[str, Any]) -> list[Any]:
+    """The parts of a segment: without any it would hide, by its name, segments that hold some."""
+    if not record["parts"]:
+        raise ValueError("it holds no parts")
+    return record["parts"]
 
 
 def plain(value: Any) -> Any:

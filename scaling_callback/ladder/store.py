@@ -11,7 +11,16 @@ from dataclasses import asdict, replace
 from scaling_callback.errors import InputError
 from scaling_callback.ladder.assembling import assemble
 from scaling_callback.ladder.cards import read_card
-from scaling_callback.ladder.files import claim, exists, leads_out, open_filesystem, overwrite, remove, tidy_location
+from scaling_callback.ladder.files import (
+    claim,
+    exists,
+    is_older,
+    leads_out,
+    open_filesystem,
+    overwrite,
+    remove,
+    tidy_location,
+)
 from scaling_callback.ladder.format import CARD, Segment, encode, safe_name
 from scaling_callback.ladder.listing import Folders, Listing, list_files, look
 from scaling_callback.ladder.reading import Files, Segments, filename, one_line
@@ -20,6 +29,12 @@ from scaling_callback.ladder.selecting import select
 from scaling_callback.ladder.writer import RunWriter, list_segments
 from scaling_callback.records import IssuedForecast, Run, RunCard
 from scaling_callback.tables import Selection
+
+MOST_SHOWN = 40
+"""Characters of a name or value in a message: what stands in a card may be of any length."""
+
+UNFINISHED = 60.0
+"""Seconds after which a file that is still being written never will be."""
 
 
 class Ladder:
@@ -97,8 +112,8 @@ class Ladder:
             overwrite(self._fs, f"{folder}/{CARD}", encode(asdict(card)))
         writer = RunWriter(self._fs, folder, card.name, list_segments(self._fs, folder))
         writer.take_over()
-        # what a writer that was killed had not finished writing
-        remove(self._fs, (path for path in files if path.endswith(".tmp")))
+        # what a writer that was killed had not finished writing; one that lives needs no such time
+        remove(self._fs, (path for path in files if path.endswith(".tmp") and is_older(path, UNFINISHED)))
         return writer
 
     def runs(self, *, where: Selection = (), params: str = "params") -> tuple[Run, ...]:
@@ -208,9 +223,13 @@ class Ladder:
                 if key in run.card.recipe:
                     values.setdefault(run.card.recipe[key], []).append(run.name)
             if len(values) > 1:
-                shown = "; ".join(f"{value!r} in {', '.join(names[:3])}" for value, names in list(values.items())[:4])
+                shown = "; ".join(
+                    f"{value[:MOST_SHOWN]!r} in {', '.join(name[:MOST_SHOWN] for name in names[:3])}"
+                    for value, names in list(values.items())[:4]
+                )
                 self._files.warn(
-                    f"{key}:{shown}", f"{self.location} mixes recipes: {key} is {shown}; a law holds for one recipe"
+                    f"{key}:{shown}",
+                    f"{self.location} mixes recipes: {key[:MOST_SHOWN]} is {shown}; a law holds for one recipe",
                 )
 
 
