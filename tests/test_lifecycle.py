@@ -203,6 +203,8 @@ def send(number: signal.Signals) -> Callable[[pl.Trainer], None]:
 def test_whatever_ends_a_training_leaves_its_record_and_no_process_and_it_can_be_resumed(
     ladder: Path, tmp_path: Path, end: Callable[[pl.Trainer], None], raised: type[BaseException]
 ) -> None:
+    # what a shell starts in the background ignores Ctrl-C, and these tests with it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     six, workers = tmp_path / "six.ckpt", list[int]()
     callback = ScalingCallback(TARGET, ladder, refit_in="process", refit_budget=None)
     look = At(5, lambda _: workers.append(find_worker(callback)))
