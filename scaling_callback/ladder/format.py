@@ -71,8 +71,9 @@ def encode(content: Mapping[str, Any], **first: Any) -> bytes:
     return json.dumps({"schema": SCHEMA_VERSION, **first, **content}, allow_nan=False).encode("utf-8")
 
 
-MOST_CONTAINERS = 250_000
-"""Lists and objects in a file beyond which it is taken for damage: a writer's largest holds a fifth of it."""
+MOST_MEMORY = 150 * 2**20
+"""Bytes that reading a file may take; one that would need more is taken for damage. What a writer leaves needs less,
+and so does a run of 32 thousand observations as the first version merged it."""
 
 
 def decode(data: bytes) -> dict[str, Any]:
@@ -81,8 +82,8 @@ def decode(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: It is none, or a newer one.
     """
-    if (containers := data.count(b"{") + data.count(b"[")) > MOST_CONTAINERS:  # before they fill the memory
-        raise ValueError(f"{containers} lists and objects are more than any file of a ladder holds")
+    if (needed := _estimate_memory(data)) > MOST_MEMORY:
+        raise ValueError(f"reading it would take {needed / 2**20:.0f} MB, more than any file of a ladder does")
     content = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     if not isinstance(content, dict):
         raise ValueError("it holds no JSON object")
@@ -91,6 +92,17 @@ def decode(data: bytes) -> dict[str, Any]:
     if not isinstance(schema, int) or schema > SCHEMA_VERSION:
         raise ValueError(f"schema {schema!r} is not one up to {SCHEMA_VERSION}; update scaling-callback")
     return record
+
+
+def _estimate_memory(data: bytes) -> int:
+    """Bytes that JSON takes at most while it is read, from its length and from what separates its values.
+
+    Beside its characters a value takes up to 64 bytes, a list or an object as much again, and a key 250 with its place
+    in its object and in the parser's memory of keys. One character beyond ASCII widens all of a text.
+    """
+    text = 3 if data.isascii() else 6
+    containers = data.count(b"{") + data.count(b"[")
+    return text * len(data) + 64 * data.count(b",") + 72 * containers + 250 * data.count(b":")
 
 
 def _refuse_constant(name: str) -> Any:

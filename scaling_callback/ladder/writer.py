@@ -25,6 +25,9 @@ n segments lie in O(log n) files, and each is written O(log n) times.
 LARGEST_MERGED = 16 * 2**20
 """Bytes beyond which no file grows by merging: a tenth of a million observations or so."""
 
+MOST_ROWS = 20_000
+"""Observations in one segment; more that are written at once make several, each of which a reader takes."""
+
 
 class RunWriter:
     """Writes one run of a ladder: observations, issued forecasts, its end. Made by `Ladder.start`.
@@ -56,7 +59,7 @@ class RunWriter:
         resumed_after: float | None = None,
         horizon: float | None = None,
     ) -> None:
-        """Write observations as one segment.
+        """Write observations as one segment, or as several where they are very many.
 
         Args:
             observations: What was measured since the last call.
@@ -67,7 +70,13 @@ class RunWriter:
             RunTaken: Another process writes the run now; raised once, and nothing is written from then on.
             OSError: It could not be written.
         """
-        self._add_part(observations, resumed_after=resumed_after, horizon=horizon, completed=False)
+        for start in range(0, max(len(observations), 1), MOST_ROWS):
+            self._add_part(
+                observations[start : start + MOST_ROWS],
+                resumed_after=None if start else resumed_after,  # what is written here supersedes itself not
+                horizon=horizon,
+                completed=False,
+            )
 
     def finish(self, *, horizon: float | None = None) -> None:
         """Record that training reached the end of its plan, and where that was if the card could not know.
