@@ -291,3 +291,15 @@ def test_of_a_run_whose_clock_was_set_back_a_replay_sees_prefixes_all_the_same(t
     assert {run.name for run in see(runs, 1.0, order="as-recorded")} == set(whole)
     asked = ["--largest", "1", "--order", "as-recorded", "--at", "1"]
     assert main(["replay", str(tmp_path / "ladder"), *asked]) == 0
+
+
+def test_a_run_that_is_deleted_and_begun_again_is_read_anew_by_a_reader_that_knew_it(ladder: Ladder) -> None:
+    reader = Ladder(ladder.location)
+    for count, loss in ((5, 3.0), (2, 2.0)):
+        writer = ladder.start(CARD)
+        for step in range(1, count + 1):
+            writer.observe(points(step, loss=loss))
+            writer.issue([replace(MADE, median=loss)])
+        assert [made.median for made in reader.issued()] == [loss] * count
+        assert only(reader).curve.loss.tolist() == [loss] * count
+        ladder._fs.rm(ladder._folder("a"), recursive=True)

@@ -102,6 +102,11 @@ class Segments(Generic[_T]):
             self._files.warn(name, f"{self._files.location}: {name} is missing; what it held is lost")
         return [made for segment in sorted(taken) for made in taken[segment]], not (damaged or missing)
 
+    def forget(self, folder: str) -> None:
+        """Read a run's segments anew: those that were known are another run's of the same name."""
+        self._known.pop(folder, None)
+        self._last.pop(folder, None)
+
     def _take(
         self, found: Mapping[Segment, str], files: Listing, known: Mapping[Segment, tuple[_T, ...]]
     ) -> tuple[dict[Segment, tuple[_T, ...]], set[Segment]]:

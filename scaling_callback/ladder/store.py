@@ -150,6 +150,7 @@ class Ladder:
             listing = self._listing()
         found: list[IssuedForecast] = []
         for folder, files in sorted(listing.items()):
+            self._card(folder, files)  # says whether it is still the same run
             cached = self._issued.get(folder)
             if cached is not None and _alike(cached[0], files, "forecasts"):
                 found += cached[1]
@@ -199,6 +200,11 @@ class Ladder:
             return None
         if card is None:
             return known
+        if known is not None and known.created != card.created:  # deleted, and begun again under the same name
+            self._observations.forget(folder)
+            self._forecasts.forget(folder)
+            self._runs.pop(folder, None)
+            self._issued.pop(folder, None)
         self._cards[path] = (stamp, card)
         return card
 
