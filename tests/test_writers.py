@@ -18,6 +18,7 @@ from support import CARD, MADE, only, points, steps
 
 from scaling_callback.errors import InputError, RunTaken
 from scaling_callback.ladder import Ladder
+from scaling_callback.ladder.files import overwrite
 from scaling_callback.ladder.writer import MERGE_AFTER
 
 
@@ -185,9 +186,40 @@ def test_what_a_killed_writer_had_not_finished_is_removed_when_its_run_is_resume
         half.write_bytes(b"half")
         os.utime(half, (0, 0))  # of long ago
 
+    notes = tmp_path / "a" / "notes.tmp"  # somebody else's
+    notes.write_text("half")
+    os.utime(notes, (0, 0))
+
     Ladder(tmp_path).start(CARD, resume=True)
 
-    assert [path.parent.name for path in tmp_path.rglob("*.tmp")] == ["b"]
+    assert {path.parent.name for path in tmp_path.rglob("*.tmp") if path != notes} == {"b"}
+    assert notes.exists()
+
+
+def test_a_writer_that_hangs_while_it_merges_and_its_successor_merge_no_segment_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, successors = Ladder(tmp_path).start(CARD), []
+
+    def hang(fs: Any, path: str, data: bytes) -> None:
+        """Between what it has read and what it writes another process resumes the run, and comes far."""
+        monkeypatch.undo()
+        successors.append(Ladder(tmp_path).start(CARD, resume=True))
+        for step in range(MERGE_AFTER + 1, 2 * MERGE_AFTER):
+            successors[0].observe(points(step))
+        overwrite(fs, path, data)
+
+    for step in range(1, MERGE_AFTER):
+        old.observe(points(step))
+    monkeypatch.setattr("scaling_callback.ladder.writer.overwrite", hang)
+    old.observe(points(MERGE_AFTER))
+
+    run = only(tmp_path)
+    assert steps(run) == list(range(1, 2 * MERGE_AFTER))
+    assert run.notes == ()
+    successors[0].finish()
+    assert steps(only(tmp_path)) == steps(run)
+    assert len(list((tmp_path / "a").glob("observations*"))) == 1
 
 
 def test_a_vanished_folder_is_an_error_of_the_disk_and_takes_the_run_from_nobody(tmp_path: Path) -> None:

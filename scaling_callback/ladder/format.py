@@ -14,6 +14,7 @@ CARD = "card.json"
 KINDS = ("observations", "forecasts")
 
 _SEGMENT = re.compile(r"(observations|forecasts)-(\d{6,})(?:-(\d{6,}))?\.json", re.ASCII)
+_UNFINISHED = re.compile(r"(?:card|(?:observations|forecasts)-[\d-]+)\.json\.[0-9a-f]+\.tmp", re.ASCII)
 
 
 class Segment(NamedTuple):
@@ -51,6 +52,16 @@ class Segment(NamedTuple):
     def covers(self, other: Segment) -> bool:
         """Whether all segments of `other` are in this file."""
         return self.kind == other.kind and self.first <= other.first and other.last <= self.last
+
+
+def is_unfinished(filename: str) -> bool:
+    """Whether a file of that name is a card or a segment that its writer has not finished.
+
+    Example:
+        >>> is_unfinished("card.json.4711.tmp"), is_unfinished("notes.tmp")
+        (True, False)
+    """
+    return _UNFINISHED.fullmatch(filename) is not None
 
 
 def safe_name(name: str) -> str:

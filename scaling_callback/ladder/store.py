@@ -21,7 +21,7 @@ from scaling_callback.ladder.files import (
     remove,
     tidy_location,
 )
-from scaling_callback.ladder.format import CARD, Segment, encode, safe_name
+from scaling_callback.ladder.format import CARD, Segment, encode, is_unfinished, safe_name
 from scaling_callback.ladder.listing import Folders, Listing, list_files, look
 from scaling_callback.ladder.reading import Files, Segments, filename, one_line
 from scaling_callback.ladder.segments import read_forecasts, read_parts
@@ -113,7 +113,7 @@ class Ladder:
         writer = RunWriter(self._fs, folder, card.name, list_segments(self._fs, folder))
         writer.take_over()
         # what a writer that was killed had not finished writing; one that lives needs no such time
-        remove(self._fs, (path for path in files if path.endswith(".tmp") and is_older(path, UNFINISHED)))
+        remove(self._fs, (path for path in files if is_unfinished(filename(path)) and is_older(path, UNFINISHED)))
         return writer
 
     def runs(self, *, where: Selection = (), params: str = "params") -> tuple[Run, ...]:

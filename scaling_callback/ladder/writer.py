@@ -47,6 +47,7 @@ class RunWriter:
         self._fs = filesystem
         self._folder = folder
         self._segments = _uncovered(existing)
+        self._inherited = frozenset(self._segments)
         self._numbers = {kind: max((s.last for s in existing if s.kind == kind), default=0) for kind in KINDS}
         self._mark = secrets.token_hex(8)
         self._unsure = False  # whether an attempt at the next number failed, and may have arrived all the same
@@ -179,8 +180,12 @@ class RunWriter:
         )
 
     def _due(self, kind: str) -> list[Segment]:
-        """The last segments of a kind, if they are as many and as equal as it takes to merge them."""
-        last = [segment for segment in self._segments if segment.kind == kind][-MERGE_AFTER:]
+        """The last segments of a kind, if they are as many and as equal as it takes to merge them.
+
+        Inherited ones only when the run finishes: whoever wrote them may be merging them at this moment.
+        """
+        own = [segment for segment in self._segments if segment.kind == kind and segment not in self._inherited]
+        last = own[-MERGE_AFTER:]
         equal = len(last) == MERGE_AFTER and len({segment.span for segment in last}) == 1
         return last if equal and all(a.last + 1 == b.first for a, b in pairwise(last)) else []
 
