@@ -16,7 +16,7 @@ import fsspec
 import pytest
 from support import CARD, MADE, only, points, steps
 
-from scaling_callback.errors import InputError, RunTaken
+from scaling_callback.errors import InputError, LadderWarning, RunTaken
 from scaling_callback.ladder import Ladder
 from scaling_callback.ladder.files import overwrite
 from scaling_callback.ladder.writer import MERGE_AFTER
@@ -242,6 +242,24 @@ def test_a_run_whose_folder_is_a_link_out_of_the_ladder_is_not_written_to(tmp_pa
         Ladder(tmp_path / "ladder").start(CARD, resume=True)
     assert Ladder(tmp_path / "ladder").start(CARD).name == "a-2"
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_run_whose_folder_is_a_link_to_itself_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+
+    with pytest.raises(InputError, match="link out of the ladder"):
+        Ladder(tmp_path).start(CARD, resume=True)
+
+
+def test_a_file_that_no_memory_would_hold_ends_no_writer(tmp_path: Path) -> None:
+    writer = Ladder(tmp_path).start(CARD)
+    writer.observe(points(1))
+    os.truncate(tmp_path / "a" / "observations-000001.json", 2**43)  # sparse
+    writer.observe(points(2))
+    writer.finish()
+
+    with pytest.warns(LadderWarning, match=r"a/observations-000001\.json is damaged .* bytes is more"):
+        assert steps(only(tmp_path)) == [2]
 
 
 def test_a_finished_run_lies_in_one_file_a_kind_and_says_the_same(ladder: Ladder) -> None:

@@ -15,6 +15,9 @@ import fsspec  # pyright: ignore[reportMissingTypeStubs]
 
 from scaling_callback.errors import InputError
 
+LARGEST_FILE = 64 * 2**20
+"""Bytes beyond which a file is taken for damage: a writer merges none beyond a quarter of it."""
+
 
 class Filesystem(Protocol):
     """What the store asks of an fsspec filesystem; fsspec documents each method."""
@@ -115,9 +118,12 @@ def exists(fs: Filesystem, folder: str) -> bool:
 
 
 def read(fs: Filesystem, path: str) -> bytes:
-    """The content of a file. A pipe is none: nobody may ever write to it."""
-    if is_local(fs) and not Path(path).is_file() and os.path.lexists(path):
-        raise OSError(f"{path} is no regular file")
+    """The content of a file. A pipe is none: nobody may ever write to it. Nor is what no memory would hold."""
+    if is_local(fs) and os.path.lexists(path):
+        if not Path(path).is_file():
+            raise OSError(f"{path} is no regular file")
+        if (size := Path(path).stat().st_size) > LARGEST_FILE:
+            raise OSError(f"{size} bytes is more than any file of a ladder holds")
     with plain_errors():
         return fs.cat_file(path)
 
@@ -148,7 +154,11 @@ def claim(fs: Filesystem, folder: str, card: str, content: bytes) -> bool:
 
 def leads_out(fs: Filesystem, folder: str) -> bool:
     """Whether a run's folder is a link to a place outside its ladder."""
-    return is_local(fs) and Path(folder).resolve().parent != Path(folder).parent.resolve()
+    if not is_local(fs):
+        return False
+    path = Path(folder)
+    # one that leads nowhere, or back to itself, cannot be resolved
+    return path.is_symlink() and (not path.exists() or path.resolve().parent != path.parent.resolve())
 
 
 def create(fs: Filesystem, path: str, data: bytes) -> bool:

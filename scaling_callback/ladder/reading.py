@@ -8,14 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from scaling_callback.errors import LadderWarning
-from scaling_callback.ladder.files import Filesystem, read
+from scaling_callback.ladder.files import LARGEST_FILE, Filesystem, read
 from scaling_callback.ladder.format import Segment, decode
 from scaling_callback.ladder.listing import Listing, list_files, look
 
 _T = TypeVar("_T")
-
-LARGEST_FILE = 64 * 2**20
-"""Bytes beyond which a file is taken for damage: a writer merges none beyond a quarter of it."""
 
 ATTEMPTS = 4
 """Listings of a run's folder in which a missing segment must stay missing before it is taken for lost."""
