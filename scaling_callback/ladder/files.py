@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import os
 import secrets
+import stat
 import time
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -119,11 +120,18 @@ def exists(fs: Filesystem, folder: str) -> bool:
 
 def read(fs: Filesystem, path: str) -> bytes:
     """The content of a file. A pipe is none: nobody may ever write to it. Nor is what no memory would hold."""
-    if is_local(fs) and os.path.lexists(path):
-        if not Path(path).is_file():
+    if is_local(fs):
+        # asked once: its writer may merge and delete it between two questions
+        try:
+            found = Path(path).stat()
+        except FileNotFoundError:
+            if Path(path).is_symlink():
+                raise OSError(f"{path} is a link that leads nowhere") from None
+            raise
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(f"{path} is no regular file")
-        if (size := Path(path).stat().st_size) > LARGEST_FILE:
-            raise OSError(f"{size} bytes is more than any file of a ladder holds")
+        if found.st_size > LARGEST_FILE:
+            raise OSError(f"{found.st_size} bytes is more than any file of a ladder holds")
     with plain_errors():
         return fs.cat_file(path)
 
