@@ -6,7 +6,6 @@ Whatever fails in here becomes one warning with its cause; the training goes on.
 
 from __future__ import annotations
 
-import functools
 import importlib
 import logging
 import math
@@ -15,28 +14,28 @@ import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from torch import Tensor
 
 from scaling_callback.allocating import UNCONSTRAINED, Constraints
-from scaling_callback.errors import InputError, MissingDependency, WarnOnce
+from scaling_callback.errors import InputError, MissingDependency, WarnOnce, guarded
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws import Law
 from scaling_callback.measuring import (
     Beginning,
     FlopMeter,
+    Monitors,
     Tally,
     Wanted,
     batch_copies,
-    comes_with_epochs,
     count_tokens,
     find_beginning,
     identify,
     is_completed,
-    is_promised,
     learning_rate,
     planned_batches,
+    read_monitors,
     sequence_length,
 )
 from scaling_callback.measuring.flops import MEASURED
@@ -68,24 +67,7 @@ else:
 
 _log = logging.getLogger("scaling_callback")
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-
-def _guarded(
-    hook: Callable[Concatenate[ScalingCallback, _P], None],
-) -> Callable[Concatenate[ScalingCallback, _P], None]:
-    """A hook that cannot end a training: what fails in it is warned of once."""
-
-    @functools.wraps(hook)
-    def guarded(self: ScalingCallback, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            hook(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
-            _log.debug("%s failed", hook.__name__, exc_info=True)
-            self.warn_once(f"{type(error).__name__}: {error}")
-
-    return guarded
 
 
 class ScalingCallback(Callback):
@@ -174,7 +156,7 @@ class ScalingCallback(Callback):
             replicates=replicates,
             seed=seed,
         )
-        self.monitors = _read_monitors(monitor)
+        self.monitors = read_monitors(monitor)
         self._wanted = Wanted(
             run=run,
             horizon=horizon,
@@ -200,10 +182,10 @@ class ScalingCallback(Callback):
         self._loaded: dict[str, Any] | None = None  # counters of a checkpoint, until a training takes them up
         self._trainer: weakref.ref[Trainer] | None = None  # of this training, or of the last one
         self._trained: weakref.ref[LightningModule] | None = None
-        self._seen: dict[str, Any] = {}  # the metrics that were observed last
-        self._seen_after: dict[str, int] = {}  # micro-batches at the last observation of each
-        self._seen_at: int = -1  # and of any
-        self._warn = WarnOnce(type(self).__name__)
+        self._seen_at: int = -1  # micro-batches at the last observation
+        self.warn = WarnOnce(type(self).__name__)
+        """Says each thing once, also where warnings are errors, and never ends a training."""
+        self._losses = Monitors(self.monitors, self.warn)
 
     @property
     def monitor(self) -> str:
@@ -243,9 +225,9 @@ class ScalingCallback(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """All but references to what was trained, which cannot be pickled and mean nothing elsewhere."""
-        return {**self.__dict__, "_trained": None, "_trainer": None, "_recorders": {}, "_seen": {}, "_meter": None}
+        return {**self.__dict__, "_trained": None, "_trainer": None, "_recorders": {}, "_meter": None}
 
-    @_guarded
+    @guarded
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin at zero, or continue what a checkpoint or this callback's last training counted."""
         # the first rank alone knows what was recorded before
@@ -257,7 +239,8 @@ class ScalingCallback(Callback):
         self._close()
         self._tally.restart(beginning.tokens, beginning.batches, beginning.lost, copies=batch_copies(trainer))
         self._trainer, self._trained = weakref.ref(trainer), weakref.ref(pl_module)
-        self._loaded, self._seen, self._seen_after, self._seen_at, self._looked = None, {}, {}, -1, False
+        self._loaded, self._seen_at, self._looked = None, -1, False
+        self._losses = Monitors(self.monitors, self.warn)
         self._meter = FlopMeter() if self._wanted.flops_per_token == MEASURED and trainer.is_global_zero else None
         self._recorders = {
             monitor: self._record(trainer, pl_module, monitor, (beginning.continues or {}).get(monitor))
@@ -266,13 +249,13 @@ class ScalingCallback(Callback):
         if beginning.lost:
             self._warn_lost(trainer)
 
-    @_guarded
+    @guarded
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Measure the FLOPs of the first micro-batch, if that was asked for."""
         if self._meter is not None:
             self._meter.start(pl_module)
 
-    @_guarded
+    @guarded
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -284,13 +267,13 @@ class ScalingCallback(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe, unless this is the sanity check."""
         if not trainer.sanity_checking and trainer.state.fn == "fit":
-            self._observe(trainer, complain=True)
+            self._observe(trainer, validated=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe a metric that only the training logs."""
-        self._observe(trainer, complain=False)
+        self._observe(trainer, validated=False)
 
-    @_guarded
+    @guarded
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refit with this run's last observation; say what is missing from its record."""
         if _is_fast(trainer) or self._tally.lost:
@@ -303,17 +286,11 @@ class ScalingCallback(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """What was observed is recorded already."""
-        if self._meter is not None:
-            self._meter.cancel()
         self._close()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Leave nothing running beside a training that has ended."""
         self._close()
-
-    def warn_once(self, message: str, about: str | None = None) -> None:
-        """Say it once (or one thing once of what it is about), also where warnings are errors."""
-        self._warn(message, about)
 
     def _look_at(self, trainer: Trainer, batch: Any) -> None:
         """What the first micro-batch tells: the length of its sequences, and its FLOPs a token."""
@@ -325,14 +302,16 @@ class ScalingCallback(Callback):
             finally:
                 meter.cancel()
             if meter.reason is not None:
-                self.warn_once(f"the FLOPs of a token could not be measured ({meter.reason}), so they are 6 N")
+                self.warn(f"the FLOPs of a token could not be measured ({meter.reason}), so they are 6 N")
 
     def _runs(self) -> dict[str, str]:
         """Names of the runs that have begun, by the loss that each records."""
         return {monitor: recorder.run for monitor, recorder in self._recorders.items() if recorder.run is not None}
 
-    @_guarded
+    @guarded
     def _close(self) -> None:
+        if self._meter is not None:
+            self._meter.cancel()
         for recorder in self._recorders.values():
             recorder.close()
 
@@ -353,7 +332,7 @@ class ScalingCallback(Callback):
             continues=continues,
             resumed_after=trainer.global_step,
             ranks=Ranks(trainer.is_global_zero, trainer.strategy.broadcast),
-            warn=self._warn,
+            warn=self.warn,
         )
 
     def _identify(self, trainer: Trainer, pl_module: LightningModule, monitor: str, continues: str | None) -> RunCard:
@@ -361,7 +340,7 @@ class ScalingCallback(Callback):
         wanted = self._wanted
         horizon = wanted.horizon or self._plan(trainer)
         if horizon is None:
-            self.warn_once("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
+            self.warn("the planned tokens cannot be worked out from this Trainer: pass horizon= to make forecasts")
         card = identify(
             trainer,
             pl_module,
@@ -396,21 +375,21 @@ class ScalingCallback(Callback):
         if self._seen_at < 0:
             for monitor in self.monitors:
                 message = f"{monitor!r} was never observed, so nothing was recorded; log it in validation_step"
-                self.warn_once(message, about=f"monitor {monitor}")
+                self.warn(message, about=f"monitor {monitor}")
         elif planned is not None and progress < FINAL_PROGRESS:
             completed = False
-            self.warn_once(
+            self.warn(
                 f"training ended at {progress:.0%} of its {planned:g} planned tokens, so this run counts as "
                 "unfinished; resume it, or pass the horizon= that it has"
             )
         elif completed and self._seen_at < FINAL_PROGRESS * self._tally.batches:
-            self.warn_once(
+            self.warn(
                 f"the last validation was after {self._seen_at / self._tally.batches:.0%} of the training, so this run "
                 "has no final loss; validate at its last step, with a val_check_interval that divides max_steps"
             )
         return completed, planned
 
-    def _observe(self, trainer: Trainer, *, complain: bool) -> None:
+    def _observe(self, trainer: Trainer, *, validated: bool) -> None:
         """One observation of each loss that is fresh and was not yet observed after this batch.
 
         Every rank comes here at the same places, and the first one decides for all: a metric may be logged on it
@@ -418,43 +397,32 @@ class ScalingCallback(Callback):
         """
         if _is_fast(trainer) or self._tally.lost or not self._recorders:
             return
-        fresh = self._agree(trainer, lambda: self._find_fresh(trainer, complain=complain))
+        fresh = self._agree(trainer, lambda: self._losses.find(trainer, self._tally.batches, validated=validated))
         if not fresh:
             return
         self._seen_at = self._tally.batches
         self._gather(trainer)
         if self._tally.lost:
             return
-        rate, planned = self._measure(trainer)
+        # the losses are worth recording without them
+        rate, _ = self.warn.attempt(lambda: learning_rate(trainer)) or (math.nan, None)
+        planned = None if self._wanted.horizon is not None else self.warn.attempt(lambda: self._plan(trainer))
         for monitor, loss in fresh.items():
             decision = self._recorders[monitor].observe(
                 loss,
                 tokens=self._tally.tokens,
                 step=trainer.global_step,
                 lr=rate,
-                horizon=None if self._wanted.horizon is not None else planned,
+                horizon=planned,
             )
             if decision.stop:  # the same on every rank
                 trainer.should_stop = True
                 _log.warning("ScalingCallback stops this run: %s", decision.reason)
 
-    def _measure(self, trainer: Trainer) -> tuple[float, float | None]:
-        """The learning rate and the planned tokens, as far as this Trainer tells."""
-        try:
-            return learning_rate(trainer)[0], self._plan(trainer)
-        except Exception as error:  # noqa: BLE001 - the loss is worth recording without them
-            self.warn_once(f"{type(error).__name__}: {error}")
-            return math.nan, None
-
     def _agree(self, trainer: Trainer, decide: Callable[[], _T]) -> _T | None:
         """What the first rank decides, on every rank; `None` if it failed to. Every rank must come here."""
-        decided: _T | None = None
-        if trainer.is_global_zero:
-            try:
-                decided = decide()
-            except Exception as error:  # noqa: BLE001 - the other ranks wait for this one's decision
-                self.warn_once(f"{type(error).__name__}: {error}")
-        return trainer.strategy.broadcast(decided)
+        # the other ranks wait for this one's decision, whatever happens in it
+        return trainer.strategy.broadcast(self.warn.attempt(decide) if trainer.is_global_zero else None)
 
     def _gather(self, trainer: Trainer) -> None:
         """Add up the tokens of all ranks; every rank must come here."""
@@ -466,54 +434,9 @@ class ScalingCallback(Callback):
     def _warn_lost(self, trainer: Trainer) -> None:
         if trainer.is_global_zero:
             counter = "" if self._tally.batches == 0 else "; pass tokens_per_batch="
-            self.warn_once(f"{self._tally.lost}, so this run is not recorded from here on{counter}")
-
-    def _find_fresh(self, trainer: Trainer, *, complain: bool) -> dict[str, float]:
-        """The losses that are there, new, and not yet observed; keeps them if so."""
-        metrics = trainer.callback_metrics
-        for monitor in self.monitors:
-            if complain and monitor not in metrics and not is_promised(trainer, monitor):
-                known = ", ".join(sorted(metrics)) or "none at all"
-                self.warn_once(
-                    f"the metric {monitor!r} was not logged; monitor= one of those that were: {known}",
-                    about=f"monitor {monitor}",
-                )
-        fresh = {
-            monitor: metrics[monitor]
-            for monitor in self.monitors
-            if monitor in metrics
-            # a stop in mid-epoch validates once more; steps are no clock where optimisation is manual
-            and self._seen_after.get(monitor) != self._tally.batches
-            and not _same_value(metrics[monitor], self._seen.get(monitor))
-            and not (complain and comes_with_epochs(trainer, monitor))
-        }
-        self._seen |= fresh
-        self._seen_after |= dict.fromkeys(fresh, self._tally.batches)
-        return {monitor: float(value) for monitor, value in fresh.items()}
-
-
-def _read_monitors(monitor: Any) -> tuple[str, ...]:
-    """Names of the losses, the first one first."""
-    if isinstance(monitor, str) or not isinstance(monitor, Sequence):
-        monitor = (monitor,)
-    monitors = tuple(cast("Sequence[Any]", monitor))
-    if (
-        not monitors
-        or len(set(map(str, monitors))) < len(monitors)
-        or not all(isinstance(m, str) and m for m in monitors)
-    ):
-        shown = monitors[0] if len(monitors) == 1 else list(monitors)
-        raise InputError(f"monitor is {shown!r}; it must be a name, or a list of different names")
-    return monitors
+            self.warn(f"{self._tally.lost}, so this run is not recorded from here on{counter}")
 
 
 def _is_fast(trainer: Trainer) -> bool:
     """Whether this is a trial run; the attribute is set by the Trainer's constructor, out of sight of checkers."""
     return bool(cast("Any", trainer).fast_dev_run)
-
-
-def _same_value(value: Any, other: Any) -> bool:
-    """Whether two tensors are views of one memory: Lightning hands out a new view of a stale metric each time."""
-    if isinstance(value, Tensor) and isinstance(other, Tensor):
-        return value.data_ptr() == other.data_ptr()
-    return value is other

@@ -19,10 +19,17 @@ The command line turns an `InputError` into one line on standard error and exit 
 
 from __future__ import annotations
 
+import functools
 import logging
 import warnings
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 _log = logging.getLogger("scaling_callback")
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_W = TypeVar("_W", bound="Warns")
 
 
 class ScalingError(Exception):
@@ -92,3 +99,37 @@ class WarnOnce:
             warnings.warn(text, ScalingWarning, stacklevel=3)
         except ScalingWarning:
             _log.warning(text)
+
+    def attempt(self, work: Callable[[], _T]) -> _T | None:
+        """What `work` gives; where it fails that is warned of once, and `None` is given.
+
+        Example:
+            >>> with warnings.catch_warnings():
+            ...     warnings.simplefilter("ignore")
+            ...     WarnOnce("ScalingCallback").attempt(lambda: 1 / 0) is None
+            True
+        """
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
+            _log.debug("%s failed", self._by, exc_info=True)
+            # of what a filesystem says the paths change from one attempt to the next
+            about = type(error).__name__ if isinstance(error, OSError) else None
+            self(f"{type(error).__name__}: {error}", about)
+            return None
+
+
+class Warns(Protocol):
+    """What can warn."""
+
+    warn: WarnOnce
+
+
+def guarded(hook: Callable[Concatenate[_W, _P], None]) -> Callable[Concatenate[_W, _P], None]:
+    """A hook of a training that cannot end it: what fails in it is warned of once."""
+
+    @functools.wraps(hook)
+    def careful(self: _W, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        self.warn.attempt(lambda: hook(self, *args, **kwargs))
+
+    return careful

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, cast, get_args
 
 from scaling_callback.errors import InputError, WarnOnce
 from scaling_callback.ladder import Ladder, RunWriter
@@ -28,7 +28,6 @@ from scaling_callback.snapshot import Config, Decision, Snapshot
 from scaling_callback.stopping import Rule, decide
 
 _log = logging.getLogger("scaling_callback")
-_T = TypeVar("_T")
 
 
 class ScalingRecorder:
@@ -132,7 +131,8 @@ class ScalingRecorder:
         """
         made: Decision | None = None
         if self._ranks.first:
-            made = self._guard(lambda: self._observe(loss, tokens, _known(step), _known(lr), horizon))
+            planned = self._check_horizon(horizon)
+            made = self._warn.attempt(lambda: self._observe(loss, tokens, _known(step), _known(lr), planned))
         return self._ranks.broadcast(made or Decision())
 
     def finish(self, *, completed: bool = True, horizon: float | None = None) -> None:
@@ -143,32 +143,28 @@ class ScalingRecorder:
             horizon: The tokens that this plan came to, if the card could not know.
         """
         if self._ranks.first and (self._writer is not None or self._unwritten):
-            self._guard(lambda: self._finish(completed, horizon))
+            planned = self._check_horizon(horizon)
+            self._warn.attempt(lambda: self._finish(completed, planned))
         self.close()
 
     def close(self) -> None:
         """End what runs beside the training; what was recorded stays."""
         self._refits.close()
 
-    def _guard(self, work: Callable[[], _T]) -> _T | None:
-        """Work that cannot end a training: what fails in it is warned of once."""
-        try:
-            return work()
-        except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
-            _log.debug("recording failed", exc_info=True)
-            # of what a filesystem says the paths change from one attempt to the next
-            about = type(error).__name__ if isinstance(error, OSError) else None
-            self._warn(f"{type(error).__name__}: {error}", about)
-            return None
+    def _check_horizon(self, horizon: float | None) -> float | None:
+        """The planned tokens; a horizon that is no count costs no loss."""
+        if horizon is None or is_count(horizon):
+            return horizon
+        self._warn(f"horizon is {horizon!r}, and is left out; give a positive count")
+        return None
 
     def _observe(self, loss: float, tokens: float, step: float, lr: float, horizon: float | None) -> Decision:
-        if not is_count(tokens):
+        counted = _known(tokens)
+        if not is_count(counted):
             raise InputError(f"tokens is {tokens!r}, so the loss {loss!r} is not recorded; give a positive count")
-        self._unwritten.append(
-            Observation(tokens=float(tokens), loss=float(loss), step=step, lr=lr, wall_time=self._now())
-        )
+        self._unwritten.append(Observation(tokens=counted, loss=float(loss), step=step, lr=lr, wall_time=self._now()))
         if self._writer is None:
-            self._writer = self._start(math.nan if math.isnan(step) else tokens / max(step, 1.0))
+            self._writer = self._start(math.nan if math.isnan(step) else counted / max(step, 1.0))
         self._write(horizon)
         self._refits.ask(self._ask())
         done = self._refits.take()
@@ -177,9 +173,6 @@ class ScalingRecorder:
     def _write(self, horizon: float | None) -> None:
         """Write what was observed and is not yet in the ladder, such as while a disk was full."""
         assert self._writer is not None
-        if horizon is not None and not is_count(horizon):
-            self._warn(f"horizon is {horizon!r}, and is left out; give a positive count")
-            horizon = None
         if self._unwritten:
             self._writer.observe(self._unwritten, resumed_after=self._supersedes, horizon=horizon)
             self._observed_at = self._unwritten[-1].tokens
@@ -204,7 +197,7 @@ class ScalingRecorder:
             self._writer = self._start(math.nan)
         self._write(horizon)
         if completed:
-            self._writer.finish(horizon=horizon if is_count(horizon) else None)
+            self._writer.finish(horizon=horizon)
         known = self.snapshot.runs if self.snapshot is not None else ()
         ended = any(run.name == self.run and run.final is not None for run in known)
         if self._refitted_at == self._observed_at and (ended or not completed):
@@ -298,8 +291,14 @@ def continue_or_branch(ladder: Ladder, card: RunCard, trunk: str, step: int) -> 
 
 
 def _known(value: Any) -> float:
-    """A number that need not be known: NaN where it is not."""
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+    """A number, also one of numpy or torch; NaN where it is none, or no finite one."""
+    if isinstance(value, bool | str):
+        return math.nan
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _without_figures(reasons: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support import only
@@ -329,3 +331,10 @@ def test_what_a_rule_returns_that_is_no_reason_stops_nothing(tmp_path: Path) -> 
     rules: list[Any] = [lambda *_: False, lambda *_: ""]
     recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card, rules=rules, refit_budget=None)
     assert recorder.observe(3.0, tokens=1e6) == Decision()
+
+
+def test_numbers_of_numpy_and_torch_are_numbers(tmp_path: Path) -> None:
+    recorder = ScalingRecorder(CONFIG, tmp_path, planted_ladder()[0].card)
+    recorder.observe(torch.tensor(3.0), tokens=np.int64(1000), step=torch.tensor(4), lr=np.float32(0.5))  # type: ignore[arg-type]
+    (seen,) = only(tmp_path).curve
+    assert (seen.loss, seen.tokens, seen.step, seen.lr) == (3.0, 1000.0, 4.0, 0.5)

@@ -6,13 +6,12 @@ fails in here becomes one warning with its cause; the training goes on.
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-from scaling_callback.errors import InputError, MissingDependency, WarnOnce
+from scaling_callback.errors import InputError, MissingDependency, WarnOnce, guarded
 from scaling_callback.ladder import Ladder
 from scaling_callback.measuring import Wanted, describe_module
 from scaling_callback.ranks import Ranks
@@ -33,24 +32,6 @@ else:
         ) from None
 
 _log = logging.getLogger("scaling_callback")
-
-_P = ParamSpec("_P")
-
-
-def _guarded(
-    hook: Callable[Concatenate[ScalingTrainerCallback, _P], None],
-) -> Callable[Concatenate[ScalingTrainerCallback, _P], None]:
-    """A hook that cannot end a training: what fails in it is warned of once."""
-
-    @functools.wraps(hook)
-    def guarded(self: ScalingTrainerCallback, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        try:
-            hook(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
-            _log.debug("%s failed", hook.__name__, exc_info=True)
-            self.warn(f"{type(error).__name__}: {error}")
-
-    return guarded
 
 
 class ScalingTrainerCallback(TrainerCallback):
@@ -138,7 +119,7 @@ class ScalingTrainerCallback(TrainerCallback):
         """Name of its run in the ladder; `None` until its first observation, and on ranks above 0."""
         return self._recorder.run if self._recorder is not None else None
 
-    @_guarded
+    @guarded
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -171,7 +152,7 @@ class ScalingTrainerCallback(TrainerCallback):
         )
         self._training = True
 
-    @_guarded
+    @guarded
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Observe, on every rank; a rule may stop the training."""
         metrics: Mapping[str, Any] = kwargs.get("metrics") or {}
@@ -197,7 +178,7 @@ class ScalingTrainerCallback(TrainerCallback):
             control.should_training_stop = True
             _log.warning("ScalingTrainerCallback stops this run: %s", decision.reason)
 
-    @_guarded
+    @guarded
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

@@ -18,6 +18,11 @@ SETTLED = 2.0
 """Seconds: no filesystem's times are coarser."""
 
 
+def filename(path: str) -> str:
+    """The last part of a path."""
+    return path.rpartition("/")[2]
+
+
 def look(path: str, listed: Mapping[str, Any] | None) -> tuple[int, str]:
     """The size of a listed file, and a text that changes when somebody writes it anew."""
     if listed is not None:

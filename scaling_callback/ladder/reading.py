@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from scaling_callback.errors import LadderWarning
 from scaling_callback.ladder.files import LARGEST_FILE, Filesystem, read
 from scaling_callback.ladder.format import Segment, decode
-from scaling_callback.ladder.listing import Listing, list_files, look
+from scaling_callback.ladder.listing import Listing, filename, list_files, look
 
 _T = TypeVar("_T")
 
@@ -134,11 +134,6 @@ def _first_gap(segments: Iterable[Segment], last: int) -> int | None:
             break
         reached = max(reached, segment.last)
     return reached + 1 if reached < last else None
-
-
-def filename(path: str) -> str:
-    """The last part of a path."""
-    return path.rpartition("/")[2]
 
 
 def one_line(error: BaseException) -> str:

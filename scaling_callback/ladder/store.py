@@ -22,8 +22,8 @@ from scaling_callback.ladder.files import (
     tidy_location,
 )
 from scaling_callback.ladder.format import CARD, Segment, encode, is_unfinished, safe_name
-from scaling_callback.ladder.listing import Folders, Listing, list_files, look
-from scaling_callback.ladder.reading import Files, Segments, filename, one_line
+from scaling_callback.ladder.listing import Folders, Listing, filename, list_files, look
+from scaling_callback.ladder.reading import Files, Segments, one_line
 from scaling_callback.ladder.segments import read_forecasts, read_parts
 from scaling_callback.ladder.selecting import select
 from scaling_callback.ladder.writer import RunWriter, list_segments

@@ -12,7 +12,7 @@ from typing import Any
 from scaling_callback.errors import RunTaken
 from scaling_callback.ladder.files import Filesystem, create, overwrite, read, remove
 from scaling_callback.ladder.format import KINDS, Segment, decode, encode
-from scaling_callback.ladder.listing import list_files
+from scaling_callback.ladder.listing import filename, list_files
 from scaling_callback.ladder.segments import join, plain, read_forecasts, read_parts, write_part
 from scaling_callback.records import IssuedForecast, Observation
 
@@ -214,7 +214,7 @@ class RunWriter:
 
 def list_segments(fs: Filesystem, folder: str) -> list[Segment]:
     """The segments in a run's folder."""
-    found = (Segment.parse(path.rpartition("/")[2]) for path in list_files(fs, folder))
+    found = (Segment.parse(filename(path)) for path in list_files(fs, folder))
     return [segment for segment in found if segment is not None]
 
 

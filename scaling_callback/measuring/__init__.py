@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from scaling_callback.measuring.beginning import Beginning, find_beginning
-from scaling_callback.measuring.flops import CONVENTIONS, FlopMeter, choose_flops, count_flops, flops_with_attention
+from scaling_callback.measuring.flops import FlopMeter, choose_flops, count_flops, flops_with_attention
 from scaling_callback.measuring.identity import describe_module, identify, read_recipe
+from scaling_callback.measuring.monitors import Monitors, read_monitors
 from scaling_callback.measuring.sizes import COUNTINGS, count_params
 from scaling_callback.measuring.tally import Tally, batch_copies
 from scaling_callback.measuring.tokens import count_tokens, sequence_length
 from scaling_callback.measuring.training import (
     averaging,
-    comes_with_epochs,
     describe_schedule,
     is_completed,
-    is_promised,
     learning_rate,
     planned_batches,
 )
-from scaling_callback.measuring.wanted import Wanted, check_name
+from scaling_callback.measuring.wanted import Wanted
 
 __all__ = [
-    "CONVENTIONS",
     "COUNTINGS",
     "Beginning",
     "FlopMeter",
+    "Monitors",
     "Tally",
     "Wanted",
     "averaging",
     "batch_copies",
-    "check_name",
     "choose_flops",
-    "comes_with_epochs",
     "count_flops",
     "count_params",
     "count_tokens",
@@ -40,9 +37,9 @@ __all__ = [
     "flops_with_attention",
     "identify",
     "is_completed",
-    "is_promised",
     "learning_rate",
     "planned_batches",
+    "read_monitors",
     "read_recipe",
     "sequence_length",
 ]

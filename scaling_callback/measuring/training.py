@@ -26,10 +26,8 @@ __all__ = [
     "averaging",
     "describe_schedule",
     "is_completed",
-    "is_promised",
     "learning_rate",
     "planned_batches",
-    "schedule_name",
 ]
 
 _log = logging.getLogger("scaling_callback")
@@ -65,11 +63,6 @@ def learning_rate(trainer: Any) -> tuple[float, float | None]:
     group = found[0].param_groups[found[1]]
     rate = float(group["lr"])
     return rate, float(group.get("max_lr", group.get("initial_lr", rate))) or None
-
-
-def schedule_name(trainer: Any, progress: float | None = None) -> str:
-    """The shape of the learning-rate schedule; see `describe_schedule`."""
-    return describe_schedule(trainer, progress).shape
 
 
 def describe_schedule(trainer: Any, progress: float | None = None) -> Schedule:
@@ -138,16 +131,3 @@ def is_completed(trainer: Any) -> bool:
     seen = trainer.fit_loop.epoch_loop.batch_progress.current.ready
     whole = trainer.is_last_batch or seen >= trainer.num_training_batches
     return steps_done or (epochs_done and whole)
-
-
-def comes_with_epochs(trainer: Any, metric: str) -> bool:
-    """Whether the training logs this metric at the end of its epochs alone: before that, an old one is to be seen."""
-    results: Any = getattr(trainer.fit_loop.epoch_loop, "_results", {})
-    kept = [getattr(value, "meta", None) for key, value in results.items() if str(key).partition(".")[2] == metric]
-    return bool(kept) and all(getattr(meta, "on_epoch", False) and not getattr(meta, "on_step", True) for meta in kept)
-
-
-def is_promised(trainer: Any, metric: str) -> bool:
-    """Whether the training logs this metric for the end of its epoch, where it is not yet to be seen."""
-    results: Any = getattr(trainer.fit_loop.epoch_loop, "_results", {})
-    return any(str(key).partition(".")[2] == metric for key in results)
