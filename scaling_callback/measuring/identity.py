@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from scaling_callback.errors import InputError
@@ -94,6 +94,7 @@ def describe_module(
         extra={
             "module": f"{kind.__module__}.{kind.__qualname__}",
             "torch": torch.__version__,
+            "devices": str(_count_devices()),
             **{f"flops_{key.replace('+', '_')}": repr(value) for key, value in flops.items()},
             **({"sizes": uncounted} if uncounted else {}),
             **(extra or {}),
@@ -204,3 +205,9 @@ def read_recipe(recipe: Mapping[str, Any] | None) -> dict[str, str]:
         if not isinstance(cast("Any", key), str) or not isinstance(value, str | int | float):
             raise InputError(f"recipe holds {key!r}: {value!r}; it must hold names with a text or a number each")
     return {key: str(value) for key, value in (recipe or {}).items()}
+
+
+def _count_devices() -> int:
+    """Devices that train the module: each process has one."""
+    started = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if started else 1
