@@ -55,7 +55,9 @@ def read_form(data: bytes, name: str) -> dict[str, str]:
         scaling_callback.errors.InputError: card.yaml line 1: 'corpsu' is no key of the form; did you mean 'corpus'?
     """
     if len(data) > LARGEST:
-        raise InputError(f"{name} holds {len(data)} bytes; a form holds at most {LARGEST}: is it another file?")
+        raise InputError(
+            f"{name} line 1: it holds more than {LARGEST} bytes, as no form does; give the file that you filled in"
+        )
     root = _compose(data, name)
     if root is None:  # nothing but comments
         return {}
