@@ -56,6 +56,7 @@ def describe_code(module: nn.Module) -> dict[str, str]:
     return gather_known(
         {
             "layers": lambda: describe_layers(module),
+            "embeddings": lambda: describe_embeddings(module),
             "model_type": lambda: getattr(getattr(module, "config", None), "model_type", None),
             "code_version": lambda: describe_version(module),
             "python": platform.python_version,
@@ -118,20 +119,26 @@ def describe_hardware(device: Any, processes: int) -> str:
 
 
 def describe_layers(module: nn.Module) -> str:
-    """How many layers of each kind hold parameters of their own, and how wide the embeddings are.
+    """How many layers of each kind hold parameters of their own.
 
     Example:
         >>> describe_layers(nn.Sequential(nn.Embedding(256, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 256)))
-        '2 Linear, 1 Embedding; embeddings 256 x 8'
+        '2 Linear, 1 Embedding'
     """
-    kinds = Counter(
-        type(part).__name__ for part in module.modules() if next(part.parameters(recurse=False), None) is not None
-    )
-    tables = [
-        f"{part.num_embeddings} x {part.embedding_dim}" for part in module.modules() if isinstance(part, nn.Embedding)
-    ]
-    layers = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    return layers + (f"; embeddings {', '.join(dict.fromkeys(tables))}" if tables else "")
+    parts = [part for part in module.modules() if next(part.parameters(recurse=False), None) is not None]
+    kinds = Counter(type(part).__name__ for part in parts)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+
+def describe_embeddings(module: nn.Module) -> str:
+    """Rows and width of each table of embeddings.
+
+    Example:
+        >>> describe_embeddings(nn.Sequential(nn.Embedding(256, 8), nn.Linear(8, 8)))
+        '256 x 8'
+    """
+    tables = (part for part in module.modules() if isinstance(part, nn.Embedding))
+    return " and ".join(dict.fromkeys(f"{table.num_embeddings} x {table.embedding_dim}" for table in tables))
 
 
 def describe_dataset(loader: Any) -> str | None:

@@ -20,8 +20,8 @@ def judge_form(snapshot: Snapshot) -> str:
     rejected = [row.choice for row in rows if "rejected_law" in row.diagnostics]
     serving = [row.choice for row in rows if "rejected_law" not in row.diagnostics]
     words = [
-        f"rejected by these points are {list_values(rejected)}" * bool(rejected),
-        f"as good or better are {list_values(serving)}" * bool(serving),
+        f"rejected by these points: {list_values(rejected)}" * bool(rejected),
+        f"not rejected: {list_values(serving)}" * bool(serving),
     ]
     return f"Of other forms {'; '.join(word for word in words if word)}."
 

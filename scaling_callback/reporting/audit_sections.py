@@ -54,8 +54,9 @@ def _show_recommendation(check: Recommendation) -> Entry:
         head=check.text,
         status=check.outcome,
         sign=SIGNS[check.outcome],
-        text=f"{check.figure}. {check.sentence}",
+        text=check.sentence,
         below=f"The study: {check.source}.",
+        figure=check.figure,
     )
 
 

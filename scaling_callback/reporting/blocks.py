@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from scaling_callback.reporting.figures import Figure
 from scaling_callback.reporting.units import UNKNOWN
 
-Value: TypeAlias = "float | int | str | bool | Sequence[float] | Sequence[str] | None"
+Value: TypeAlias = (
+    "float | int | str | bool | Sequence[float] | Sequence[str] | Mapping[str, float | str | None] | None"
+)
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,20 @@ class Fact:
 
 @dataclass(frozen=True)
 class Facts:
-    """What stands out at the top."""
+    """What stands out at the top; `values` are further ones that their texts hold, for JSON."""
 
     key: str
     facts: tuple[Fact, ...]
+    values: Mapping[str, Value] = field(default_factory=dict[str, Value])
 
 
 @dataclass(frozen=True)
 class Words:
-    """A paragraph; a small one is a remark, an equation is the plain text of one."""
+    """A paragraph; a small one is a remark, an equation is the plain text of one. `values` are those that it says."""
 
     text: str
     kind: str = "plain"
+    values: Mapping[str, Value] = field(default_factory=dict[str, Value])
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ class Entry:
         sign: The same as one character, for whoever sees no colour.
         text: What is said.
         below: Where that comes from.
+        figure: The figure by which it stands so; empty where there is none.
     """
 
     values: Mapping[str, Value]
@@ -140,6 +145,7 @@ class Entry:
     sign: str
     text: str
     below: str = ""
+    figure: str = ""
 
 
 @dataclass(frozen=True)

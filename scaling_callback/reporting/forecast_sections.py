@@ -13,6 +13,7 @@ from scaling_callback.reporting.blocks import (
     Facts,
     Heading,
     Table,
+    Value,
     Words,
     give,
     span,
@@ -69,7 +70,13 @@ def describe_forecast(snapshot: Snapshot, measured: HeldOut | None) -> tuple[Blo
             Fact("flops", "Compute", give(6 * made.params * made.tokens, format_flops), "FLOPs, 6ND"),
             Fact("runs", "Evidence", Cell(used, str(used)), f"runs of {known}"),
         ]
-    blocks: list[Block] = [Facts("target", tuple(facts))]
+    values: dict[str, Value] = {
+        "params": made.params,
+        "tokens": made.tokens,
+        "level": made.level,
+        "forecaster": made.forecaster,
+    }
+    blocks: list[Block] = [Facts("target", tuple(facts), values)]
     if made.baselines:
         errors = measured.baseline_errors if measured else {}
         blocks.append(
@@ -175,6 +182,7 @@ def describe_law(snapshot: Snapshot) -> tuple[Block, ...]:
             f"Fitted to {len(fit.points)} points of {fit.points.n_independent} independent runs, each off by about "
             f"{format_percent(fit.noise)} by chance. {start(fit.status.value)}.{beside}",
             "small",
+            {"law": fit.law.name, "status": fit.status.name.lower(), "objective": fit.objective, "noise": fit.noise},
         ),
     )
 
@@ -232,7 +240,8 @@ def _show_record(
         Column("error", "Error", number=True),
         Column("covered", "Inside"),
     )
-    return Heading(title), Words(words), Table(key, title, columns, rows, tall=True)
+    missed = {"forecasts": count, "are": record.are, "bias": record.bias, "coverage": record.coverage}
+    return Heading(title), Words(words, values={f"{key}_record": missed}), Table(key, title, columns, rows, tall=True)
 
 
 def describe_runs(snapshot: Snapshot) -> tuple[Block, ...]:

@@ -10,7 +10,7 @@ from scaling_callback.reporting import blocks
 from scaling_callback.reporting.blocks import Block, Cell, Column, Report, Section, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#&$!])")
-_BEGINS = re.compile(r"^(\d+)([.)])|^([-+=])")
+_BEGINS = re.compile(r"^(\d+)([.)])(?=\s|$)|^([-+=])(?=\s|[-=]*$)")
 _RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]")
 
 
@@ -112,7 +112,8 @@ def _write_entries(entries: blocks.Entries) -> str:
     lines: list[str] = []
     for entry in entries.entries:
         number = f"{entry.number}. " if entry.number else ""
-        status = f" ({entry.sign} {entry.status})" if entry.status else ""
+        figure = f", {escape(entry.figure)}" if entry.figure else ""
+        status = f" ({entry.sign} {entry.status}{figure})" if entry.status else ""
         below = f" *{escape(entry.below)}*" if entry.below else ""
         lines.append(f"- **{escape(number + entry.head)}**{status}: {escape(entry.text)}{below}")
     return "\n".join(lines)

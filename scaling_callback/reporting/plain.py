@@ -50,11 +50,11 @@ def _describe_table(table: blocks.Table) -> dict[str, Any]:
 
 
 def _describe_facts(facts: blocks.Facts) -> dict[str, Any]:
-    return {facts.key: {fact.key: fact.cell.value for fact in facts.facts}}
+    return {facts.key: {**facts.values, **{fact.key: fact.cell.value for fact in facts.facts}}}
 
 
 def _describe_words(words: blocks.Words) -> dict[str, Any]:
-    return {"equation": words.text} if words.kind == "equation" else {"says": [words.text]}
+    return {"equation": words.text} if words.kind == "equation" else {"says": [words.text], **words.values}
 
 
 def _describe_reasons(reasons: blocks.Reasons) -> dict[str, Any]:

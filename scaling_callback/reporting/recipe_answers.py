@@ -46,7 +46,7 @@ def say_data(known: Known) -> Answer:
         f"Unique tokens: {unique.text}." if unique else "",
         f"Epochs: {epochs.text}." if epochs else "",
         f"Data set: {dataset.text}." if dataset else "",
-        f"A run makes {passes} passes over it." if most else "",
+        f"A run makes {passes} passes over it, as its loader counts." if most else "",
     ]
     missing = ["corpus"] * (corpus is None) + ["unique_tokens"] * (not (unique or epochs or most))
     said = _join(f"{corpus.text}." if corpus else "", *repetition)
@@ -113,13 +113,15 @@ def say_hyperparameters(known: Known) -> Answer:
 
 def say_architecture(known: Known) -> Answer:
     """12: architecture and shape."""
-    family, module, layers = known.find("architecture"), known.note("module"), known.note("layers")
+    family = known.find("architecture")
+    module, layers, tables = known.note("module"), known.note("layers"), known.note("embeddings")
     said = _join(
         f"{family.text}." if family else "",
         f"Module: {module.text}." if module else "",
         f"Layers: {layers.text}." if layers else "",
+        f"Embeddings: {tables.text}." if tables else "",
     )
-    of = (family, module, layers)
+    of = (family, module, layers, tables)
     return say(said, of=of, tool=False) if family else ask("architecture", known=said, of=of, tool=False)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scaling_callback.allocating import Allocation, Frontier
-from scaling_callback.reporting.blocks import Block, Cell, Column, Reasons, Table, Words, give, span, start, word
+from scaling_callback.reporting.blocks import Block, Cell, Column, Reasons, Table, Value, Words, give, span, start, word
 from scaling_callback.reporting.units import (
+    MINUS,
+    UNKNOWN,
     format_count,
     format_flops,
     format_level,
@@ -45,13 +47,22 @@ def describe_split(snapshot: Snapshot) -> tuple[Block, ...]:
     if split is None:
         return (Words(f"No split is given: {explain_absence(snapshot, 'allocation')}."),)
     head = f"For {format_flops(split.flops)} FLOPs ({name_cost(split.cost.source, split.cost.inference_tokens)})"
+    values: dict[str, Value] = {
+        "flops": split.flops,
+        "identified": split.identified,
+        "fixed": split.fixed,
+        "cost": split.cost.source,
+        "inference_tokens": split.cost.inference_tokens,
+        "excess_loss": split.excess,
+        "level": split.level,
+    }
     blocks: list[Block]
     if split.identified:
-        blocks = [Words(f"{head} {_say_optimum(split)}"), _show_values(split)]
+        blocks = [Words(f"{head} {_say_optimum(split)}", values=values), _show_values(split)]
         blocks += [*_show_valleys(split), *_show_budgets(split)]
     else:
         blocks = [
-            Words(f"{head} these runs do not say how to split it:"),
+            Words(f"{head} these runs do not say how to split it:", values=values),
             Reasons("reasons", tuple((name, f"{start(reason)}.") for name, reason in split.reasons.items())),
         ]
     if split.approaches:
@@ -215,8 +226,8 @@ def describe_choices(snapshot: Snapshot) -> tuple[Block, ...]:
         f"optima the loss runs from {loss}, the optimal tokens per parameter for {format_flops(panel.flops)} FLOPs "
         f"from {ratio}."
     )
-    return Words(words), Table("choices", "Answers under other choices", columns, rows)
+    return Words(words, values={"flops": panel.flops}), Table("choices", "Answers under other choices", columns, rows)
 
 
 def _exponent(value: float | None) -> str:
-    return f"{value:.3f}" if value is not None else format_value(None)
+    return f"{value:.3f}".replace("-", MINUS) if value is not None else UNKNOWN
