@@ -20,12 +20,14 @@ from scaling_callback.allocating import UNCONSTRAINED
 from scaling_callback.arguments import (
     check_output,
     check_replicates,
+    check_suffix,
     read_constraints,
 )
 from scaling_callback.commands import make_parser
 from scaling_callback.errors import EmptyTable, InputError, NotEnoughData, ScalingError, ScalingWarning
 from scaling_callback.fitting import fewest_replicates
 from scaling_callback.forecasting import best_runs, included
+from scaling_callback.forms import find_answers
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import IssuedForecast, Run
@@ -206,17 +208,19 @@ def _hold_out(options: argparse.Namespace, runs: Sequence[Run]) -> tuple[Sequenc
 
 
 def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from scaling_callback.reporting import checklist_numbers, render_html
+    from scaling_callback.reporting import WRITERS, checklist_numbers, gather
 
     path = Path(options.output)
+    write = WRITERS[check_suffix(path, WRITERS)]
     check_output(path, options.source)
     runs, issued = _read(options)
+    answers = find_answers(options.source, options.card)
     with Progress("bootstrap") as progress:
         config = _constrain(_config(options), options)
         config = replace(config, target=options.target, flops=options.flops, sensitivity=True)
         snapshot = pipeline.refresh(runs, issued, config, progress)
     try:
-        page = render_html(snapshot)
+        page = write(gather(snapshot, answers))
     except (ValueError, ArithmeticError) as error:  # axes of counts that no training has overflow in many places
         raise InputError(
             f"{options.source}: no figure can be drawn of such numbers ({error}); are params and tokens plain counts?"
@@ -225,7 +229,7 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give --output a path that can") from None
-    output = {"output": str(path), "checklist": checklist_numbers(snapshot)}
+    output = {"output": str(path), "checklist": checklist_numbers(snapshot, answers)}
     return output, text.show_report(output)
 
 

@@ -17,10 +17,11 @@ from dataclasses import asdict, replace
 from typing import Any, cast, get_args
 
 from scaling_callback.errors import InputError, WarnOnce
-from scaling_callback.ladder import Ladder, RunWriter
+from scaling_callback.ladder import FORM, Ladder, RunWriter
 from scaling_callback.ranks import Ranks
 from scaling_callback.records import Observation, RunCard, Target, is_count, same_count
 from scaling_callback.refitting import Ask, Refit, Refits, Where, issue
+from scaling_callback.reporting.form import write_form
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks import Publisher, get_sink
 from scaling_callback.snapshot import Config, Decision, Snapshot
@@ -185,8 +186,16 @@ class ScalingRecorder:
             card, goes_on = continue_or_branch(self._ladder, card, self._continues, self._resumed_after)
         writer = self._ladder.start(card, resume=goes_on is not None)
         self._card, self._supersedes = replace(card, name=writer.name), goes_on
+        self._leave_form()
         self._publisher.describe(self._describe(self._card))
         return writer
+
+    def _leave_form(self) -> None:
+        """See that the ladder has the form that its people fill in; one that cannot be written costs nothing else."""
+        try:
+            self._ladder.leave_form(write_form())
+        except Exception as error:  # noqa: BLE001 - of whatever filesystem
+            self._warn(f"the form card.yaml could not be written ({type(error).__name__}: {error})", about=FORM)
 
     def _finish(self, completed: bool, horizon: float | None) -> None:
         if self._writer is None:  # what could not be written so far
