@@ -161,7 +161,7 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
 
 def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     runs, _ = _read(options, some=False, new=True)
-    with Progress("bootstrap") as progress:
+    with Progress("plan") as progress:
         made = pipeline.plan(runs, options.target, options.flops, _config(options), progress)
     output = results.describe_plan(made)
     if not runs:
@@ -212,7 +212,7 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     path = Path(options.output)
     check_output(path, options.source)
     runs, issued = _read(options)
-    with Progress("bootstrap") as progress:
+    with Progress("report") as progress:
         config = _constrain(_config(options), options)
         config = replace(config, target=options.target, flops=options.flops, sensitivity=True)
         snapshot = pipeline.refresh(runs, issued, config, progress)

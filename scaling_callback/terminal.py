@@ -17,7 +17,7 @@ from scaling_callback.reporting.lines import make_visible, shorten
 from scaling_callback.reporting.units import format_duration
 
 STYLES: Mapping[Style, str] = {
-    "verdict": "bold green",
+    "verdict": "bold",
     "doubt": "bold yellow",
     "heading": "bold",
     "name": "cyan",
@@ -88,7 +88,7 @@ def _paint(lines: Sequence[Line], stream: TextIO) -> str:
 class Progress(AbstractContextManager["Progress"]):
     """Work done so far and the time that is left, on a terminal, once a command has taken longer than two seconds.
 
-    It stands on one line of standard error, which is empty again afterwards.
+    It stands on one line of standard error, which is empty again afterwards. Work of several parts counts each anew.
     """
 
     PATIENCE = 2.0
@@ -97,19 +97,24 @@ class Progress(AbstractContextManager["Progress"]):
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._began = self._told = time.monotonic()
+        self._began = self._part_began = self._called = self._told = time.monotonic()
+        self._done = self._total = 0
         self._width = 0
 
     def __call__(self, done: int, total: int) -> None:
         """Tell how much is done, and of how much."""
         now = time.monotonic()
-        took = now - self._began
-        if took < self.PATIENCE or now - self._told < self.PAUSE or not _moves(sys.stderr):
+        if total != self._total or done < self._done:
+            self._part_began = self._called
+        self._done, self._total, self._called = done, total, now
+        if now - self._began < self.PATIENCE or now - self._told < self.PAUSE or not _moves(sys.stderr):
             return
         self._told = now
-        left = f", about {format_duration(took / done * (total - done))} left" if done < total and done else ""
-        line = shorten(f"{self._what}: {done} of {total}{left}", shutil.get_terminal_size().columns - 1)
-        self._show(line)
+        line = f"{self._what}: {done} of {total}"
+        if 0 < done < total:
+            seconds = (now - self._part_began) / done * (total - done)
+            line += f", about {f'{seconds:.0f} s' if seconds < 59.5 else format_duration(seconds)} left"
+        self._show(shorten(line, shutil.get_terminal_size().columns - 1))
 
     def _show(self, line: str) -> None:
         blank = " " * (self._width - len(line))

@@ -20,7 +20,7 @@ INDENT = "  "
 GAP = 2
 """Columns between those of a table."""
 
-NARROWEST = 16
+NARROWEST = 12
 """A column of words is not made narrower than this: a table that has no room for it is stacked."""
 
 STAND_INS = str.maketrans({"\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{HORIZONTAL ELLIPSIS}": "~"})
@@ -167,7 +167,8 @@ class Table:
         room = width - len(INDENT) - GAP * (len(least) - 1) - sum(least)
         if room < 0:
             return None
-        for i in sorted(range(len(least)), key=lambda i: natural[i] - least[i]):
+        # words first: only heads of numbers want more than the least
+        for i in sorted(range(len(least)), key=lambda i: (i not in self.words, natural[i] - least[i])):
             more = min(room, natural[i] - least[i])
             least[i] += more
             room -= more
@@ -180,18 +181,21 @@ class Table:
             spans = [Span(INDENT)]
             for i, (piece, width) in enumerate(zip(pieces, widths, strict=True)):
                 text = pad(piece, width, left=i in self.words)
-                last = i == len(widths) - 1
-                spans.append(Span((" " * GAP if i else "") + (text.rstrip() if last else text), styles[bool(i)]))
-            lines.append(tuple(spans))
+                spans.append(Span((" " * GAP if i else "") + text, styles[bool(i)]))
+            while spans and not spans[-1].text.strip():
+                spans.pop()
+            lines.append((*spans[:-1], Span(spans[-1].text.rstrip(), spans[-1].style)) if spans else ())
         return lines
 
 
 def _stack(header: Sequence[str], row: Sequence[str], paper: Paper) -> list[Line]:
     """A row of a table that the paper has no columns for: its first cell, and below it one line each."""
-    lines: list[Line] = [(Span(INDENT), Span(line, "name")) for line in wrap(row[0], _less(paper.width, 2))]
-    for name, cell in zip(header[1:] or [""] * (len(row) - 1), row[1:], strict=True):
+    names = [f"{name}: " if name else "" for name in header or [""] * len(row)]
+    first = wrap(names[0] + row[0], _less(paper.width, 2))
+    lines: list[Line] = [(Span(INDENT), Span(line, "name")) for line in first]
+    for name, cell in zip(names[1:], row[1:], strict=True):
         if cell:
-            said = wrap(f"{name} {cell}".strip(), _less(paper.width, 6), _less(paper.width, 4))
+            said = wrap(name + cell, _less(paper.width, 6), _less(paper.width, 4))
             lines += [(Span((2 if i == 0 else 3) * INDENT + line),) for i, line in enumerate(said)]
     return lines
 

@@ -198,7 +198,7 @@ def show_plan(result: Mapping[str, Any]) -> Answer:
         )
         for run in runs
     ]
-    header = ("params", "tokens", "tokens per param", "FLOPs", "interval width after it", "of the loss", "why")
+    header = ("params", "tokens", "tokens per param", "FLOPs", "width after it", "of the loss", "why")
     return [
         Verdict(verdict, sure=bool(runs)),
         Table(rows, header, words=(6,)),
