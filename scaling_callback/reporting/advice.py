@@ -17,7 +17,7 @@ ADVICE = {
     "exponent_at_bound": "train more sizes on more different tokens, or hold it at a published value with --borrow",
     "extrapolated": "train larger runs before relying on it",
     "far_budget": "train larger runs first, or ask for a smaller budget",
-    "far_extrapolation": "train larger runs first, which `plan` proposes, or take it as a guess",
+    "far_extrapolation": "train larger runs first, or take it as a guess",
     "floor_unidentified": "train larger runs for longer before relying on a far forecast",
     "loss_kinds_differ": "choose one with --where loss_kind=...",
     "mid_schedule": "train runs to the end of their schedules at these sizes",

@@ -109,7 +109,7 @@ class Notes:
 
     def lay(self, paper: Paper) -> list[Line]:
         """The heading, and each item indented, its further lines more so."""
-        lines: list[Line] = [(Span(self.heading, "doubt" if self.grave else "heading"),)] if self.items else []
+        lines = _head(self.heading if self.items else "", paper, "doubt" if self.grave else "heading")
         for item in self.items:
             for i, line in enumerate(wrap(paper.spell(item), _less(paper.width, 4), _less(paper.width, 2))):
                 lines.append((Span((INDENT if i == 0 else 2 * INDENT) + line),))
@@ -141,9 +141,7 @@ class Table:
         rows = [[paper.spell(cell) for cell in row] for row in self.rows]
         header = [paper.spell(cell) for cell in self.header]
         widths = self._share(header, rows, paper.width)
-        lines: list[Line] = []
-        if self.heading:
-            lines += [(Span(line, "heading"),) for line in wrap(paper.spell(self.heading), paper.width)]
+        lines = _head(self.heading, paper)
         if widths is None:
             return [*lines, *(line for row in rows for line in _stack(header, row, paper))]
         if header:
@@ -186,6 +184,11 @@ class Table:
                 spans.pop()
             lines.append((*spans[:-1], Span(spans[-1].text.rstrip(), spans[-1].style)) if spans else ())
         return lines
+
+
+def _head(heading: str, paper: Paper, style: Style = "heading") -> list[Line]:
+    """The lines of a heading, if there is one."""
+    return [(Span(line, style),) for line in wrap(paper.spell(heading), paper.width)] if heading else []
 
 
 def _stack(header: Sequence[str], row: Sequence[str], paper: Paper) -> list[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -92,9 +93,14 @@ def shorten(text: str, most: int) -> str:
     """
     if measure(text) <= most:
         return text
-    head = _break(text, most - most // 2, most)[0]
-    tail = _break(text[::-1], most // 2 - 1, most)[0][::-1]
-    return head + ELLIPSIS + tail
+    half = most // 2
+    return _take(text, most - half) + ELLIPSIS + _take(text[::-1], half - 1)[::-1]
+
+
+def _take(text: str, most: int) -> str:
+    """As much of the beginning as so many columns hold."""
+    columns = accumulate(map(_measure, text))
+    return "".join(character for character, taken in zip(text, columns, strict=True) if taken <= most)
 
 
 def show_ends(ends: Sequence[float] | None, form: Callable[[float], str]) -> str:

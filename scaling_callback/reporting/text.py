@@ -9,7 +9,7 @@ from typing import Any
 
 from scaling_callback.reporting.advice import count_doubts, list_doubts, list_set_aside
 from scaling_callback.reporting.blocks import Answer, Notes, Table, Verdict
-from scaling_callback.reporting.lines import number, shorten, show_ends
+from scaling_callback.reporting.lines import make_visible, number, shorten, show_ends
 from scaling_callback.reporting.units import (
     format_count,
     format_flops,
@@ -35,13 +35,13 @@ def show_source(result: Mapping[str, Any]) -> Answer:
     found = number(len(problems), "problem") if problems else "no problems"
     head = f"{number(result['runs'], 'run')}, {number(result['observations'], 'observation')}, {found}"
     reach = [
-        (name, f"{number(len(set(values)), one, many)}, {format_count(min(values))} to {format_count(max(values))}")
-        for name, one, many in (("params", "size", "sizes"), ("tokens", "length", "lengths"))
-        if (values := [run[name] for run in last])
+        (name, f"{number(len(values), noun)}, {' to '.join(map(format_count, sorted({min(values), max(values)})))}")
+        for name, noun in (("params", "size"), ("tokens", "length"))
+        if (values := {run[name] for run in last})
     ]
     rows = [
         (
-            shorten(str(run["run"]), LONGEST_NAME),
+            _cut(str(run["run"])),
             format_count(run["params"]),
             format_count(run["tokens"]),
             format_loss(run["loss"]),
@@ -49,16 +49,21 @@ def show_source(result: Mapping[str, Any]) -> Answer:
         )
         for run in last[:SHOWN_RUNS]
     ]
-    more = [f"{number(len(last) - SHOWN_RUNS, 'more run')}: --json lists all"] if len(last) > SHOWN_RUNS else []
+    more = [f"and {number(len(last) - SHOWN_RUNS, 'more run')}: --json lists all"] if len(last) > SHOWN_RUNS else []
     return [
         Verdict(head, sure=not problems),
         Table(reach, words=(0, 1)),
         Notes("problems:", problems, grave=True),
         Notes("assumed:", result["assumed"]),
-        Notes("excluded:", [f"{shorten(name, LONGEST_NAME)}: {why}" for name, why in result["excluded"].items()]),
+        Notes("excluded:", [f"{_cut(name)}: {why}" for name, why in result["excluded"].items()]),
         Table(rows, ("run", "params", "tokens", "loss", "progress")),
-        Notes("and:", more),
+        Notes("", more),
     ]
+
+
+def _cut(name: str) -> str:
+    """A run's name as it is shown, and no longer than leaves room for its numbers."""
+    return shorten(make_visible(name), LONGEST_NAME)
 
 
 def show_fit(result: Mapping[str, Any]) -> Answer:
@@ -141,7 +146,7 @@ def show_forecast(result: Mapping[str, Any]) -> Answer:
     said = f"loss {format_loss(result['median'])} ({format_level(interval['level'])} interval {ends}) for {what}"
     facts = [
         ("best loss so far", format_loss(result["baselines"].get("best_loss"))),
-        ("loss with the most compute", format_loss(result["baselines"].get("most_compute"))),
+        ("loss at most compute", format_loss(result["baselines"].get("most_compute"))),
     ]
     if record["forecasts"]:
         past = f"{number(record['forecasts'], 'forecast')} of these runs from those before"
