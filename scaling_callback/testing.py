@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from scaling_callback.records import Curve, Observation, Run, RunCard
+from scaling_callback.reporting.alerts import Alert
+from scaling_callback.reporting.figures import Figure
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
 """Parameters of the planted law, close to the refitted Chinchilla ones."""
@@ -125,6 +127,10 @@ class RecordingSink:
     reasons: dict[str, str] = field(default_factory=dict[str, str])
     doubts: dict[str, str] = field(default_factory=dict[str, str])
     record: dict[str, Any] = field(default_factory=dict[str, Any])
+    drawn: list[tuple[int, tuple[Figure, ...]]] = field(default_factory=list[tuple[int, tuple[Figure, ...]]])
+    alerts: list[Alert] = field(default_factory=list[Alert])
+    answers: dict[str, Any] = field(default_factory=dict[str, Any])
+    rows: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
 
     def describe(self, record: Mapping[str, Any]) -> None:
         """Keep the configuration."""
@@ -137,3 +143,15 @@ class RecordingSink:
     def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
         """Keep the reasons for what is absent now, and the doubts."""
         self.reasons, self.doubts = dict(absent), dict(doubts)
+
+    def draw(self, figures: Sequence[Figure], *, step: int) -> None:
+        """Keep figures."""
+        self.drawn.append((step, tuple(figures)))
+
+    def alert(self, alert: Alert) -> None:
+        """Keep an alert."""
+        self.alerts.append(alert)
+
+    def conclude(self, answers: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what is said at the end."""
+        self.answers, self.rows = dict(answers), list(rows)

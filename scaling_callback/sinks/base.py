@@ -1,10 +1,12 @@
-"""What a sink is: somewhere that scalars and words can be sent."""
+"""What a sink is: somewhere that scalars, words and figures can be sent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from scaling_callback.reporting.alerts import Alert
+from scaling_callback.reporting.figures import Figure
 from scaling_callback.reporting.scalars import PREFIX
 
 
@@ -22,6 +24,23 @@ class Sink(Protocol):
 
     def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
         """Why metrics are absent, by metric, and the diagnostics of the forecast: whenever they change."""
+        ...
+
+    def draw(self, figures: Sequence[Figure], *, step: int) -> None:
+        """The figures of one refit: at some refits, and at the end."""
+        ...
+
+    def alert(self, alert: Alert) -> None:
+        """Something that a person should know at once."""
+        ...
+
+    def conclude(self, answers: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """The run has ended.
+
+        Args:
+            answers: Fit, forecast and allocation, as the command line's JSON says them.
+            rows: The ladder, as rows of an observation table.
+        """
         ...
 
 

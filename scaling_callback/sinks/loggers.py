@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+from scaling_callback.reporting.alerts import Alert
+from scaling_callback.reporting.figures import Figure
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks.base import rename
 from scaling_callback.sinks.tensorboard import add_texts
@@ -30,3 +32,12 @@ class LoggerSink:
     def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
         """As text, where the experiment has a place for it."""
         add_texts(getattr(self._logger, "experiment", None), absent, doubts, self._prefix, self._step)
+
+    def draw(self, figures: Sequence[Figure], *, step: int) -> None:
+        """Nothing yet."""
+
+    def alert(self, alert: Alert) -> None:
+        """Nothing yet."""
+
+    def conclude(self, answers: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing yet."""

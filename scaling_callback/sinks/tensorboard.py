@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+from scaling_callback.reporting.alerts import Alert
+from scaling_callback.reporting.figures import Figure
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks.base import rename
 
@@ -30,6 +32,15 @@ class WriterSink:
     def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
         """As text."""
         add_texts(self._writer, absent, doubts, self._prefix, self._step)
+
+    def draw(self, figures: Sequence[Figure], *, step: int) -> None:
+        """Nothing yet."""
+
+    def alert(self, alert: Alert) -> None:
+        """Nothing yet."""
+
+    def conclude(self, answers: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing yet."""
 
 
 def add_texts(writer: Any, absent: Mapping[str, str], doubts: Mapping[str, str], prefix: str, step: int) -> None:

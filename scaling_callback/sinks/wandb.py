@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
+from scaling_callback.reporting.alerts import Alert
+from scaling_callback.reporting.figures import Figure
 from scaling_callback.reporting.scalars import METRICS, PREFIX, TOKENS
 from scaling_callback.sinks.base import rename
 
@@ -48,3 +50,12 @@ class WandbSink:
             "doubts": dict(doubts),
         }
         self._run().summary.update({f"{self._prefix}/{name}": reasons for name, reasons in said.items()})
+
+    def draw(self, figures: Sequence[Figure], *, step: int) -> None:
+        """Nothing yet."""
+
+    def alert(self, alert: Alert) -> None:
+        """Nothing yet."""
+
+    def conclude(self, answers: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Nothing yet."""
