@@ -19,6 +19,7 @@ TOKENS = "scaling/tokens"
 """The step metric: what every other metric is drawn against."""
 
 METRICS = (
+    "scaling/loss",
     "scaling/target_loss",
     "scaling/target_loss_lower",
     "scaling/target_loss_upper",
@@ -55,8 +56,10 @@ def make_scalars(snapshot: Snapshot, run: str) -> dict[str, float]:
     }
     mine = next((each for each in snapshot.runs if each.name == run), None)
     if mine is not None:
-        values["scaling/run_flops"] = mine.flops_per_token * float(mine.curve.tokens[-1]) if len(mine.curve) else None
         values["scaling/device_hours"] = _device_hours(mine)
+        if len(mine.curve):
+            values["scaling/loss"] = float(mine.curve.loss[-1])
+            values["scaling/run_flops"] = mine.flops_per_token * float(mine.curve.tokens[-1])
     if snapshot.forecast is not None:
         values["scaling/target_loss"] = snapshot.forecast.median
         values["scaling/target_loss_lower"] = snapshot.forecast.lower
@@ -98,8 +101,8 @@ def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float])
             reasons[name] = own.reason if isinstance(own, Abstention) else "this run has no observation yet"
         elif "track_record" in name:
             reasons[name] = snapshot.absent.get("track_record", "")
-        elif "run_flops" in name:
-            reasons[name] = "this run has no observation yet"
+        elif name in ("scaling/loss", "scaling/run_flops"):
+            reasons[name] = "this run has no observation yet, or its last loss is no number"
         elif "device_hours" in name:
             reasons[name] = "it takes two observations with their times, and the number of devices in the run's card"
         else:
