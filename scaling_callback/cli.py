@@ -122,7 +122,7 @@ def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         snapshot = pipeline.refresh(
             runs,
             issued,
-            replace(_config(options), target=options.target, splits=False),
+            replace(_config(options), target=options.target, splits=False, past=False),
             progress,
         )
     if snapshot.forecast is None:

@@ -12,7 +12,7 @@ from scaling_callback.costs import check_budget
 from scaling_callback.curves import Abstention, FinalForecast
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Borrowed, Fit, Objective, get_objective
-from scaling_callback.forecasting import DEFAULT, Evidence, Forecast, Forecaster, TrackRecord, get_policy
+from scaling_callback.forecasting import DEFAULT, Evidence, Forecast, Forecaster, PastForecast, TrackRecord, get_policy
 from scaling_callback.laws import Law, get_law
 from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import Run, Target, is_count
@@ -30,6 +30,7 @@ ASKED = (
     "level",
     "seed",
     "splits",
+    "past",
     "sensitivity",
 )
 """Fields of `Config` that say what is asked, and not how it is answered."""
@@ -57,6 +58,7 @@ class Config:
         level: Nominal coverage of intervals.
         seed: Seed of everything random.
         splits: Whether the budget is split, which takes a fraction of a second.
+        past: Whether it is recomputed what was forecast while the ladder was smaller, which takes a few fits more.
         sensitivity: Whether the answers under other choices and of other approaches are computed beside, which takes
             seconds.
 
@@ -81,6 +83,7 @@ class Config:
     level: float = 0.9
     seed: int = 0
     splits: bool = True
+    past: bool = True
     sensitivity: bool = False
 
     @property
@@ -159,7 +162,7 @@ def _is_whole(value: Any) -> bool:
 
 
 _TYPES: list[tuple[str, Any, str]] = [
-    *((name, bool, "True or False") for name in ("prior", "ridges", "splits", "sensitivity")),
+    *((name, bool, "True or False") for name in ("prior", "ridges", "splits", "past", "sensitivity")),
     ("constraints", Constraints, "Constraints(...)"),
     ("target", Target | None, "Target(params=..., tokens=...)"),
     ("borrowed", Borrowed | None, "Borrowed.published(...), the `lend` of another fit, or None"),
@@ -188,6 +191,7 @@ class Snapshot:
         absent: What could not be said (`fit`, `forecast`, `track_record`), each with its reason.
         sensitivity: The answers under other choices; `None` where they were not asked for, or there is no fit.
         excluded: Runs that a line in their card excludes, and that nothing above looked at.
+        past: The forecasts of the target while the ladder was smaller: recomputed ones, then issued ones.
     """
 
     config: Config
@@ -203,6 +207,7 @@ class Snapshot:
     member_records: Mapping[str, TrackRecord] = field(default_factory=dict[str, TrackRecord])
     sensitivity: Panel | None = None
     excluded: tuple[Run, ...] = ()
+    past: tuple[PastForecast, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from scaling_callback.allocating.allocation import Allocation, Growth, Valley, allocate
 from scaling_callback.allocating.approaches import estimate_frontiers, set_beside
 from scaling_callback.allocating.constraints import UNCONSTRAINED, Constraints
-from scaling_callback.allocating.frontier import Frontier, find_disagreement
+from scaling_callback.allocating.frontier import Frontier, IsoFlop, find_disagreement
 
 __all__ = [
     "UNCONSTRAINED",
@@ -11,6 +11,7 @@ __all__ = [
     "Constraints",
     "Frontier",
     "Growth",
+    "IsoFlop",
     "Valley",
     "allocate",
     "estimate_frontiers",

@@ -17,6 +17,23 @@ MIN_OPTIMA = 3
 """Optima below which a power law through them has no residual that could speak against it."""
 
 
+@dataclass(frozen=True)
+class IsoFlop:
+    """Losses of several sizes at one budget.
+
+    Attributes:
+        flops: The budget C.
+        params: N of each, increasing.
+        loss: Loss of each, brought to the budget.
+        optimum: N at which the approach sees the lowest; `None` where that is not inside the sizes.
+    """
+
+    flops: float
+    params: tuple[float, ...]
+    loss: tuple[float, ...]
+    optimum: float | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Frontier:
     """Compute-optimal sizes as one approach finds them, and what it says of a budget.
@@ -32,6 +49,7 @@ class Frontier:
         level: Nominal coverage of the intervals.
         intervals: Lower and upper ends by name of the value, `exponent` among them; empty without replicates.
         optima: The pairs (C, N*) that the power law goes through.
+        profiles: The losses at equal compute that it looked at, where it looks at such.
         points: How many measured or interpolated losses they rest on.
         bias: The D/N of this approach over that of the law which made the losses, where the losses at the very same
             points are those of the fitted law: what the approach itself adds; `None` without such a law.
@@ -49,6 +67,7 @@ class Frontier:
     level: float = 0.9
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     optima: tuple[tuple[float, float], ...] = ()
+    profiles: tuple[IsoFlop, ...] = ()
     points: int = 0
     bias: float | None = None
     notes: Mapping[str, str] = field(default_factory=dict[str, str])

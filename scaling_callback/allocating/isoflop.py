@@ -17,6 +17,7 @@ import numpy as np
 from scaling_callback.allocating.frontier import (
     MIN_OPTIMA,
     Frontier,
+    IsoFlop,
     describe,
     fit_power_law,
     recount,
@@ -32,6 +33,7 @@ from scaling_callback.allocating.profiles import (
     trace_finals,
 )
 from scaling_callback.allocating.valleys import (
+    Valleys,
     count_beside,
     find_vertices,
     fit_valleys,
@@ -40,7 +42,7 @@ from scaling_callback.allocating.valleys import (
     vertex_variance,
 )
 from scaling_callback.costs import SIX_ND, Cost, check_budget
-from scaling_callback.records import Run
+from scaling_callback.records import Array, BoolArray, Run
 
 WIDTH = 0.05
 """Excess of ln L over the bottom at which a point no longer counts: some ten times what two seeds differ by."""
@@ -124,7 +126,8 @@ def _estimate(
         return refuse(start, "no_profiles", f"there is no budget at which {MIN_SIZES} sizes have a loss")
     valleys, fitted, scale = fit_valleys(profiles, WIDTH)
     vertices = locate_vertices(fitted.coefficients, valleys)
-    inner = (count_beside(vertices, valleys) >= 1).all(0)
+    inner = np.asarray((count_beside(vertices, valleys) >= 1).all(0), dtype=np.bool_)
+    start = replace(start, profiles=_show(profiles, valleys, vertices, inner))
     if inner.sum() < MIN_OPTIMA:
         return refuse(
             start,
@@ -161,3 +164,16 @@ def _estimate(
         notes["constant_rate"] = "the losses are at a constant learning rate: the optimum is that before a cooldown"
     found = replace(start, optima=tuple(optima), notes=notes, points=len(members))
     return describe(found, law, draws, cost)
+
+
+def _show(profiles: Sequence[Profile], valleys: Valleys, vertices: Array, inner: BoolArray) -> tuple[IsoFlop, ...]:
+    """The profiles as they were looked at, with the minima inside their sizes."""
+    return tuple(
+        IsoFlop(
+            flops=math.exp(profile.log_flops),
+            params=tuple(np.exp(profile.log_params).tolist()),
+            loss=tuple(np.exp(losses[: len(profile)]).tolist()),
+            optimum=math.exp(vertex) if inside else None,
+        )
+        for profile, losses, vertex, inside in zip(profiles, valleys.log_loss, vertices, inner, strict=True)
+    )

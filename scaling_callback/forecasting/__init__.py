@@ -32,6 +32,7 @@ from scaling_callback.forecasting.forecast import (
     take_interval,
 )
 from scaling_callback.forecasting.forecasters import DEFAULT, FORECASTERS, MEMBERS, Forecaster, get_forecaster
+from scaling_callback.forecasting.past import PastForecast, place_issued, recompute_past
 from scaling_callback.forecasting.record import Backtest, backtest, fit_runs, score_issued
 from scaling_callback.forecasting.scores import Score, TrackRecord
 from scaling_callback.forecasting.variables import doubt_repetition, further_variables, heed_repetition
@@ -49,6 +50,7 @@ __all__ = [
     "Forecast",
     "Forecaster",
     "Part",
+    "PastForecast",
     "Policy",
     "Score",
     "TrackRecord",
@@ -72,6 +74,8 @@ __all__ = [
     "name_excluded",
     "name_phase",
     "others_of",
+    "place_issued",
+    "recompute_past",
     "score_issued",
     "spread_around",
     "take_interval",

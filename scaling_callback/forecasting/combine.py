@@ -55,6 +55,20 @@ class History:
         counts = np.bincount(self.refit, minlength=len(self.runs))
         return near * (self.runs / (np.maximum(counts, 1) * self.runs.max(initial=1.0)))[self.refit]
 
+    def until(self, runs: int) -> History:
+        """What of it was known when so many runs had finished: earlier refits, as far as their runs had finished.
+
+        Each refit's forecasts stand in the order of the runs that they are for, from the first that finished after it.
+        """
+        counts = np.bincount(self.refit, minlength=len(self.runs))
+        place = np.arange(len(self.refit)) - np.repeat(np.cumsum(counts) - counts, counts)  # among those of its refit
+        known = self.runs[self.refit] + place < runs
+        return History(
+            self.refit[known],
+            self.runs[self.runs < runs],
+            *(column[known] for column in (self.reach, self.errors, self.misses)),
+        )
+
 
 NO_HISTORY = History(np.zeros(0, np.intp), np.zeros(0), np.zeros(0), np.zeros((0, 0)), np.zeros(0))
 

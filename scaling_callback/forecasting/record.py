@@ -79,9 +79,14 @@ def backtest(
     to those so far and asked for every later one. It is a function of the runs alone, so a table, an imported
     ladder and a live one get the same record.
     """
-    ordered = tuple(sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name)))
+    ordered = order_runs(runs)
     plain = tuple(replace(forecaster, starts=()) for forecaster in forecasters)
     return _walk(ordered, tuple(clusters[run.name] for run in ordered), plain, level, seed)
+
+
+def order_runs(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs by increasing planned compute, ties by name: the order in which the record takes them."""
+    return tuple(sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name)))
 
 
 @lru_cache(maxsize=64)
@@ -96,7 +101,7 @@ def _walk(
             break
         # only the law of first choice lends its draws
         fits = [
-            _try_fit(ordered[:begin], clusters[:begin], f, REPLICATES if i == 0 else 0, seed)
+            try_fit(ordered[:begin], clusters[:begin], f, REPLICATES if i == 0 else 0, seed)
             for i, f in enumerate(forecasters)
         ]
         known = [fit for fit in fits if fit is not None]
@@ -107,7 +112,7 @@ def _walk(
             continue
         later = ordered[begin:]
         losses = np.array([run.final.loss for run in later if run.final is not None])
-        made = combine(known, *_places(later), history=_collect(refits, begin), seed=seed)
+        made = combine(known, *_places(later), history=_collect(refits).until(begin), seed=seed)
         reach = find_reach(known[0].points, *_places(later))
         refits.append(_Refit(begin, reach, np.log(made.medians / losses[:, None]), made.miss(losses)))
         for index, run in enumerate(ordered[begin:end]):
@@ -118,7 +123,7 @@ def _walk(
     if len(forecasters) == 1:
         return Backtest(TrackRecord(tuple(scores)))
     records = {name: TrackRecord(tuple(found)) for name, found in members.items()}
-    return Backtest(TrackRecord(tuple(scores)), records, _collect(refits, len(ordered)))
+    return Backtest(TrackRecord(tuple(scores)), records, _collect(refits))
 
 
 def _score_alone(fit: Fit, runs: Sequence[Run], level: float, seed: int) -> list[Score]:
@@ -152,18 +157,16 @@ class _Refit:
     misses: Array
 
 
-def _collect(refits: Sequence[_Refit], known: int) -> History:
-    """What of these was known when so many runs had finished."""
-    refits = [refit for refit in refits if refit.runs < known]
+def _collect(refits: Sequence[_Refit]) -> History:
+    """All of these as one."""
     if not refits:
         return NO_HISTORY
-    seen = [known - refit.runs for refit in refits]
     return History(
-        np.repeat(np.arange(len(refits)), seen),
+        np.repeat(np.arange(len(refits)), [len(refit.reach) for refit in refits]),
         np.array([float(refit.runs) for refit in refits]),
-        np.concatenate([refit.reach[:n] for refit, n in zip(refits, seen, strict=True)]),
-        np.concatenate([refit.errors[:n] for refit, n in zip(refits, seen, strict=True)]),
-        np.concatenate([refit.misses[:n] for refit, n in zip(refits, seen, strict=True)]),
+        np.concatenate([refit.reach for refit in refits]),
+        np.concatenate([refit.errors for refit in refits]),
+        np.concatenate([refit.misses for refit in refits]),
     )
 
 
@@ -182,9 +185,10 @@ def fit_runs(
     return forecaster.fit(forecaster.gather(runs, lambda run: named[run.name]), replicates=replicates, seed=seed)
 
 
-def _try_fit(
+def try_fit(
     runs: tuple[Run, ...], clusters: tuple[str, ...], forecaster: Forecaster, replicates: int, seed: int
 ) -> Fit | None:
+    """What `fit_runs` makes of these runs; `None` where they are too few."""
     try:
         return fit_runs(runs, clusters, forecaster, replicates, seed)
     except NotEnoughData:  # branches of one or two trunks are not three independent runs

@@ -82,7 +82,7 @@ def plan(
     law = MEMBERS[0].law if config.combines else config.law
     counted = config.constraints.cost(kept)
     goal = place_target(target, found, law=law, further=config.further, cost=counted)
-    asked = replace(config, target=Target(params=goal[0], tokens=goal[1]), splits=False, sensitivity=False)
+    asked = replace(config, target=Target(params=goal[0], tokens=goal[1]), splits=False, past=False, sensitivity=False)
     used = finals(kept, cluster).used
     return planning.plan(
         goal,
@@ -136,7 +136,7 @@ def compare(
     kept: list[tuple[Run, ...]] = []
     made: list[Forecast] = []
     for name, runs in zip(names, (runs_a, runs_b), strict=True):
-        snapshot = refresh(runs, (), replace(config, target=target, splits=False, sensitivity=False))
+        snapshot = refresh(runs, (), replace(config, target=target, splits=False, past=False, sensitivity=False))
         if snapshot.forecast is None:
             raise NotEnoughData(f"{name}: {snapshot.absent['forecast']}")
         kept.append(snapshot.runs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,9 @@ from scaling_callback.forecasting import (
     ClusterOf,
     Evidence,
     Forecast,
+    Forecaster,
     Part,
+    PastForecast,
     backtest,
     baselines,
     combine,
@@ -27,6 +29,8 @@ from scaling_callback.forecasting import (
     included,
     name_phase,
     others_of,
+    place_issued,
+    recompute_past,
     score_issued,
     take_interval,
 )
@@ -121,7 +125,34 @@ def refresh(
         absent=absent,
         sensitivity=panel,
         excluded=tuple(run for run in runs if run.card.excluded),
+        past=_recall(forecast, finished, clusters, forecasters, included(runs), issued, config),
     )
+
+
+def _recall(
+    forecast: Forecast | None,
+    finished: Sequence[Run],
+    clusters: Mapping[str, str],
+    forecasters: Sequence[Forecaster],
+    runs: Sequence[Run],
+    issued: Sequence[IssuedForecast],
+    config: Config,
+) -> tuple[PastForecast, ...]:
+    """Earlier forecasts of what is forecast now, whoever says it now."""
+    if forecast is None or not config.past:
+        return ()
+    target = Target(params=forecast.params, tokens=forecast.tokens)
+    recomputed = recompute_past(
+        finished,
+        clusters,
+        forecasters,
+        config.fitted,
+        target,
+        level=config.level,
+        seed=config.seed,
+        further=config.further,
+    )
+    return (*recomputed, *place_issued(runs, issued, target))
 
 
 def _split(

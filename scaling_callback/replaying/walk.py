@@ -149,7 +149,7 @@ def _answer(
     answers: dict[str, list[Row]] = {DEFAULT: []}
     for goal in goals:
         snapshot = refresh(
-            runs, (), replace(config, target=Target(params=goal.params, tokens=goal.tokens), splits=False)
+            runs, (), replace(config, target=Target(params=goal.params, tokens=goal.tokens), splits=False, past=False)
         )
         made = snapshot.forecast
         answers[DEFAULT].append(

@@ -35,8 +35,12 @@ class Sink(Protocol):
         ...
 
     def conclude(self, answers: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
-        """The run has ended: fit, forecast and allocation as the command line's JSON says them, and the ladder as rows
-        of an observation table."""
+        """The run has ended.
+
+        Args:
+            answers: Fit, forecast and allocation, as the command line's JSON says them.
+            rows: The ladder, as rows of an observation table.
+        """
         ...
 
 
