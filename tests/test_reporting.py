@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -20,20 +20,18 @@ from scaling_callback.records import Curve, IssuedForecast, Observation, Run, Ru
 from scaling_callback.reporting import (
     checklist,
     checklist_numbers,
-    draw_figures,
     held_out_measurement,
     list_runs,
     render_html,
 )
-from scaling_callback.reporting.series import (
+from scaling_callback.reporting.figures.series import (
     collect_errors,
     collect_residuals,
     collect_runs,
-    mark_target,
+    find_target,
     trace_compute,
     trace_sizes,
 )
-from scaling_callback.reporting.svg import PALETTE
 from scaling_callback.snapshot import Config, Snapshot
 from scaling_callback.testing import planted_ladder, planted_loss
 
@@ -139,7 +137,7 @@ def test_the_law_is_drawn_where_the_fit_predicts_it_and_ends_at_the_target() -> 
     fit, forecast = usual().fit, usual().forecast
     assert fit is not None
     assert forecast is not None
-    line, sizes, target = trace_compute(usual()), trace_sizes(usual()), mark_target(usual())
+    line, sizes, target = trace_compute(usual()), trace_sizes(usual()), find_target(usual())
     assert line is not None
     assert target is not None
     for drawn in (line, *sizes):
@@ -173,7 +171,7 @@ def test_errors_of_the_record_figure_are_those_of_the_record() -> None:
     rows = collect_errors(snapshot)
     recomputed = sorted(row.error for row in rows if row.kind == "recomputed")
     assert recomputed == pytest.approx(sorted(100 * score.error for score in snapshot.record.scores))
-    (live,) = [row for row in rows if row.kind == "live"]
+    (live,) = [row for row in rows if row.kind == "issued"]
     assert run.final is not None
     assert live.error == pytest.approx(100 * (4.0 / run.final.loss - 1))
     measured = held_out_measurement(snapshot)
@@ -222,35 +220,6 @@ def test_the_target_counts_as_measured_only_by_a_held_out_run_of_its_size_and_ho
     assert (measured is not None) is found
     if measured is not None:
         assert measured.error == pytest.approx(measured.forecast / planted_loss(1e10, 2e11) - 1)
-
-
-def test_figures_are_the_same_each_time_and_carry_nothing_from_outside() -> None:
-    first, second = draw_figures(usual()), draw_figures(usual())
-    assert [figure.name for figure in first] == ["compute", "tokens", "record", "residuals"]
-    assert first == second
-    for figure in first:
-        assert figure.svg.startswith("<svg viewBox=")
-        assert not re.search(r"http|<metadata|<script|<!--|<image", figure.svg)
-        assert "var(--fig-" in figure.svg
-        assert "currentColor" in figure.svg
-
-
-def test_colours_follow_the_page_and_are_each_used_for_one_role() -> None:
-    light = [pair[0] for pair in PALETTE.values()]
-    assert len(set(light)) == len(light)
-    for figure in draw_figures(usual()):
-        fixed = re.sub(r"var\(--fig-[\w-]+, #[0-9a-f]{6}\)", "", figure.svg)
-        assert re.findall(r"(?:fill|stroke): #(?!ffffff|000000)\w+", fixed) == []
-
-
-def test_drawing_leaves_the_users_matplotlib_settings_alone() -> None:
-    import matplotlib as mpl
-
-    library: Any = mpl
-    with library.rc_context({"font.size": 31.0, "axes.facecolor": "red"}):
-        changed = draw_figures(usual())
-        assert library.rcParams["font.size"] == 31.0
-    assert changed == draw_figures(usual())
 
 
 def test_checklist_numbers_are_disjoint_and_complete() -> None:
@@ -345,12 +314,8 @@ def test_importing_reporting_loads_no_optional_package() -> None:
     assert done.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize(
-    ("package", "act"), [("matplotlib", draw_figures), ("jinja2", render_html)], ids=["matplotlib", "jinja2"]
-)
-def test_a_missing_package_is_named_with_its_extra(
-    monkeypatch: pytest.MonkeyPatch, package: str, act: Callable[[Snapshot], object]
-) -> None:
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependency, match=rf"{package}.*scaling-callback\[plotting\]"):
-        act(usual())
+        render_html(usual())

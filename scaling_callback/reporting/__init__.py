@@ -5,8 +5,10 @@ Importing this loads neither matplotlib nor jinja2; figures and the report load 
 
 from __future__ import annotations
 
+from scaling_callback.reporting.canvas import render_png, render_svg
 from scaling_callback.reporting.checklist import Item, checklist, checklist_numbers
-from scaling_callback.reporting.figures import Figure, draw_figures
+from scaling_callback.reporting.figures import Figure, plot_figures
+from scaling_callback.reporting.plotly import write_plotly
 from scaling_callback.reporting.report import render_html
 from scaling_callback.reporting.tables import HeldOut, held_out_measurement, list_parameters, list_runs, list_scores
 
@@ -16,10 +18,13 @@ __all__ = [
     "Item",
     "checklist",
     "checklist_numbers",
-    "draw_figures",
     "held_out_measurement",
     "list_parameters",
     "list_runs",
     "list_scores",
+    "plot_figures",
     "render_html",
+    "render_png",
+    "render_svg",
+    "write_plotly",
 ]

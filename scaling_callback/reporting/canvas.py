@@ -1,4 +1,4 @@
-"""A small drawing surface over matplotlib: the only file of the package that meets it.
+"""Figures drawn by matplotlib, as SVG for pages and PNG for loggers: the only file of the package that meets it.
 
 Object-oriented throughout: no pyplot, no current figure, and the user's own style is neither used nor changed.
 """
@@ -6,20 +6,42 @@ Object-oriented throughout: no pyplot, no current figure, and the user's own sty
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 from scaling_callback.errors import MissingDependency
-from scaling_callback.records import Array
-from scaling_callback.reporting.svg import INK, finish_svg, pick_colour
+from scaling_callback.reporting.figures.drawing import (
+    Area,
+    Axis,
+    Band,
+    Bars,
+    Dash,
+    Direction,
+    Figure,
+    Layer,
+    Line,
+    Marks,
+    Rule,
+    Ticks,
+)
+from scaling_callback.reporting.palette import INK, PALETTE, pick_colour
+from scaling_callback.reporting.svg import finish_svg
+from scaling_callback.reporting.units import format_power, format_tick, format_tick_percent
 
 WIDTH = 5.5
 """Inches of 72 units: about the width of a phone's screen, so that text stays readable there."""
 
-DASHES: Mapping[str, Any] = {"solid": "-", "dashed": (0, (4, 1.6)), "dotted": (0, (1.2, 1.4))}
-Dash = Literal["solid", "dashed", "dotted"]
-Values = Array | Sequence[float]
+PNG_DPI = 150
+
+DASHES: Mapping[Dash, Any] = {"solid": "-", "dashed": (0, (4, 1.6)), "dotted": (0, (1.2, 1.4))}
+
+TICKS: Mapping[Ticks, Callable[[float], str]] = {
+    "power": format_power,
+    "count": format_tick,
+    "number": format_tick,
+    "percent": format_tick_percent,
+}
 
 STYLE: Mapping[str, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be selected, read aloud, and takes the page's font
@@ -38,7 +60,7 @@ STYLE: Mapping[str, Any] = {
     "ytick.color": INK,
     "xtick.labelsize": 9.6,
     "ytick.labelsize": 9.6,
-    "grid.color": pick_colour("grid"),
+    "grid.color": PALETTE["grid"][0],
     "grid.linewidth": 0.7,
     "legend.frameon": False,
     "legend.fontsize": 9.6,
@@ -48,108 +70,135 @@ STYLE: Mapping[str, Any] = {
 }
 
 
-class Canvas:
-    """One pair of axes with a legend below it."""
+def render_svg(figure: Figure) -> str:
+    """The figure as an `<svg>` element to stand inside HTML; its colours follow the page's.
 
-    def __init__(self, figure: Any) -> None:
-        self._figure = figure
-        self._axes = figure.add_subplot()
-        self._axes.set_axisbelow(True)
+    Raises:
+        MissingDependency: matplotlib is not installed.
+    """
+    with _draw(figure) as drawn:
         # nothing behind the drawing, so that it takes the page's background
-        figure.patch.set_visible(False)
-        self._axes.patch.set_visible(False)
-        self.svg = ""
+        drawn.patch.set_visible(False)
+        page = io.StringIO()
+        drawn.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
+    return finish_svg(page.getvalue(), figure.name, figure.alt)
 
-    def line(
-        self,
-        x: Values,
-        y: Values,
-        colour: str,
-        *,
-        width: float = 1.4,
-        dash: Dash = "solid",
-        alpha: float = 1.0,
-        label: str | None = None,
-    ) -> None:
-        """A line through points."""
-        self._axes.plot(x, y, color=colour, lw=width, ls=DASHES[dash], alpha=alpha, label=label, zorder=2)
 
-    def marks(
-        self,
-        x: Values,
-        y: Values,
-        marker: str,
-        colour: str,
-        *,
-        hollow: bool = False,
-        size: float = 5.2,
-        label: str | None,
-    ) -> None:
-        """Marks at points; the label is dropped where there are none."""
-        if len(x):
-            fill = "none" if hollow else colour
-            # a long path of markers must not be thinned or joined, hence one artist without a line
-            self._axes.plot(x, y, ls="", marker=marker, ms=size, mec=colour, mfc=fill, label=label, zorder=4)
+def render_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
+    """The figure as a PNG on white.
 
-    def bar(self, x: tuple[float, float], y: tuple[float, float], colour: str, *, width: float = 1.5) -> None:
-        """An interval, from one point to the other."""
-        self._axes.plot(x, y, color=colour, lw=width, solid_capstyle="butt", zorder=3)
+    Raises:
+        MissingDependency: matplotlib is not installed.
+    """
+    with _draw(figure) as drawn:
+        page = io.BytesIO()
+        drawn.savefig(page, format="png", dpi=dpi, metadata={"Software": None})
+    return page.getvalue()
 
-    def rule(self, at: float, *, across: Literal["x", "y"]) -> None:
-        """A line at a value, across the whole width (`x`) or height (`y`)."""
-        draw = self._axes.axhline if across == "x" else self._axes.axvline
-        draw(at, color=INK, lw=0.9, zorder=1.5)
 
-    def band(self, lower: float, upper: float) -> None:
-        """A pale band across the whole width."""
-        self._axes.axhspan(lower, upper, color=pick_colour("grid"), alpha=0.5, lw=0, zorder=0.5)
+@contextmanager
+def _draw(figure: Figure) -> Generator[Any]:
+    """The figure as one of matplotlib, under a style of our own."""
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure as Canvas
+    except ImportError as error:
+        raise MissingDependency(
+            "figures need matplotlib, which is not installed: pip install 'scaling-callback[plotting]'"
+        ) from error
+    library: Any = mpl
+    with library.rc_context():
+        # the user's own matplotlibrc must not change a report
+        library.rcdefaults()
+        library.rcParams.update(STYLE)
+        canvas: Any = Canvas(figsize=(WIDTH, figure.height), layout="constrained")
+        axes: Any = canvas.add_subplot()
+        axes.set_axisbelow(True)
+        axes.patch.set_visible(False)
+        for layer in figure.layers:
+            DRAW[type(layer)](axes, layer)
+        _set_axis(axes, "x", figure.x, grid=figure.y.height is None)
+        _set_axis(axes, "y", figure.y, grid=True)
+        handles, labels = axes.get_legend_handles_labels()
+        if handles:  # below the axes, where it covers no data
+            canvas.legend(handles, labels, loc="outside lower left", ncols=figure.columns)
+        yield canvas
 
-    def set_axis(
-        self,
-        axis: Literal["x", "y"],
-        label: str,
-        write: Callable[[float], str],
-        *,
-        log: bool = False,
-        limits: tuple[float, float] | None = None,
-        grid: bool = True,
-    ) -> None:
-        """Scale, label, limits and the words of the ticks of one axis."""
-        from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-        which = self._axes.xaxis if axis == "x" else self._axes.yaxis
-        if log:
-            (self._axes.set_xscale if axis == "x" else self._axes.set_yscale)("log")
-        if limits is not None:
-            (self._axes.set_xlim if axis == "x" else self._axes.set_ylim)(*limits)
-        low, high = which.get_view_interval()
-        if log and high > 60 * low:
-            which.set_major_locator(LogLocator(numticks=7))
-        elif log and high > (3 if axis == "x" else 8) * low:
-            which.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        else:  # so little of a decade is shown that evenly spaced numbers are the rounder ones
-            most = 4 if log and axis == "x" else 7
-            which.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
-            which.set_minor_locator(NullLocator())
-        which.set_minor_formatter(NullFormatter())
-        which.set_major_formatter(FuncFormatter(_Formatter(write)))
-        self._axes.set(**{f"{axis}label": label})
-        if grid:
-            self._axes.grid(axis=axis, which="major")
+def _line(axes: Any, line: Line) -> None:
+    colour, dash = pick_colour(line.colour), DASHES[line.dash]
+    axes.plot(line.x, line.y, color=colour, lw=line.width, ls=dash, alpha=line.alpha, label=line.label, zorder=2)
 
-    def set_rows(self, names: Mapping[float, str], height: float, label: str) -> None:
-        """A vertical axis of named rows at places from 0 to `height`; without names, only the label."""
-        self._axes.set_ylim(-0.8, height + 0.8)
-        self._axes.set_yticks(list(names), list(names.values()))
-        self._axes.tick_params(axis="y", length=0)
-        self._axes.spines["left"].set_visible(False)
-        self._axes.set_ylabel(label)
 
-    def add_legend(self, columns: int) -> None:
-        """What the marks and lines mean, below the axes where it covers no data."""
-        handles, labels = self._axes.get_legend_handles_labels()
-        if handles:
-            self._figure.legend(handles, labels, loc="outside lower left", ncols=columns)
+def _marks(axes: Any, marks: Marks) -> None:
+    colour = pick_colour(marks.colour)
+    fill = "none" if marks.hollow else colour
+    axes.plot(
+        marks.x, marks.y, ls="", marker=marks.marker, ms=marks.size, mec=colour, mfc=fill, label=marks.label, zorder=4
+    )
+
+
+def _bars(axes: Any, bars: Bars) -> None:
+    draw = axes.vlines if bars.along == "y" else axes.hlines
+    draw(bars.at, bars.lower, bars.upper, color=pick_colour(bars.colour), lw=bars.width, zorder=3)
+
+
+def _area(axes: Any, area: Area) -> None:
+    colour = pick_colour(area.colour)
+    axes.fill_between(area.x, area.lower, area.upper, color=colour, alpha=0.22, lw=0, label=area.label, zorder=1.2)
+
+
+def _band(axes: Any, band: Band) -> None:
+    axes.axhspan(band.lower, band.upper, color=pick_colour("grid"), alpha=0.5, lw=0, zorder=0.5)
+
+
+def _rule(axes: Any, rule: Rule) -> None:
+    draw = axes.axhline if rule.across == "x" else axes.axvline
+    draw(rule.at, color=INK, lw=0.9, zorder=1.5)
+
+
+DRAW: Mapping[type[Layer], Callable[[Any, Any], None]] = {
+    Line: _line,
+    Marks: _marks,
+    Bars: _bars,
+    Area: _area,
+    Band: _band,
+    Rule: _rule,
+}
+
+
+def _set_axis(axes: Any, direction: Direction, axis: Axis, *, grid: bool) -> None:
+    """Scale, label, limits and the words of the ticks of one axis."""
+    axes.set(**{f"{direction}label": axis.label})
+    if axis.height is not None:
+        axes.set_ylim(-0.8, axis.height + 0.8)
+        axes.set_yticks(list(axis.rows), list(axis.rows.values()))
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        return
+    if axis.log:
+        (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
+    if axis.limits is not None:
+        (axes.set_xlim if direction == "x" else axes.set_ylim)(*axis.limits)
+    _set_ticks(axes.xaxis if direction == "x" else axes.yaxis, direction, axis)
+    if grid or direction == "x":
+        axes.grid(axis=direction, which="major")
+
+
+def _set_ticks(which: Any, direction: Direction, axis: Axis) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+    low, high = which.get_view_interval()
+    if axis.log and high > 60 * low:
+        which.set_major_locator(LogLocator(numticks=7))
+    elif axis.log and high > (3 if direction == "x" else 8) * low:
+        which.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    else:  # so little of a decade is shown that evenly spaced numbers are the rounder ones
+        most = 4 if axis.log and direction == "x" else 7
+        which.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
+        which.set_minor_locator(NullLocator())
+    which.set_minor_formatter(NullFormatter())
+    which.set_major_formatter(FuncFormatter(_Formatter(TICKS[axis.ticks])))
 
 
 class _Formatter:
@@ -161,30 +210,3 @@ class _Formatter:
     def __call__(self, value: float, position: int | None = None) -> str:
         del position
         return self._write(value)
-
-
-@contextmanager
-def open_canvas(name: str, height: float, alt: str) -> Generator[Canvas]:
-    """A canvas of this height in inches, whose `svg` is there when the block ends.
-
-    Raises:
-        MissingDependency: matplotlib is not installed.
-    """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingDependency(
-            "figures need matplotlib, which is not installed: pip install 'scaling-callback[plotting]'"
-        ) from error
-    library: Any = mpl
-    with library.rc_context():
-        # the user's own matplotlibrc must not change a report
-        library.rcdefaults()
-        library.rcParams.update(STYLE)
-        figure: Any = Figure(figsize=(WIDTH, height), layout="constrained")
-        canvas = Canvas(figure)
-        yield canvas
-        page = io.StringIO()
-        figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
-    canvas.svg = finish_svg(page.getvalue(), name, alt)

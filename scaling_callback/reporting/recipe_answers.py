@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from scaling_callback.reporting.answers import Answer, ask, leave, say
 from scaling_callback.reporting.facts import find_fact, list_counts, list_horizons, list_values, name_loss
-from scaling_callback.reporting.series import rank_sizes
+from scaling_callback.reporting.figures.series import rank_sizes
 from scaling_callback.reporting.units import format_count
 from scaling_callback.snapshot import Snapshot
 

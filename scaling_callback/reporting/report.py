@@ -11,11 +11,12 @@ from importlib import resources
 
 from scaling_callback.errors import MissingDependency
 from scaling_callback.laws import get_law
+from scaling_callback.reporting.canvas import render_svg
 from scaling_callback.reporting.checklist import STATUSES, checklist
 from scaling_callback.reporting.doubts import list_doubts
 from scaling_callback.reporting.facts import list_versions
-from scaling_callback.reporting.figures import draw_figures
-from scaling_callback.reporting.svg import write_variables
+from scaling_callback.reporting.figures import plot_figures
+from scaling_callback.reporting.palette import write_variables
 from scaling_callback.reporting.tables import (
     BASELINES,
     HeldOut,
@@ -48,6 +49,7 @@ FORMATS = {
     "level": format_level,
     "loss": format_loss,
     "percent": format_percent,
+    "svg": render_svg,
     "value": format_value,
 }
 
@@ -89,7 +91,7 @@ def render_html(snapshot: Snapshot, *, title: str | None = None) -> str:
         measured=measured,
         comparison=write_comparison(measured) if measured else "",
         held_out=list_held_out(snapshot),
-        figures=draw_figures(snapshot),
+        figures=plot_figures(snapshot),
         doubts=list_doubts(snapshot),
         equation=write_equation(snapshot.fit.law.equation) if snapshot.fit else "",
         parameters=list_parameters(snapshot),

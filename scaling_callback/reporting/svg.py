@@ -9,74 +9,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-INK = "#010203"
-"""Drawn in this colour, text and frames take the colour of the page's own text."""
-
-SIZES_LIGHT = (
-    "#63cb5f",
-    "#3aba76",
-    "#22a785",
-    "#20938c",
-    "#27808e",
-    "#2f6c8e",
-    "#39568c",
-    "#423f85",
-    "#482576",
-    "#46085c",
-)
-SIZES_DARK = (
-    "#26828e",
-    "#21918c",
-    "#1f9f88",
-    "#26ad81",
-    "#3bbb75",
-    "#58c765",
-    "#7ad151",
-    "#a2da37",
-    "#cae11f",
-    "#f1e51d",
-)
-
-PALETTE: dict[str, tuple[str, str]] = {
-    "grid": ("#d8dde3", "#333b44"),
-    "curve": ("#a9b8c6", "#566675"),
-    "final": ("#0072b2", "#58b4ec"),
-    "out": ("#77818c", "#93a0ad"),
-    "guess": ("#00856a", "#35c9a4"),
-    "held": ("#d55e00", "#ff9a4d"),
-    "target": ("#a3337f", "#f08cc8"),
-    **{f"size-{i}": pair for i, pair in enumerate(zip(SIZES_LIGHT, SIZES_DARK, strict=True))},
-}
-"""Each colour by its role, for light and for dark pages: Okabe and Ito's for roles, viridis for sizes.
-
-Both are told apart with any colour vision, and viridis also in grey; markers and dashes differ besides.
-"""
-
-
-def pick_colour(role: str) -> str:
-    """The colour to draw with for this role; `finish_svg` makes it follow the page."""
-    return PALETTE[role][0]
-
-
-def pick_size_colour(rank: int, sizes: int) -> str:
-    """The colour of the size with this rank among `sizes`: the larger, the further along the palette.
-
-    Example:
-        >>> pick_size_colour(0, 4), pick_size_colour(3, 4)
-        ('#63cb5f', '#46085c')
-    """
-    last = len(SIZES_LIGHT) - 1
-    return SIZES_LIGHT[round(rank * last / max(sizes - 1, 1))]
-
-
-def write_variables(*, dark: bool) -> str:
-    """The palette as CSS declarations.
-
-    Example:
-        >>> write_variables(dark=True).split("; ")[0]
-        '--fig-grid: #333b44'
-    """
-    return "; ".join(f"--fig-{role}: {pair[dark]}" for role, pair in PALETTE.items())
+from scaling_callback.reporting.palette import INK, PALETTE
 
 
 def finish_svg(svg: str, name: str, alt: str) -> str:

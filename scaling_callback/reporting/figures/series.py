@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling_callback.fitting import Fit
-from scaling_callback.records import Array, Run, same_count
+from scaling_callback.records import Array, Curve, Run, same_count
 from scaling_callback.reporting.tables import Role, ScoreRow, list_held_out, list_runs, list_scores
 from scaling_callback.snapshot import Snapshot
 
 POINTS = 80
 """Points along a line of the law: smooth at any size of the page."""
+
+MOST_POINTS = 4000
+"""Points that all curves of a figure have together: more are not seen, and would make a page or a dashboard slow."""
 
 LEAST_REACH = 1.5
 """Lines of the law run on by this factor beyond the data, where nothing else says how far."""
@@ -33,7 +37,7 @@ class RunSeries:
         params: Its N.
         size: Rank of its size among the ladder's sizes, from 0.
         role: What became of it in the fit.
-        tokens: Tokens of its finite losses, shape (n,).
+        tokens: Tokens of its finite losses, shape (n,); of a long ladder some of them, spread evenly in ln D.
         loss: Those losses, shape (n,).
         final: Tokens and loss of its final.
         guess: Tokens, loss and interval of its forecast final, where it is unfinished.
@@ -106,7 +110,7 @@ class ErrorRow:
         error: Forecast minus measured.
         lower: Lower end of the interval minus measured; NaN without an interval.
         upper: Upper end of the interval minus measured.
-        kind: `recomputed` from the finals, `live` while training, or the `target` itself.
+        kind: `recomputed` from the finals, `issued` while training, or the `target` itself.
     """
 
     params: float
@@ -114,7 +118,7 @@ class ErrorRow:
     error: float
     lower: float
     upper: float
-    kind: Literal["recomputed", "live", "target"]
+    kind: Literal["recomputed", "issued", "target"]
 
 
 @dataclass(frozen=True)
@@ -148,9 +152,10 @@ def collect_runs(snapshot: Snapshot) -> tuple[RunSeries, ...]:
     sizes = rank_sizes(snapshot.runs)
     rows = {row.name: row for row in list_runs(snapshot)}
     series: list[RunSeries] = []
+    share = max(MOST_POINTS // max(len(snapshot.runs), 1), 2)
     for run in sorted(snapshot.runs, key=lambda run: run.params):
         row, final = rows[run.name], run.final
-        shown = np.isfinite(run.curve.loss) & (run.curve.loss > 0)
+        shown = _thin(run.curve, share)
         guess = None
         if row.forecast is not None and row.lower is not None and row.upper is not None and row.horizon:
             guess = (row.horizon, row.forecast, row.lower, row.upper)
@@ -169,7 +174,7 @@ def collect_runs(snapshot: Snapshot) -> tuple[RunSeries, ...]:
     return tuple(series)
 
 
-def mark_target(snapshot: Snapshot) -> TargetMark | None:
+def find_target(snapshot: Snapshot) -> TargetMark | None:
     """The forecast of the target, if there is one."""
     made = snapshot.forecast
     return None if made is None else TargetMark(made.params, made.tokens, made.median, made.lower, made.upper)
@@ -181,8 +186,8 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
     Along the compute-optimal split where the allocation is identified. Where it is not, along the ladder's own
     (ln N as a line in ln C through the evidence), and from the evidence's end straight to the target.
     """
-    fit, target = snapshot.fit, mark_target(snapshot)
-    if fit is None or not _can_trace(snapshot, fit):
+    fit, target = snapshot.fit, find_target(snapshot)
+    if fit is None or not can_trace(snapshot, fit):
         return None
     evidence = 6.0 * fit.points.params * fit.points.tokens
     reach = float(evidence.max())
@@ -207,8 +212,8 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
 
 def trace_sizes(snapshot: Snapshot) -> tuple[LawLine, ...]:
     """The fitted law against tokens, one line for each size of the ladder and one for the target's size."""
-    fit, target = snapshot.fit, mark_target(snapshot)
-    if fit is None or not _can_trace(snapshot, fit):
+    fit, target = snapshot.fit, find_target(snapshot)
+    if fit is None or not can_trace(snapshot, fit):
         return ()
     reach = float(fit.points.tokens.max())
     begin = float(fit.points.tokens.min())
@@ -227,7 +232,7 @@ def trace_sizes(snapshot: Snapshot) -> tuple[LawLine, ...]:
 def collect_errors(snapshot: Snapshot) -> tuple[ErrorRow, ...]:
     """Every scored forecast, by compute, with the target's own measurements last."""
     rows = [_error_row(score, "recomputed") for score in list_scores(snapshot, snapshot.record)]
-    rows += [_error_row(score, "live") for score in list_scores(snapshot, snapshot.live_record)]
+    rows += [_error_row(score, "issued") for score in list_scores(snapshot, snapshot.live_record)]
     rows.sort(key=lambda row: row.params * row.tokens)
     for held in list_held_out(snapshot):
         score = ScoreRow(
@@ -250,7 +255,18 @@ def collect_residuals(snapshot: Snapshot) -> tuple[ResidualMark, ...]:
     return tuple(marks)
 
 
-def _can_trace(snapshot: Snapshot, fit: Fit) -> bool:
+def _thin(curve: Curve, most: int) -> NDArray[np.intp]:
+    """Places of at most so many of the losses that can be drawn, the first and the last among them."""
+    places = np.flatnonzero(np.isfinite(curve.loss) & (curve.loss > 0))
+    if len(places) <= most:
+        return places
+    along = np.log(curve.tokens[places])
+    first, last = float(along[0]), float(along[-1])
+    nearest = np.searchsorted(along, first + (last - first) * np.arange(most) / (most - 1))
+    return places[np.unique(np.minimum(nearest, len(places) - 1))]
+
+
+def can_trace(snapshot: Snapshot, fit: Fit) -> bool:
     """Whether every variable of the law is known along a line of params and tokens."""
     return {*fit.law.variables} <= {"params", "tokens", "compute", *snapshot.config.further}
 
@@ -261,7 +277,7 @@ def _trace_size(snapshot: Snapshot, params: float, tokens: Array, reach: float, 
     return LawLine(along, tokens, snapshot.fit.predict(along, tokens, **snapshot.config.further), reach, "size", rank)
 
 
-def _error_row(score: ScoreRow, kind: Literal["recomputed", "live", "target"]) -> ErrorRow:
+def _error_row(score: ScoreRow, kind: Literal["recomputed", "issued", "target"]) -> ErrorRow:
     ends = [
         100.0 * (end / score.measured - 1) if end is not None else float("nan") for end in (score.lower, score.upper)
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from scaling_callback.reporting.series import ErrorRow, LawLine, RunSeries, TargetMark
+from scaling_callback.reporting.figures.series import ErrorRow, LawLine, RunSeries, TargetMark
+from scaling_callback.reporting.figures.traces import Past
 
 HEADROOM = 1.12
 """Curves are cut off this far above the highest loss that a run ended at: the first losses would flatten the rest."""
@@ -34,11 +35,29 @@ def frame_losses(runs: Sequence[RunSeries], law: LawLine | None, target: TargetM
     return low / max((high / low) ** 0.06, 1.005), high * HEADROOM
 
 
+def frame_past(past: Past, target: TargetMark, measured: float | None) -> tuple[float, float]:
+    """Limits of the axis of losses: the later half of the medians; earlier ones and intervals as far as they are near.
+
+    What the first three runs say may lie anywhere, and nothing else could be read.
+    """
+    late = past.recomputed.median[len(past.recomputed) // 2 :], past.issued.median[len(past.issued) // 2 :]
+    middle = [target.loss, *late[0], *late[1], *([measured] if measured else [])]
+    low, high = min(middle), max(middle)
+    room = max((high / low) ** 0.8, 1.03)
+    also = [target.lower, target.upper]
+    for series in (past.recomputed, past.issued):
+        also += [*series.median, *series.lower, *series.upper]
+    near = [end for end in also if low / room <= end <= high * room]
+    low, high = min([low, *near]), max([high, *near])
+    room = max((high / low) ** 0.05, 1.002)
+    return low / room, high * room
+
+
 def place_rows(rows: Sequence[ErrorRow]) -> list[float]:
-    """A place for each row, from 0 upwards: one for each recomputed score and target; live ones share their model's.
+    """A place for each row, from 0 upwards: one for each recomputed score and target; issued ones share their model's.
 
     Example:
-        >>> made = [ErrorRow(1e8, 1e9, 0.5, -1.0, 2.0, kind) for kind in ("live", "live", "target")]
+        >>> made = [ErrorRow(1e8, 1e9, 0.5, -1.0, 2.0, kind) for kind in ("issued", "issued", "target")]
         >>> place_rows(made)
         [0.0, 0.0, 1.0]
     """
@@ -46,7 +65,7 @@ def place_rows(rows: Sequence[ErrorRow]) -> list[float]:
     seen: dict[tuple[float, float], float] = {}
     for row in rows:
         key = (row.params, row.tokens)
-        if row.kind != "live" or key not in seen:
+        if row.kind != "issued" or key not in seen:
             seen[key] = float(len({*places}))
         places.append(seen[key])
     return places
