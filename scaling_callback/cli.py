@@ -229,6 +229,16 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, text.show_report(output)
 
 
+def _dashboard(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    from scaling_callback.sinks.workspace import build_workspace, describe_workspace, save_workspace
+
+    entity, project = options.project
+    workspace = build_workspace(project, entity, prefix=options.prefix, ladder=options.ladder)
+    if options.json:
+        return describe_workspace(workspace), ""
+    return {}, f"saved: {save_workspace(workspace)}"
+
+
 def _read(
     options: argparse.Namespace, *, some: bool = True, new: bool = False
 ) -> tuple[tuple[Run, ...], tuple[IssuedForecast, ...]]:
@@ -296,5 +306,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], tuple[dict[str, Any], str]]] 
     "plan": _plan,
     "replay": _replay,
     "report": _report,
+    "dashboard": _dashboard,
 }
 """What each command does: its answer as data, and in words."""

@@ -150,6 +150,7 @@ ANSWERS: dict[str, Callable[[Service, Variables], Any]] = {
     "CommitArtifact": _commit,
     "NotifyScriptableRunAlert": _alert,
     "UpsertView2": _view,
+    "ArtifactType": lambda _, __: {"project": None},
     "ServerFeaturesQuery": lambda _, __: {"serverInfo": {"features": []}},
 }
 """What is answered, by the name of the operation."""
@@ -196,13 +197,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Nothing: the client leaves its connections when it ends."""
+
+
 @contextmanager
 def serve() -> Iterator[Service]:
     """A service on a free port of loopback, for as long as the block runs."""
     service = Service()
     handler = type("Handler", (_Handler,), {"service": service})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
+    with _Server(("127.0.0.1", 0), handler) as server:
         service.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
