@@ -19,6 +19,7 @@ import pytest
 
 KEY = "0" * 40
 ENTITY = "someone"
+GONE = 0
 
 Variables = dict[str, Any]
 
@@ -51,6 +52,10 @@ class Service:
         """What the one run has sent."""
         (run,) = self.runs.values()
         return run
+
+    def break_down(self, code: int | None) -> None:
+        """From now on answer with this status; with `None` take connections and answer nothing at all."""
+        self.fault = lambda _: code or GONE
 
     def answer(self, query: str, variables: Variables) -> Any:
         """What a GraphQL operation gives; an operation that is not known gives nothing."""
@@ -175,7 +180,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _take(self, method: str) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         code = self.service.fault(self.path)
-        if code is not None:
+        if code == GONE:
+            self.close_connection = True
+        elif code is not None:
             self._reply(code, {"error": "told to"})
         elif self.path == "/graphql":
             sent = json.loads(body)
