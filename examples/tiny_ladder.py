@@ -43,6 +43,7 @@ from scaling_callback import Ladder, ScalingCallback, Target
 from scaling_callback.pipeline import refresh
 from scaling_callback.reporting import render_html
 from scaling_callback.reporting.units import format_count, format_loss, format_percent, format_value
+from scaling_callback.sinks.wandb import group_of
 from scaling_callback.snapshot import Config, Snapshot
 
 CONTEXT, BATCH, HEAD = 128, 8, 16
@@ -206,10 +207,10 @@ def train(rung: Rung, title: str, callback: ScalingCallback, text: tuple[Tensor,
     model = GPT(rung)
     logger = WandbLogger(
         project="tiny-ladder",
-        group=f"seed-{options.seed}",
         name=title,
         offline=not options.online,
         save_dir=str(options.output),
+        **group_of(options.output / "ladder", held_out=rung.width == HELD_OUT.width),
     )
     trainer = pl.Trainer(
         accelerator="cpu",

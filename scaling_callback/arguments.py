@@ -120,6 +120,19 @@ def read_pair(value: str) -> tuple[str, str]:
     return column, wanted
 
 
+def read_project(value: str) -> tuple[str, str]:
+    """Entity, which may be empty, and project, as W&B writes them.
+
+    Example:
+        >>> read_project("team/ladder"), read_project("ladder")
+        (('team', 'ladder'), ('', 'ladder'))
+    """
+    parts = [part.strip() for part in value.split("/")]
+    if len(parts) > 2 or not all(parts):
+        raise argparse.ArgumentTypeError(f"{value!r} is neither PROJECT nor ENTITY/PROJECT")
+    return (parts[0], parts[1]) if len(parts) == 2 else ("", parts[0])
+
+
 def read_fixed(value: str) -> tuple[str, float]:
     """N or D that is given beforehand.
 

@@ -16,6 +16,7 @@ from scaling_callback.arguments import (
     read_further,
     read_level,
     read_pair,
+    read_project,
     read_shape,
     read_shares,
     read_source,
@@ -29,6 +30,7 @@ from scaling_callback.forecasting import FORECASTERS, POLICIES
 from scaling_callback.laws import LAWS
 from scaling_callback.laws.published import PUBLISHED
 from scaling_callback.replaying import PROTOCOLS
+from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.terminal import one_line, show, tell
 
 
@@ -169,7 +171,25 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE.yaml",
         help="answers to the checklist's questions (default: the ladder's card.yaml); if missing, written as a form",
     )
+
+    _add_dashboard(commands)
     return parser
+
+
+def _add_dashboard(commands: Any) -> None:
+    """It reads no ladder: it only says how W&B shows one."""
+    summary = "Save a workspace in W&B that shows a ladder."
+    command: argparse.ArgumentParser = commands.add_parser(
+        "dashboard", help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.set_defaults(command="dashboard", source="")
+    _example(command, "dashboard my-team/ladder", "the address of the workspace")
+    command.add_argument("project", type=read_project, metavar="PROJECT", help="PROJECT or ENTITY/PROJECT")
+    command.add_argument(
+        "--ladder", metavar="LADDER", help="show the runs of this ladder alone, as the callback has it"
+    )
+    command.add_argument("--prefix", default=PREFIX, help="what the names of metrics begin with (default: %(default)s)")
+    command.add_argument("--json", action="store_true", help="print it and save nothing; needs no login")
 
 
 def _command(commands: Any, name: str, summary: str, sources: tuple[str, ...] = ("SOURCE",)) -> argparse.ArgumentParser:

@@ -14,8 +14,8 @@ from scaling_callback.sinks.tensorboard import WriterSink
 from scaling_callback.sinks.wandb import WandbSink
 
 SINKS: dict[str, Callable[[Any, str], Sink]] = {
-    "WandbLogger": lambda logger, prefix: WandbSink(lambda: logger.experiment, logger.log_metrics, prefix),
-    "wandb_run.Run": lambda run, prefix: WandbSink(lambda: run, lambda values, _: run.log(values), prefix),
+    "WandbLogger": lambda logger, prefix: WandbSink(lambda: logger.experiment, prefix, step="trainer/global_step"),
+    "wandb_run.Run": lambda run, prefix: WandbSink(lambda: run, prefix),
     "SummaryWriter": WriterSink,
 }
 """Sinks by the class of what they send to, its name or its module's last name and its name."""

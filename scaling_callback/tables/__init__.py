@@ -17,7 +17,7 @@ from scaling_callback.tables.runs import (
     read_table,
     read_targets,
 )
-from scaling_callback.tables.writing import list_rows, write_table
+from scaling_callback.tables.writing import list_rows, write_rows, write_table
 
 __all__ = [
     "NO_PLAN",
@@ -30,5 +30,6 @@ __all__ = [
     "matches",
     "read_table",
     "read_targets",
+    "write_rows",
     "write_table",
 ]

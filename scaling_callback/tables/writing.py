@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from scaling_callback.records import Run
 from scaling_callback.tables.runs import COLUMNS
@@ -54,11 +55,24 @@ def list_rows(runs: Iterable[Run]) -> list[dict[str, object]]:
 
 def write_table(runs: Iterable[Run], path: str | Path) -> None:
     """Write runs as a CSV table that `read_table` reads back, other countings of N and other columns included."""
-    rows = list_rows(runs)
     with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+        write_rows(list_rows(runs), file)
+
+
+def write_rows(rows: Sequence[Mapping[str, object]], file: TextIO) -> None:
+    r"""Write rows of an observation table as CSV; what a row lacks, or does not know, is empty.
+
+    Example:
+        >>> import io
+        >>> file = io.StringIO()
+        >>> write_rows([{"run": "a", "lr": 0.1}, {"run": "b, c", "lr": None}], file)
+        >>> file.getvalue()
+        'run,lr\r\na,0.1\r\n"b, c",\r\n'
+    """
+    columns = dict.fromkeys(name for row in rows for name in row) or COLUMNS
+    writer = csv.DictWriter(file, list(columns))
+    writer.writeheader()
+    writer.writerows(rows)
 
 
 def _plain(column: str, value: object) -> object:
