@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -262,7 +262,7 @@ def check_replicates(replicates: int, level: float) -> None:
         )
 
 
-def check_output(path: Path, source: str) -> None:
+def check_output(path: Path, source: str, option: str = "--output", file: str = "report.html") -> None:
     """Refuse, before any work, a place that cannot be written, or that holds what is to be read.
 
     Raises:
@@ -271,14 +271,29 @@ def check_output(path: Path, source: str) -> None:
     # what the paths mean in the end, whatever links and dots they were spelled with, and as a URL of this machine
     place, read = Path(os.path.realpath(path)), Path(source.removeprefix("local://").removeprefix("file://"))
     if place.is_dir():
-        raise InputError(f"{path} is a folder; give --output a file in it, such as {path / 'report.html'}")
+        raise InputError(f"{path} is a folder; give {option} a file in it, such as {path / file}")
     if not place.parent.is_dir():
         raise InputError(
-            f"{path} cannot be written: {path.parent} is no folder; make it, or give --output another path"
+            f"{path} cannot be written: {path.parent} is no folder; make it, or give {option} another path"
         )
     if read.exists() and any(there.samefile(read) for there in (place, *place.parents) if there.exists()):
-        raise InputError(
-            f"{path} is SOURCE or lies inside it, and a report would overwrite it; give --output another path"
-        )
+        raise InputError(f"{path} is SOURCE or lies inside it, where nothing is written; give {option} another path")
     if not os.access(place if place.exists() else place.parent, os.W_OK):
-        raise InputError(f"{path} cannot be written (no permission); give --output a path that can")
+        raise InputError(f"{path} cannot be written (no permission); give {option} a path that can")
+
+
+def check_suffix(path: Path, suffixes: Iterable[str]) -> str:
+    """The suffix of a path in small letters, which says how it is written; the first one where it has none.
+
+    Raises:
+        InputError: It is none of `suffixes`.
+
+    Example:
+        >>> check_suffix(Path("report.MD"), (".html", ".md")), check_suffix(Path("report"), (".html", ".md"))
+        ('.md', '.html')
+    """
+    known = tuple(suffixes)
+    suffix = path.suffix.lower() or known[0]
+    if suffix not in known:
+        raise InputError(f"{path} ends in {suffix}, which no report does; give --output a name in {', '.join(known)}")
+    return suffix

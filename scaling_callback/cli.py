@@ -20,17 +20,20 @@ from scaling_callback.allocating import UNCONSTRAINED
 from scaling_callback.arguments import (
     check_output,
     check_replicates,
+    check_suffix,
     read_constraints,
 )
 from scaling_callback.commands import make_parser
 from scaling_callback.errors import EmptyTable, InputError, NotEnoughData, ScalingError, ScalingWarning
 from scaling_callback.fitting import fewest_replicates
 from scaling_callback.forecasting import best_runs, included
+from scaling_callback.forms import find_answers
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import IssuedForecast, Run
 from scaling_callback.replaying import FRACTIONS, OWN_FRACTIONS, PROTOCOLS, Goal, hold_out, replay, replay_own
 from scaling_callback.reporting import results, text, verdicts
+from scaling_callback.reporting.layout import Answer
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import check_table, is_table, read_table, read_targets
 from scaling_callback.terminal import Progress, one_line, show, tell
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             output, words = COMMANDS[options.command](options)
         for warning in caught:
             if issubclass(warning.category, ScalingWarning):
-                tell(f"warning: {one_line(warning.message)}")
+                tell(f"warning: {one_line(warning.message)}", grave=True)
         show(_json(output) if options.json else words)
     except NotEnoughData as error:
         return _refuse(f"{options.source}: {error}")
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse(words: str) -> int:
-    tell(f"scaling-callback: {one_line(words)}")
+    tell(f"scaling-callback: {one_line(words)}", grave=True)
     return 2
 
 
@@ -74,7 +77,7 @@ def _json(output: dict[str, Any]) -> str:
     return json.dumps(results.to_json_values(output), allow_nan=False).replace("\x7f", "\\u007f")
 
 
-def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     if is_table(options.source):
         runs, problems = check_table(options.source, where=options.where, params=options.params)
     else:
@@ -92,7 +95,7 @@ def _validate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, text.show_source(output)
 
 
-def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     check_replicates(options.bootstrap, options.level)
     runs, _ = _read(options)
     config = replace(
@@ -113,10 +116,10 @@ def _fit(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     with Progress("choices") as progress:
         panel = pipeline.vary_choices(runs, replace(config, flops=options.flops), progress)
     output["sensitivity"] = results.describe_sensitivity(panel)
-    return output, text.show_fit(output) + "\n" + text.show_sensitivity(output["sensitivity"])
+    return output, [*text.show_fit(output), *text.show_sensitivity(output["sensitivity"])]
 
 
-def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     runs, issued = _read(options)
     with Progress("bootstrap") as progress:
         snapshot = pipeline.refresh(
@@ -133,7 +136,7 @@ def _forecast(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, text.show_forecast(output)
 
 
-def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     runs, _ = _read(options)
     config = _constrain(_config(options), options)
     config = replace(config, replicates=max(config.replicates, SPLIT_REPLICATES))
@@ -143,7 +146,7 @@ def _allocate(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, verdicts.show_allocation(output)
 
 
-def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     sources = ((options.source, options.where_a), (options.other, options.where_b))
     names = [" ".join([source, *(f"{column}={value}" for column, value in own)]) for source, own in sources]
     one, other = (
@@ -158,9 +161,9 @@ def _compare(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, verdicts.show_comparison(output)
 
 
-def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     runs, _ = _read(options, some=False, new=True)
-    with Progress("bootstrap") as progress:
+    with Progress("plan") as progress:
         made = pipeline.plan(runs, options.target, options.flops, _config(options), progress)
     output = results.describe_plan(made)
     if not runs:
@@ -168,7 +171,7 @@ def _plan(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return output, verdicts.show_plan(output)
 
 
-def _replay(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _replay(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     runs, _ = _read(options)
     typed = options.at or tuple((f"{share:g}", share) for share in (OWN_FRACTIONS if options.own else FRACTIONS))
     config = replace(_config(options), target=None)
@@ -186,7 +189,7 @@ def _replay(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
             ladder, goals = _hold_out(options, runs)
             made = replay(ladder, goals, shares, config, **asked)
     output = results.describe_replay(made, dict(typed))
-    return output, text.show_replay(output)
+    return output, text.show_replay(output, options.level, own=options.own)
 
 
 def _hold_out(options: argparse.Namespace, runs: Sequence[Run]) -> tuple[Sequence[Run], Sequence[Goal]]:
@@ -205,18 +208,20 @@ def _hold_out(options: argparse.Namespace, runs: Sequence[Run]) -> tuple[Sequenc
     return [run for run in chosen if run.name not in names], goals
 
 
-def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    from scaling_callback.reporting import checklist_numbers, render_html
+def _report(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
+    from scaling_callback.reporting import WRITERS, checklist_numbers, gather
 
     path = Path(options.output)
+    write = WRITERS[check_suffix(path, WRITERS)]
     check_output(path, options.source)
     runs, issued = _read(options)
-    with Progress("bootstrap") as progress:
+    answers = find_answers(options.source, options.card)
+    with Progress("report") as progress:
         config = _constrain(_config(options), options)
         config = replace(config, target=options.target, flops=options.flops, sensitivity=True)
         snapshot = pipeline.refresh(runs, issued, config, progress)
     try:
-        page = render_html(snapshot)
+        page = write(gather(snapshot, answers))
     except (ValueError, ArithmeticError) as error:  # axes of counts that no training has overflow in many places
         raise InputError(
             f"{options.source}: no figure can be drawn of such numbers ({error}); are params and tokens plain counts?"
@@ -225,7 +230,7 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give --output a path that can") from None
-    output = {"output": str(path), "checklist": checklist_numbers(snapshot)}
+    output = {"output": str(path), "checklist": checklist_numbers(snapshot, answers)}
     return output, text.show_report(output)
 
 
@@ -297,7 +302,7 @@ def _config(options: argparse.Namespace) -> Config:
     )
 
 
-COMMANDS: dict[str, Callable[[argparse.Namespace], tuple[dict[str, Any], str]]] = {
+COMMANDS: dict[str, Callable[[argparse.Namespace], tuple[dict[str, Any], Answer]]] = {
     "validate": _validate,
     "fit": _fit,
     "forecast": _forecast,

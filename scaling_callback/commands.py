@@ -153,13 +153,24 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     command = _command(commands, "report", "Write a report that a person can open.")
-    _example(command, "report ladder/ --target params=7e9,tokens=4e12 --output report.html", "one HTML file")
+    _example(
+        command,
+        "report ladder/ --target params=7e9,tokens=4e12 --output report.html",
+        "one file of HTML, Markdown or JSON",
+    )
     _add_target(command)
     command.add_argument(
         "--flops", type=read_budget, metavar="C", help="the budget that is split (default: the target's compute)"
     )
     _add_constraints(command)
-    command.add_argument("--output", required=True, metavar="FILE.html", help="where to write it")
+    command.add_argument(
+        "--output", required=True, metavar="FILE", help="where to write it: FILE.html, FILE.md or FILE.json"
+    )
+    command.add_argument(
+        "--card",
+        metavar="FILE.yaml",
+        help="answers to the checklist's questions (default: the ladder's card.yaml); if missing, written as a form",
+    )
 
     _add_dashboard(commands)
     return parser

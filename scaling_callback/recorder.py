@@ -8,26 +8,24 @@ cause; the training goes on.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast, get_args
 
 from scaling_callback.errors import InputError, WarnOnce
-from scaling_callback.ladder import Ladder, RunWriter
+from scaling_callback.ladder import FORM, Ladder, RunWriter
 from scaling_callback.ranks import Ranks
 from scaling_callback.records import Observation, RunCard, Target, is_count, same_count
 from scaling_callback.refitting import Ask, Refit, Refits, Where, issue
-from scaling_callback.reporting.scalars import PREFIX, TOKENS, explain_absences, make_scalars
-from scaling_callback.sinks import Sink, get_sink
+from scaling_callback.reporting.form import write_form
+from scaling_callback.reporting.scalars import PREFIX
+from scaling_callback.sinks import Publisher, get_sink
 from scaling_callback.snapshot import Config, Decision, Snapshot
 from scaling_callback.stopping import Rule, decide
-
-_log = logging.getLogger("scaling_callback")
 
 
 class ScalingRecorder:
@@ -95,17 +93,17 @@ class ScalingRecorder:
         self._config = target if isinstance(target, Config) else Config(target=target)
         self._ladder = Ladder(ladder)
         self._card = card
-        self._sinks: Sequence[Sink] = [get_sink(logger, prefix) for logger in loggers] if ranks.first else ()
         self._rules = tuple(rules)
         self._continues, self._resumed_after = continues, resumed_after
         self._ranks = ranks
         self._warn = warn or WarnOnce("ScalingRecorder")
+        sinks = [get_sink(logger, prefix) for logger in loggers] if ranks.first else ()
+        self._publisher = Publisher(sinks, self._warn)
         self._refits = Refits(self._ladder, share=refit_budget, where=refit_in, warn=self._warn)
         self._writer: RunWriter | None = None
         self._unwritten: list[Observation] = []
         self._supersedes: int | None = None  # the step after which the next segment supersedes what was recorded
         self._observed_at = self._refitted_at = math.nan  # tokens of the last observation, and of what a refit knew
-        self._explained: dict[str, str] = {}
         # a clock that is set back while a run trains must not turn its order around
         self._clock = time.time() - time.monotonic()
 
@@ -188,9 +186,16 @@ class ScalingRecorder:
             card, goes_on = continue_or_branch(self._ladder, card, self._continues, self._resumed_after)
         writer = self._ladder.start(card, resume=goes_on is not None)
         self._card, self._supersedes = replace(card, name=writer.name), goes_on
-        for sink in self._sinks:
-            self._deliver(sink.describe, self._describe(self._card))
+        self._leave_form()
+        self._publisher.describe(self._describe(self._card))
         return writer
+
+    def _leave_form(self) -> None:
+        """See that the ladder has the form that its people fill in; one that cannot be written costs nothing else."""
+        try:
+            self._ladder.leave_form(write_form())
+        except Exception as error:  # noqa: BLE001 - of whatever filesystem
+            self._warn(f"the form card.yaml could not be written ({type(error).__name__}: {error})", about=FORM)
 
     def _finish(self, completed: bool, horizon: float | None) -> None:
         if self._writer is None:  # what could not be written so far
@@ -200,13 +205,14 @@ class ScalingRecorder:
             self._writer.finish(horizon=horizon)
         known = self.snapshot.runs if self.snapshot is not None else ()
         ended = any(run.name == self.run and run.final is not None for run in known)
-        if self._refitted_at == self._observed_at and (ended or not completed):
-            return
-        done = self._refits.last(self._ask())
-        if done is not None:
-            self._publish(done)
-        else:
-            self._warn("the last refit would exceed refit_budget; ask the command line what the ladder says")
+        if self._refitted_at != self._observed_at or (completed and not ended):
+            done = self._refits.last(self._ask())
+            if done is not None:
+                self._publish(done)
+            else:
+                self._warn("the last refit would exceed refit_budget; ask the command line what the ladder says")
+        if self.snapshot is not None:
+            self._publisher.conclude(self.snapshot)
 
     def _ask(self) -> Ask:
         assert isinstance(self._card, RunCard)
@@ -217,34 +223,16 @@ class ScalingRecorder:
         assert self._writer is not None
         snapshot, latest, run = done.snapshot, done.latest, self._writer.name
         self.snapshot = snapshot
-        values = make_scalars(snapshot, run) | {"scaling/refit_seconds": done.seconds}
         if latest is not None:
-            values[TOKENS] = latest.tokens
             made = issue(done, self._ask(), self._now()) if latest.tokens != self._refitted_at else []
             self._refitted_at = latest.tokens
             if made:
                 self._writer.issue(made)
-        self._send(snapshot, run, values, 0 if latest is None or math.isnan(latest.step) else int(latest.step))
-        return decide(self._rules, snapshot, run)
-
-    def _send(self, snapshot: Snapshot, run: str, values: Mapping[str, float], step: int) -> None:
-        reasons = explain_absences(snapshot, run, values)
-        doubts = dict(snapshot.forecast.warnings) if snapshot.forecast is not None else {}
-        for sink in self._sinks:
-            self._deliver(sink.log, values, step=step)
-            if _without_figures(reasons | doubts) != self._explained:
-                self._deliver(sink.explain, reasons, doubts)
-        for name, reason in reasons.items():
-            if name not in self._explained:
-                _log.info("%s is absent: %s", name, reason)
-        self._explained = _without_figures(reasons | doubts)
-
-    def _deliver(self, send: Callable[..., None], *args: Any, **kwargs: Any) -> None:
-        """Send to one sink; one that fails is warned of once and keeps nothing from the others."""
-        try:
-            send(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a logger's trouble must not cost the record
-            self._warn(f"a logger did not take what was sent to it ({type(error).__name__}: {error})")
+        decision = decide(self._rules, snapshot, run)
+        began = time.monotonic()
+        self._publisher.publish(snapshot, run, latest, done.seconds, decision)
+        self._refits.wait(time.monotonic() - began)  # figures keep the training waiting as refits do
+        return decision
 
     def _now(self) -> float:
         return self._clock + time.monotonic()
@@ -299,8 +287,3 @@ def _known(value: Any) -> float:
     except (TypeError, ValueError):
         return math.nan
     return number if math.isfinite(number) else math.nan
-
-
-def _without_figures(reasons: Mapping[str, str]) -> dict[str, str]:
-    """The reasons themselves: how far a run has come changes at every refit, and is no new reason."""
-    return {name: re.sub(r"[\d.]+", "", reason) for name, reason in reasons.items()}

@@ -111,7 +111,11 @@ def page_of_usual() -> str:
 def renamed(names: dict[int, str]) -> Snapshot:
     runs = planted_ladder(seed=3)
     changed = [
-        Run(replace(run.card, name=names.get(i, run.name), recipe={"corpus": "<b>c4</b>"}), run.curve, ("<i>odd</i>",))
+        Run(
+            replace(run.card, name=names.get(i, run.name), recipe={"corpus": "<b>c4</b>", "unique_tokens": "3e11"}),
+            run.curve,
+            ("<i>odd</i>",),
+        )
         for i, run in enumerate(runs)
     ]
     return refresh([cut(changed[0], 0.5), *changed[1:]], (), CONFIG)

@@ -271,19 +271,19 @@ def test_a_schedule_of_epochs_is_told_from_its_epochs() -> None:
     model = Scheduled(lambda o: lrs.CosineAnnealingLR(o, 12), interval="epoch")
     train(None, model=model, callbacks=[seen], data=Bytes(8), max_epochs=12, max_steps=-1, val_check_interval=2)
     # 12 epochs of two batches
-    assert seen.found == [Schedule("cosine", 24, 1e-2, ("CosineAnnealingLR",))]
+    assert seen.found == [Schedule("cosine", 24, 1e-2, ("CosineAnnealingLR",), 0.0)]
 
 
 def test_one_cycle_tells_its_peak_and_its_end() -> None:
     seen = Describe()
     train(None, model=Scheduled(lambda o: lrs.OneCycleLR(o, 0.03, total_steps=24)), callbacks=[seen], max_steps=24)
-    assert seen.found == [Schedule("one-cycle", 24, 0.03, ("OneCycleLR",))]
+    assert seen.found == [Schedule("one-cycle", 24, 0.03, ("OneCycleLR",), 0.25)]
 
 
 def test_a_table_of_rates_is_recognised_and_has_no_end_that_it_could_tell() -> None:
     seen, table = Describe(), [1 - step / 13 for step in range(13)]
     train(None, model=Scheduled(lambda o: lrs.LambdaLR(o, lambda step: table[step])), callbacks=[seen])
-    assert seen.found == [Schedule("linear", None, 1e-2, ("LambdaLR",))]
+    assert seen.found == [Schedule("linear", None, 1e-2, ("LambdaLR",), 0.0)]
 
 
 def test_a_schedule_that_cannot_be_simulated_is_known_by_its_class(ladder: Path) -> None:

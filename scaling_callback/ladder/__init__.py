@@ -18,8 +18,8 @@ read again the next time, when it may be whole. Nothing is ever unpickled.
 
 from __future__ import annotations
 
-from scaling_callback.ladder.format import safe_name
+from scaling_callback.ladder.format import FORM, safe_name
 from scaling_callback.ladder.store import Ladder
 from scaling_callback.ladder.writer import RunWriter
 
-__all__ = ["Ladder", "RunWriter", "safe_name"]
+__all__ = ["FORM", "Ladder", "RunWriter", "safe_name"]

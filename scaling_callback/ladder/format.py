@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, cast
 from scaling_callback.records import SCHEMA_VERSION
 
 CARD = "card.json"
+FORM = "card.yaml"
+"""What people fill in of the whole ladder, beside its runs."""
 KINDS = ("observations", "forecasts")
 
 _SEGMENT = re.compile(r"(observations|forecasts)-(\d{6,})(?:-(\d{6,}))?\.json", re.ASCII)

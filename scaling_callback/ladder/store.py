@@ -13,15 +13,18 @@ from scaling_callback.ladder.assembling import assemble
 from scaling_callback.ladder.cards import read_card
 from scaling_callback.ladder.files import (
     claim,
+    create,
     exists,
     is_older,
     leads_out,
     open_filesystem,
     overwrite,
+    plain_errors,
+    read,
     remove,
     tidy_location,
 )
-from scaling_callback.ladder.format import CARD, Segment, encode, is_unfinished, safe_name
+from scaling_callback.ladder.format import CARD, FORM, Segment, encode, is_unfinished, safe_name
 from scaling_callback.ladder.listing import Folders, Listing, filename, list_files, look
 from scaling_callback.ladder.reading import Files, Segments, one_line
 from scaling_callback.ladder.segments import read_forecasts, read_parts
@@ -115,6 +118,39 @@ class Ladder:
         # what a writer that was killed had not finished writing; one that lives needs no such time
         remove(self._fs, (path for path in files if is_unfinished(filename(path)) and is_older(path, UNFINISHED)))
         return writer
+
+    def leave_form(self, form: str) -> bool:
+        """Write the form that people fill in, unless there is one already; whether it was written.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        path = f"{self._root}/{FORM}"
+        with plain_errors():
+            self._fs.invalidate_cache()
+            if self._fs.exists(path):
+                return False
+        return create(self._fs, path, form.encode("utf-8"))
+
+    def form(self) -> bytes | None:
+        """The form as somebody filled it in; `None` where there is none.
+
+        Raises:
+            InputError: It cannot be read.
+
+        Example:
+            >>> ladder = Ladder("memory://doctest-form")
+            >>> ladder.leave_form("corpus:"), ladder.leave_form("tokenizer:"), ladder.form()
+            (True, False, b'corpus:')
+        """
+        try:
+            return read(self._fs, f"{self._root}/{FORM}")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InputError(
+                f"{self.location}/{FORM} cannot be read ({one_line(error)}); see that it is the file you filled in"
+            ) from None
 
     def runs(self, *, where: Selection = (), params: str = "params") -> tuple[Run, ...]:
         """Every readable run, by name of its folder.

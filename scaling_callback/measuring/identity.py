@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from scaling_callback.errors import InputError
+from scaling_callback.measuring.environment import describe_code, describe_environment
 from scaling_callback.measuring.flops import MEASURED, choose_flops, count_flops
 from scaling_callback.measuring.sizes import count_params
 from scaling_callback.measuring.training import averaging, describe_schedule
@@ -94,6 +95,8 @@ def describe_module(
         extra={
             "module": f"{kind.__module__}.{kind.__qualname__}",
             "torch": torch.__version__,
+            "devices": str(_count_devices()),
+            **describe_code(_unwrap(module)),
             **{f"flops_{key.replace('+', '_')}": repr(value) for key, value in flops.items()},
             **({"sizes": uncounted} if uncounted else {}),
             **(extra or {}),
@@ -145,7 +148,15 @@ def identify(
     """
     unmeasured = flops_per_token == MEASURED and measured is None
     planned = describe_schedule(trainer, tokens / horizon if horizon else None)
-    noted = {"scheduler": " + ".join(planned.schedulers), "weight_averaging": averaging(trainer), **(extra or {})}
+    averaged = averaging(trainer)
+    noted = {
+        "scheduler": " + ".join(planned.schedulers),
+        "weight_averaging": averaged,
+        "weight_averaging_sought": None if averaged else "No callback of the Trainer is one that averages weights",
+        "warmup": None if planned.warmup is None else f"{planned.warmup:.1%} of the planned training",
+        **describe_environment(trainer, tokens),
+        **(extra or {}),
+    }
     return describe_module(
         module,
         name=name,
@@ -204,3 +215,9 @@ def read_recipe(recipe: Mapping[str, Any] | None) -> dict[str, str]:
         if not isinstance(cast("Any", key), str) or not isinstance(value, str | int | float):
             raise InputError(f"recipe holds {key!r}: {value!r}; it must hold names with a text or a number each")
     return {key: str(value) for key, value in (recipe or {}).items()}
+
+
+def _count_devices() -> int:
+    """Devices that train the module: each process has one."""
+    started = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if started else 1

@@ -44,12 +44,15 @@ class Schedule:
         ends_at_step: The optimiser step, as the Trainer counts them, at which it has ended; `None` where it has no end.
         peak_lr: The highest rate of the training; `None` without an optimiser.
         schedulers: Class names of all schedulers of the training.
+        warmup: Share of the planned training after which the rate first comes within a hundredth of its peak, to
+            within a point of the simulation; 0 for a rate that begins there, `None` where it is not known.
     """
 
     shape: str
     ends_at_step: float | None
     peak_lr: float | None
     schedulers: tuple[str, ...]
+    warmup: float | None = None
 
 
 def learning_rate(trainer: Any) -> tuple[float, float | None]:
@@ -78,7 +81,7 @@ def describe_schedule(trainer: Any, progress: float | None = None) -> Schedule:
     names = tuple(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
     peak, configs = learning_rate(trainer)[1], driving(trainer)
     if not configs:
-        return Schedule("constant", None, peak, names)
+        return Schedule("constant", None, peak, names, 0.0)
     unknown = Schedule(" + ".join(type(config.scheduler).__name__ for config in configs), None, peak, names)
     if len(configs) > 1:
         return unknown
@@ -109,6 +112,7 @@ def _simulate(trainer: Any, config: Any, progress: float | None, unknown: Schedu
         None if ends is None else count_steps(trainer, batches, ends),
         peak if 0 < peak < math.inf else None,
         unknown.schedulers,
+        float(at[np.argmax(rates >= (1.0 - HELD) * peak)] / ticks) if 0 < peak < math.inf else None,
     )
 
 

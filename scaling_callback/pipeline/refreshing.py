@@ -60,7 +60,7 @@ def refresh(
         runs: The ladder so far.
         issued: Forecasts that were issued while it was trained.
         config: What is asked.
-        progress: Told of the bootstrap replicates done.
+        progress: Told of the bootstrap replicates done, and then of the other choices.
 
     Raises:
         InputError: The configuration names something that does not exist.
@@ -79,7 +79,7 @@ def refresh(
     allocation, panel = None, None
     if found is not None:
         try:
-            allocation, panel = _split(runs, kept, found, config)
+            allocation, panel = _split(runs, kept, found, config, progress)
         except InputError as reason:  # the budget does not reach for what it must pay, or nobody knows what that is
             absent["allocation"] = str(reason)
     clusters = {run.name: cluster(run) for run in finished}
@@ -156,7 +156,7 @@ def _recall(
 
 
 def _split(
-    runs: Sequence[Run], kept: Sequence[Run], found: Fit, config: Config
+    runs: Sequence[Run], kept: Sequence[Run], found: Fit, config: Config, progress: Progress | None
 ) -> tuple[Allocation | None, Panel | None]:
     """The split of the budget and the answers under other choices, as far as they are asked for.
 
@@ -166,7 +166,7 @@ def _split(
     allocation: Allocation | None = None
     if config.budget is not None and config.splits:
         allocation = describe_split(found, kept, config.budget, config, beside=config.sensitivity)
-    return allocation, vary_choices(runs, config) if config.sensitivity else None
+    return allocation, vary_choices(runs, config, progress) if config.sensitivity else None
 
 
 def _split_target(

@@ -62,6 +62,10 @@ class Refits:
         done, self._done = self._done, None
         return done
 
+    def wait(self, seconds: float) -> None:
+        """The training has waited so long for what follows a refit."""
+        self._budget.wait(seconds)
+
     def last(self, ask: Ask) -> Refit | None:
         """A refit at the end of the training, unless it would not fit into the share of a long one."""
         if not self._budget.allows_last():

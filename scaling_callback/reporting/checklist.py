@@ -5,17 +5,18 @@ An item is answered from what was recorded, waits for the user, or stays open fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from scaling_callback.reporting import fit_answers as fit
 from scaling_callback.reporting import recipe_answers as recipe
 from scaling_callback.reporting.answers import Answer, Status
+from scaling_callback.reporting.facts import Known, Origin
 from scaling_callback.snapshot import Snapshot
 
 STATUSES: tuple[Status, ...] = ("answered", "asked", "unanswered")
 
-_Item = tuple[str, Callable[[Snapshot], Answer]]
+_Item = tuple[str, Callable[[Known], Answer]]
 
 GROUPS: dict[str, tuple[_Item, ...]] = {
     "Form": (
@@ -34,15 +35,15 @@ GROUPS: dict[str, tuple[_Item, ...]] = {
         ("Hyperparameters, schedule, warmup, batch", recipe.say_hyperparameters),
         ("Architecture and shape", recipe.say_architecture),
         ("Tokenizer, precision, seed, hardware, code version", recipe.say_environment),
-        ("Training code released", recipe.say_link("Where is the training code?", "code_url")),
+        ("Training code released", recipe.say_link("code_url")),
     ),
     "Data collection": (
-        ("Checkpoints released", recipe.say_link("Where are the checkpoints?", "checkpoints_url")),
+        ("Checkpoints released", recipe.say_link("checkpoints_url")),
         ("Checkpoints modified before evaluation", recipe.say_averaging),
-        ("Code for that", recipe.say_link("Where is the code that modifies or evaluates them?", "evaluation_code_url")),
+        ("Code for that", recipe.say_link("evaluation_code_url")),
         ("Which checkpoints are used, smoothing, binning", fit.say_checkpoints),
         ("Evaluation set and metric", recipe.say_evaluation),
-        ("Raw points released", recipe.say_link("May the points be released, and where?", "points_url")),
+        ("Raw points released", recipe.say_link("points_url")),
     ),
     "Fitting": (
         ("Objective", fit.say_objective),
@@ -66,6 +67,8 @@ class Item:
         item: What has to be reported.
         status: Whether it is answered, asked of the user, or unanswered for want of data.
         text: The answer, the question, or what is missing; may hold words from outside.
+        sources: Where that comes from: worked out by the tool, a run's card, the form.
+        keys: Where it is asked, the keys under which the form, a recipe or a table may answer.
     """
 
     number: int
@@ -73,26 +76,34 @@ class Item:
     item: str
     status: Status
     text: str
+    sources: tuple[Origin, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
-def checklist(snapshot: Snapshot) -> tuple[Item, ...]:
-    """Every item, in order."""
+def checklist(snapshot: Snapshot, answers: Mapping[str, str] | None = None) -> tuple[Item, ...]:
+    """Every item, in order.
+
+    Args:
+        snapshot: What is reported.
+        answers: What the form of the ladder says, by key (`form.read_form`).
+    """
+    known = Known(snapshot, answers or {})
     items: list[Item] = []
     for group, entries in GROUPS.items():
         for item, answer in entries:
-            found = answer(snapshot)
-            items.append(Item(len(items) + 1, group, item, found.status, found.text))
+            found = answer(known)
+            items.append(Item(len(items) + 1, group, item, found.status, found.text, found.sources, found.keys))
     return tuple(items)
 
 
-def checklist_numbers(snapshot: Snapshot) -> dict[str, list[int]]:
+def checklist_numbers(snapshot: Snapshot, answers: Mapping[str, str] | None = None) -> dict[str, list[int]]:
     """The numbers of the items by status: disjoint lists, together 1 to 26.
 
     Example:
         >>> from scaling_callback.pipeline import refresh
         >>> from scaling_callback.testing import planted_ladder
         >>> checklist_numbers(refresh(planted_ladder(seed=1)))["asked"]
-        [2, 8, 9, 12, 13, 14, 15, 16, 17, 19, 20]
+        [2, 8, 9, 11, 12, 13, 14, 15, 16, 17, 19, 20]
     """
-    items = checklist(snapshot)
+    items = checklist(snapshot, answers)
     return {status: [item.number for item in items if item.status == status] for status in STATUSES}

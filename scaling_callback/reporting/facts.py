@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
+from typing import Literal, TypeAlias
 
 from scaling_callback.records import Run
+from scaling_callback.reporting.questions import QUESTIONS
 from scaling_callback.reporting.units import format_count
 from scaling_callback.snapshot import Snapshot
 
@@ -13,21 +16,61 @@ SHOWN_VALUES = 4
 """Different values that a sentence lists before it counts the others."""
 
 
-def find_fact(snapshot: Snapshot, *keys: str) -> str | None:
-    """What the runs' recipes, or else their other notes, say under any of `keys`; `None` if nothing.
+Origin: TypeAlias = Literal["tool", "card", "form"]
+"""Where something comes from: worked out here, said by the cards of runs, or written by somebody into the form."""
 
-    Where only some runs say it, the text tells how many.
-    """
-    said: list[str] = []
-    for run in snapshot.runs:
-        known = {**run.card.extra, **run.card.recipe}
-        value = next((known[key] for key in keys if str(known.get(key, "")).strip()), None)
-        if value is not None:
-            said.append(str(value))
-    if not said:
-        return None
-    some = "" if len(said) == len(snapshot.runs) else f" (said of {len(said)} of {len(snapshot.runs)} runs)"
-    return list_values(said) + some
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that somebody said: its text, which comes from outside, and where it was said."""
+
+    text: str
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the checklist is filled from: a snapshot, and the answers of the form by key."""
+
+    snapshot: Snapshot
+    answers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def find(self, key: str) -> Fact | None:
+        """The answer to a question: the form's, else that of the cards; `None` if nobody said it.
+
+        Example:
+            >>> from scaling_callback.pipeline import refresh
+            >>> Known(refresh(()), {"corpus": "c4"}).find("corpus")
+            Fact(text='c4', origin='form')
+        """
+        answer = self.answers.get(key, "").strip()
+        if answer:
+            return Fact(answer, "form")
+        return self.note(key, *QUESTIONS[key].also)
+
+    def note(self, *keys: str) -> Fact | None:
+        """What the runs' recipes, or else their other notes, say under any of `keys`.
+
+        Where only some runs say it, the text tells how many.
+        """
+        said: list[str] = []
+        for run in self.snapshot.runs:
+            noted = {**run.card.extra, **run.card.recipe}
+            value = next((noted[key] for key in keys if str(noted.get(key, "")).strip()), None)
+            if value is not None:
+                said.append(str(value))
+        if not said:
+            return None
+        total = len(self.snapshot.runs)
+        some = "" if len(said) == total else f" (said of {len(said)} of {total} runs)"
+        return Fact(list_values(said) + some, "card")
+
+    def loss(self) -> Fact | None:
+        """What the loss is, as recorded."""
+        kinds = [run.card.loss_kind for run in self.snapshot.runs if run.card.loss_kind]
+        if kinds and not self.answers.get("metric", "").strip():
+            return Fact(list_values(kinds), "card")
+        return self.find("metric")
 
 
 def group_notes(runs: Iterable[Run]) -> dict[str, list[str]]:
@@ -62,12 +105,6 @@ def list_counts(values: Iterable[float | None]) -> str:
     if len(known) <= SHOWN_VALUES:
         return ", ".join(format_count(value) for value in known)
     return f"{len(known)} values from {format_count(known[0])} to {format_count(known[-1])}"
-
-
-def name_loss(snapshot: Snapshot) -> str | None:
-    """What the loss is, as recorded; `None` where no run says it."""
-    kinds = [run.card.loss_kind for run in snapshot.runs if run.card.loss_kind]
-    return list_values(kinds) if kinds else find_fact(snapshot, "metric")
 
 
 def list_horizons(runs: Iterable[Run]) -> list[float]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from scaling_callback.fitting import MIN_RUNS, Fit, solver
+from scaling_callback.forecasting.joint import CHECKPOINTS, EARLIEST, SHARE
 from scaling_callback.laws import get_law
 from scaling_callback.records import FINAL_PROGRESS
 from scaling_callback.reporting.answers import Answer, ask, leave, no_fit, say
-from scaling_callback.reporting.facts import find_fact, list_versions, name_loss
+from scaling_callback.reporting.assumptions import judge_form, judge_repetition, judge_tie
+from scaling_callback.reporting.checkpoints import count_checkpoints, uses_joint
+from scaling_callback.reporting.facts import Known, list_values, list_versions
 from scaling_callback.reporting.tables import held_out_measurement
 from scaling_callback.reporting.units import format_level, format_loss, format_percent, format_value
 from scaling_callback.snapshot import Snapshot
@@ -17,53 +20,60 @@ SHOWN_REASONS = 3
 """Reasons for leaving a run out that a sentence lists before it counts the others."""
 
 
-def say_form(snapshot: Snapshot) -> Answer:
+def say_form(known: Known) -> Answer:
     """1: the law."""
+    snapshot = known.snapshot
     law = get_law(snapshot.config.law)
     version = list_versions("scaling-callback")
     return say(f"{law.equation}, the law named {law.name}" + (f" of {version}." if version else "."))
 
 
-def say_variables(snapshot: Snapshot) -> Answer:
+def say_variables(known: Known) -> Answer:
     """2: variables and units."""
-    known = "N: parameters, D: training tokens, C = 6ND: FLOPs, all plain counts."
-    loss = name_loss(snapshot)
-    if loss is None:
-        return ask("Which loss is L, and in which unit (`loss_unit`)?", "metric", known)
-    unit = find_fact(snapshot, "loss_unit") or "nats per token, as no other unit is named"
-    return say(known, f"L: {loss}, in {unit}.")
+    counts = "N: parameters, D: training tokens, C = 6ND: FLOPs, all plain counts."
+    loss, unit = known.loss(), known.find("loss_unit")
+    missing = [key for key, fact in (("metric", loss), ("loss_unit", unit)) if fact is None]
+    said = f"L: {loss.text}." if loss and not unit else f"L: {loss.text}, in {unit.text}." if loss and unit else ""
+    if missing:
+        return ask(*missing, known=f"{counts} {said}".strip(), of=(loss, unit))
+    return say(counts, said, of=(loss, unit))
 
 
-def say_parameters(snapshot: Snapshot) -> Answer:
+def say_parameters(known: Known) -> Answer:
     """3: fitted, fixed and tied parameters."""
+    snapshot = known.snapshot
     if snapshot.fit is None:
-        return no_fit(snapshot)
+        return no_fit(known)
     values = ", ".join(f"{name} = {format_value(value)}" for name, value in snapshot.fit.params.items())
     borrowed = snapshot.fit.borrowed
     fixed = f"Held fixed: {', '.join(borrowed.names)}, from {borrowed.source}." if borrowed else "None is held fixed."
     return say(f"Values: {values}. {fixed}{_say_priors(snapshot.fit)}")
 
 
-def say_source(snapshot: Snapshot) -> Answer:
+def say_source(known: Known) -> Answer:
     """4: where the form comes from."""
+    snapshot = known.snapshot
     return say(f"{get_law(snapshot.config.law).source}.")
 
 
-def say_assumptions(snapshot: Snapshot) -> Answer:
+def say_assumptions(known: Known) -> Answer:
     """5: assumptions and what the data say to them."""
-    fit = snapshot.fit
+    fit = known.snapshot.fit
     if fit is None:
-        return no_fit(snapshot)
+        return no_fit(known)
     found = ", ".join(fit.diagnostics) or "none"
-    repeats = "" if "unique_tokens" in fit.law.variables else ": every token counts as new"
     return say(
-        f"The losses follow {fit.law.equation}; {', '.join(fit.law.variables)} are all that it knows{repeats}.",
+        f"The losses follow {fit.law.equation}; {', '.join(fit.law.variables)} are all that it knows.",
+        judge_form(known.snapshot),
+        judge_tie(fit, known.snapshot.config.level),
         f"By chance a run lies about {format_percent(fit.noise)} off the law. Diagnostics raised: {found}.",
+        judge_repetition(known),
     )
 
 
-def say_checkpoints(snapshot: Snapshot) -> Answer:
+def say_checkpoints(known: Known) -> Answer:
     """18: which checkpoints are evidence."""
+    snapshot = known.snapshot
     evidence, policy = snapshot.evidence, snapshot.config.evidence
     total = sum(len(run.curve) for run in snapshot.runs)
     if evidence.points is None:
@@ -77,14 +87,27 @@ def say_checkpoints(snapshot: Snapshot) -> Answer:
         f"{rule[:1].upper()}{rule[1:]}: {len(evidence.points)} points of {total} observations.",
         f"A final is the last flagged observation, else the last one at {format_level(FINAL_PROGRESS)} of the run "
         "or more. Nothing is smoothed or binned.",
+        _say_joint(snapshot),
     )
 
 
-def say_objective(snapshot: Snapshot) -> Answer:
+def _say_joint(snapshot: Snapshot) -> str:
+    """What the laws that the forecast combines see beside that."""
+    if not uses_joint(snapshot):
+        return ""
+    return (
+        f"The laws that the forecast combines see {count_checkpoints(snapshot)} checkpoints beside the finals: of each "
+        f"run at most {CHECKPOINTS}, evenly from {format_level(EARLIEST)} to {format_level(FINAL_PROGRESS)} of it, "
+        f"which together weigh {SHARE:g} of a final."
+    )
+
+
+def say_objective(known: Known) -> Answer:
     """21: the objective."""
+    snapshot = known.snapshot
     fit = snapshot.fit
     if fit is None:
-        return no_fit(snapshot)
+        return no_fit(known)
     low, high = float(fit.points.weight.min()), float(fit.points.weight.max())
     weights = "all weights 1" if low == high == 1.0 else f"weights from {format_value(low)} to {format_value(high)}"
     words = fit.criterion.words
@@ -94,10 +117,11 @@ def say_objective(snapshot: Snapshot) -> Answer:
     )
 
 
-def say_algorithm(snapshot: Snapshot) -> Answer:
+def say_algorithm(known: Known) -> Answer:
     """22: algorithm and versions."""
+    snapshot = known.snapshot
     if snapshot.fit is None:
-        return no_fit(snapshot)
+        return no_fit(known)
     width = snapshot.fit.criterion.width
     through = [f"{delta:g}" for delta in (*solver.ANNEALING, width) if delta >= width]
     annealed = f", delta annealed through {', '.join(through)}" if len(through) > 1 else ""
@@ -107,11 +131,12 @@ def say_algorithm(snapshot: Snapshot) -> Answer:
     )
 
 
-def say_tolerances(snapshot: Snapshot) -> Answer:
+def say_tolerances(known: Known) -> Answer:
     """23: tolerances and iterations."""
+    snapshot = known.snapshot
     fit = snapshot.fit
     if fit is None:
-        return no_fit(snapshot)
+        return no_fit(known)
     return say(
         f"A search ends when a step lowers the objective by less than {solver.TOLERANCE:g} of it, at the latest after "
         f"{solver.MAX_ITERATIONS} steps; the winner took {fit.certificate.iterations}. "
@@ -119,10 +144,11 @@ def say_tolerances(snapshot: Snapshot) -> Answer:
     )
 
 
-def say_starts(snapshot: Snapshot) -> Answer:
+def say_starts(known: Known) -> Answer:
     """24: starts, winner, basins."""
+    snapshot = known.snapshot
     if snapshot.fit is None:
-        return no_fit(snapshot)
+        return no_fit(known)
     made = snapshot.fit.certificate
     other = "" if made.runner_up is None else f" The next basin is {format_percent(made.runner_up)} above it."
     return say(
@@ -139,27 +165,33 @@ def _say_priors(fit: Fit) -> str:
     return f" Added to the objective: {' and '.join(names)}; {weighs} about one observation." if fit.prior_terms else ""
 
 
-def say_left_out(snapshot: Snapshot) -> Answer:
+def say_left_out(known: Known) -> Answer:
     """25: points left out."""
-    left = snapshot.evidence.left_out
+    snapshot = known.snapshot
+    left, by_hand = snapshot.evidence.left_out, known.find("left_out")
     if not snapshot.runs:
         return leave("There is no run.")
-    counts = Counter(left.values())
+    excluded = [str(run.card.excluded) for run in snapshot.excluded]
+    counts = Counter(left[run.name] for run in snapshot.runs if run.name in left)
     parts = [f"{count} run(s): {reason}" for reason, count in counts.most_common(SHOWN_REASONS)]
     if len(counts) > SHOWN_REASONS:
         parts.append(f"{len(counts) - SHOWN_REASONS} more reasons, in the table of runs")
     best = " Of runs that share size and horizon only the best was looked at." if snapshot.config.runs == "best" else ""
     return say(
-        f"{'; '.join(parts)}." if left else "No run is left out.",
-        f"Runs that never reached the tool are not known to it.{best}",
+        f"{'; '.join(parts)}." if parts else "No run is left out.",
+        f"{len(excluded)} run(s) are excluded by a line in their card: {list_values(excluded)}." if excluded else "",
+        f"By hand: {by_hand.text}." if by_hand else f"Runs that never reached the tool are not known to it.{best}",
+        of=(by_hand,),
     )
 
 
-def say_correctness(snapshot: Snapshot) -> Answer:
+def say_correctness(known: Known) -> Answer:
     """26: held-out extrapolation, interval, goodness of fit."""
+    snapshot = known.snapshot
     fit, forecast, record = snapshot.fit, snapshot.forecast, snapshot.record
+    limit = known.find("acceptance")
     if fit is None:
-        return no_fit(snapshot)
+        return no_fit(known)
     if record.are is None or record.coverage is None:
         return leave(f"No forecast has been checked: fewer than {MIN_RUNS + 1} finished runs.")
     held_share = f"{format_level(record.coverage)} of their {format_level(snapshot.config.level)} intervals held it"
@@ -175,4 +207,6 @@ def say_correctness(snapshot: Snapshot) -> Answer:
         sentences.append(
             f"A held-out run measured it: the forecast is off by {format_percent(held.error, signed=True)}."
         )
-    return say(*sentences)
+    if limit is not None:
+        sentences.append(f"Error from which it would be rejected: {limit.text}.")
+    return say(*sentences, of=(limit,))

@@ -1,14 +1,12 @@
-"""Lines of a terminal: what every answer in words is made of."""
+"""Words on a line: what is harmless to show, how many columns it takes, and how it is broken or cut to fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+import unicodedata
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
-from scaling_callback.tables import list_names
-
-WIDTH = 18
-"""Columns of a name before its value."""
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def make_visible(text: str) -> str:
@@ -23,14 +21,86 @@ def make_visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def join_lines(lines: Sequence[str]) -> str:
-    """Lines as one text, whatever names they hold."""
-    return "\n".join(make_visible(line) for line in lines)
+def measure(text: str) -> int:
+    """Columns that text takes on a terminal: two for a wide character, none for a mark on the one before.
+
+    Example:
+        >>> measure("loss"), measure("\u4e2d\u6587"), measure("e\u0301")
+        (4, 4, 1)
+    """
+    return len(text) if text.isascii() else sum(map(_measure, text))
 
 
-def make_line(name: str, value: str) -> str:
-    """A name and its value."""
-    return f"  {name:<{WIDTH}}{value}"
+def _measure(character: str) -> int:
+    if unicodedata.category(character) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def pad(text: str, width: int, *, left: bool) -> str:
+    """Text to the left or the right of so many columns."""
+    spaces = " " * (width - measure(text))
+    return text + spaces if left else spaces + text
+
+
+def wrap(text: str, width: int | None, first: int | None = None) -> list[str]:
+    """Text broken between words into lines of at most `width` columns, the `first` of which may have more.
+
+    A word that is longer than a line is broken wherever the line ends.
+
+    Example:
+        >>> wrap("train larger runs", 12), wrap("abcdefgh", 3), wrap("", 3)
+        (['train larger', 'runs'], ['abc', 'def', 'gh'], [''])
+    """
+    if width is None:
+        return [text]
+    lines: list[str] = []
+    line, room = "", first or width
+    for word in text.split(" "):
+        joined = f"{line} {word}" if line else word
+        if measure(joined) <= room:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+            room = width
+        *full, line = _break(word, room, width)
+        if full:
+            lines += full
+            room = width
+    return [*lines, line]
+
+
+def _break(word: str, first: int, width: int) -> list[str]:
+    """A word in pieces of at most so many columns."""
+    pieces, taken, room = [""], 0, first
+    for character in word:
+        columns = _measure(character)
+        if taken + columns > room and pieces[-1]:
+            pieces.append("")
+            taken, room = 0, width
+        pieces[-1] += character
+        taken += columns
+    return pieces
+
+
+def shorten(text: str, most: int) -> str:
+    """Text in at most so many columns, without its middle: names of runs differ at their ends.
+
+    Example:
+        >>> shorten("sweep_test|17m|lr0.002|rep1", 12), shorten("short", 12)
+        ('sweep_\N{HORIZONTAL ELLIPSIS}|rep1', 'short')
+    """
+    if measure(text) <= most:
+        return text
+    half = most // 2
+    return _take(text, most - half) + ELLIPSIS + _take(text[::-1], half - 1)[::-1]
+
+
+def _take(text: str, most: int) -> str:
+    """As much of the beginning as so many columns hold."""
+    columns = accumulate(map(_measure, text))
+    return "".join(character for character, taken in zip(text, columns, strict=True) if taken <= most)
 
 
 def show_ends(ends: Sequence[float] | None, form: Callable[[float], str]) -> str:
@@ -38,28 +108,11 @@ def show_ends(ends: Sequence[float] | None, form: Callable[[float], str]) -> str
     return f"{form(ends[0])} to {form(ends[1])}" if ends else ""
 
 
-def list_doubts(doubts: Iterable[str]) -> list[str]:
-    """Doubts under a heading; nothing where there are none."""
-    found = [f"  {doubt}" for doubt in doubts]
-    return ["", "doubts:", *found] if found else []
+def number(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun.
 
-
-def list_set_aside(result: Mapping[str, Any]) -> list[str]:
-    """Runs that are no evidence, by reason, and what was odd about the records of the others."""
-    reasons: dict[str, list[str]] = {}
-    for run, reason in result["left_out"].items():
-        reasons.setdefault(reason, []).append(run)
-    left = [f"  {len(runs)} run(s) ({list_names(runs, most=3)}): {reason}" for reason, runs in reasons.items()]
-    notes = [f"  {note}" for note in result["notes"]]
-    return [*(["", "left out:", *left] if left else []), *(["", "noted:", *notes] if notes else [])]
-
-
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table: the first column to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    Example:
+        >>> number(1, "run"), number(30, "run"), number(2, "search", "searches")
+        ('1 run', '30 runs', '2 searches')
+    """
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"

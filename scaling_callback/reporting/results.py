@@ -113,6 +113,18 @@ def describe_forecast(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def describe_answers(snapshot: Snapshot) -> dict[str, Any]:
+    """What `fit`, `forecast` and `allocate` would print of the snapshot, by name; what it does not hold is left out."""
+    level, answers = snapshot.config.level, dict[str, Any]()
+    if snapshot.fit is not None:
+        answers["fit"] = describe_fit(snapshot.fit, level)
+    if snapshot.forecast is not None:
+        answers["forecast"] = describe_forecast(snapshot)
+    if snapshot.allocation is not None:
+        answers["allocation"] = describe_allocation(snapshot.allocation)
+    return cast("dict[str, Any]", to_json_values(answers))
+
+
 def describe_record(record: TrackRecord) -> dict[str, Any]:
     """What earlier forecasts missed by."""
     return {"are": record.are, "bias": record.bias, "coverage": record.coverage, "forecasts": len(record.scores)}

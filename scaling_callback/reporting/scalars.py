@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from scaling_callback.curves import Abstention
 from scaling_callback.laws import get_law
+from scaling_callback.records import Run
 from scaling_callback.snapshot import Snapshot
 
 PREFIX = "scaling"
@@ -16,6 +19,7 @@ TOKENS = "scaling/tokens"
 """The step metric: what every other metric is drawn against."""
 
 METRICS = (
+    "scaling/loss",
     "scaling/target_loss",
     "scaling/target_loss_lower",
     "scaling/target_loss_upper",
@@ -32,6 +36,8 @@ METRICS = (
     "scaling/runs",
     "scaling/observations",
     "scaling/refit_seconds",
+    "scaling/run_flops",
+    "scaling/device_hours",
 )
 """Every metric but the step metric."""
 
@@ -48,6 +54,12 @@ def make_scalars(snapshot: Snapshot, run: str) -> dict[str, float]:
         "scaling/runs": float(len(snapshot.runs)),
         "scaling/observations": float(sum(len(each.curve) for each in snapshot.runs)),
     }
+    mine = next((each for each in snapshot.runs if each.name == run), None)
+    if mine is not None:
+        values["scaling/device_hours"] = _device_hours(mine)
+        if len(mine.curve):
+            values["scaling/loss"] = float(mine.curve.loss[-1])
+            values["scaling/run_flops"] = mine.flops_per_token * float(mine.curve.tokens[-1])
     if snapshot.forecast is not None:
         values["scaling/target_loss"] = snapshot.forecast.median
         values["scaling/target_loss_lower"] = snapshot.forecast.lower
@@ -64,10 +76,9 @@ def make_scalars(snapshot: Snapshot, run: str) -> dict[str, float]:
         lower, upper = own.interval(level)
         values["scaling/run_final_loss"] = own.median
         values["scaling/run_final_loss_lower"], values["scaling/run_final_loss_upper"] = lower, upper
-    measured = next((each.final for each in snapshot.runs if each.name == run), None)
-    if measured is not None:
+    if mine is not None and mine.final is not None:
         for suffix in ("", "_lower", "_upper"):
-            values[f"scaling/run_final_loss{suffix}"] = measured.loss
+            values[f"scaling/run_final_loss{suffix}"] = mine.final.loss
     return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
@@ -90,6 +101,25 @@ def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float])
             reasons[name] = own.reason if isinstance(own, Abstention) else "this run has no observation yet"
         elif "track_record" in name:
             reasons[name] = snapshot.absent.get("track_record", "")
+        elif name in ("scaling/loss", "scaling/run_flops"):
+            reasons[name] = "this run has no observation yet, or its last loss is no number"
+        elif "device_hours" in name:
+            reasons[name] = "it takes two observations with their times, and the number of devices in the run's card"
         else:
             reasons[name] = no_fit or f"the law {get_law(snapshot.config.law).name!r} has no such parameter"
     return reasons
+
+
+def _device_hours(run: Run) -> float | None:
+    """Hours of all devices that the run has taken; `None` where times or devices are not known.
+
+    Tokens times the median time that one took: a pause between two observations, such as for a resume, counts for
+    nothing, and the time before the first is told by the rate after it.
+    """
+    seconds, tokens = np.diff(run.curve.wall_time), np.diff(run.curve.tokens)
+    rates = (seconds / tokens)[np.isfinite(seconds) & (seconds > 0)]
+    try:
+        devices = float(run.card.extra.get("devices", ""))
+    except ValueError:
+        return None
+    return float(np.median(rates)) * float(run.curve.tokens[-1]) * devices / 3600.0 if len(rates) else None

@@ -9,6 +9,7 @@ from scaling_callback.errors import InputError
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks.base import Sink
 from scaling_callback.sinks.loggers import LoggerSink
+from scaling_callback.sinks.publishing import Publisher
 from scaling_callback.sinks.tensorboard import WriterSink
 from scaling_callback.sinks.wandb import WandbSink
 
@@ -51,4 +52,4 @@ def get_sink(logger: Any, prefix: str = PREFIX) -> Sink:
     return LoggerSink(logger, prefix)
 
 
-__all__ = ["SINKS", "LoggerSink", "Sink", "WandbSink", "WriterSink", "get_sink"]
+__all__ = ["SINKS", "LoggerSink", "Publisher", "Sink", "WandbSink", "WriterSink", "get_sink"]

@@ -16,8 +16,8 @@ from scaling_callback.tables.runs import (
     matches,
     read_table,
     read_targets,
-    write_table,
 )
+from scaling_callback.tables.writing import list_rows, write_table
 
 __all__ = [
     "NO_PLAN",
@@ -26,6 +26,7 @@ __all__ = [
     "check_table",
     "is_table",
     "list_names",
+    "list_rows",
     "matches",
     "read_table",
     "read_targets",

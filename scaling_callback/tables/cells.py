@@ -111,7 +111,8 @@ def list_names(names: Iterable[str], most: int = MOST_NAMES) -> str:
 def shorten(text: str) -> str:
     """A cell for a message: on one line, and no longer than a person reads."""
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+    # without its middle: names of runs differ at their ends
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]}...{line[-(LONGEST // 2) :]}"
 
 
 def read_cells(source: str | Path | DataFrame) -> Table:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from scaling_callback.errors import EmptyTable, InputError
@@ -113,38 +112,6 @@ def matches(cell: str, value: str) -> bool:
         return cell == value or float(cell) == float(value)
     except ValueError:
         return False
-
-
-def write_table(runs: Iterable[Run], path: str | Path) -> None:
-    """Write runs as a CSV table that `read_table` reads back, other countings of N and other columns included."""
-    runs = tuple(runs)
-    others = dict.fromkeys(name for run in runs for name in (*run.card.sizes, *run.card.extra))
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*COLUMNS, *(name for name in others if name not in COLUMNS)])
-        writer.writeheader()
-        for run in runs:
-            card = run.card
-            shared = {
-                **card.extra,
-                **card.sizes,
-                "run": card.name,
-                "params": card.params,
-                "total_tokens": run.horizon,
-                "peak_lr": card.peak_lr,
-                "schedule": card.schedule,
-                "seed": card.seed,
-                "loss_kind": card.loss_kind,
-                "parent": card.parent,
-                "batch_tokens": card.batch_tokens,
-                "held_out": card.held_out or None,
-                "excluded": card.excluded,
-                "note": card.note,
-            }
-            for seen in run.curve:
-                own = {name: getattr(seen, name) for name in ("tokens", "loss", "step", "lr", "wall_time")}
-                flops = card.flops_per_token * seen.tokens if card.flops_per_token else None
-                row = shared | own | {"flops": flops, "is_final": seen.is_final}
-                writer.writerow({name: _written(name, value) for name, value in row.items()})
 
 
 def _require(table: Table, params: str) -> None:
@@ -323,10 +290,3 @@ def _reason(cell: str) -> str | None:
 def _last(table: Table, column: str, rows: Sequence[int]) -> float | None:
     """The last value of a column that is present within a run."""
     return next((value for row in reversed(rows) if (value := table.positive(column, row)) is not None), None)
-
-
-def _written(column: str, value: object) -> object:
-    """A cell: a loss that is not a number is a measurement, other columns are simply unknown then."""
-    if column == "loss" and isinstance(value, float) and not math.isfinite(value):
-        return "nan"
-    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else value

@@ -1,0 +1,55 @@
+"""The answers that somebody wrote for the checklist of a report: in the ladder's own form, or in a file that is named.
+
+The command line writes nothing into a ladder. A file that is named and missing is written as a form, outside of one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from scaling_callback.arguments import check_output
+from scaling_callback.errors import InputError
+from scaling_callback.ladder import FORM, Ladder
+from scaling_callback.reporting.form import LARGEST, read_form, write_form
+from scaling_callback.tables import is_table
+from scaling_callback.terminal import one_line, tell
+
+
+def find_answers(source: str, card: str | None) -> dict[str, str]:
+    """The answers by key: of the file `card`, else of the form in the ladder; none for a table without one.
+
+    Raises:
+        InputError: The form is broken, or a missing one cannot be written where it was named.
+        OSError: The file cannot be read.
+    """
+    if card is None:
+        data = None if is_table(source) else Ladder(source).form()
+        return {} if data is None else read_form(data, f"{source.rstrip('/')}/{FORM}")
+    path = Path(card)
+    if not os.path.lexists(path):
+        _check_place(path, source)
+        try:
+            path.write_text(write_form(), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}); give --card a path that can") from None
+        tell(f"wrote the form {one_line(path)}: answer in it what you can, and ask for the report again")
+    try:
+        with path.open("rb") as file:
+            return read_form(file.read(LARGEST + 1), card)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give --card a file that can") from None
+
+
+def _check_place(path: Path, source: str) -> None:
+    """Refuse to write a form where the command line writes nothing: into SOURCE, or into any ladder.
+
+    Raises:
+        InputError: It lies there, or cannot be written at all.
+    """
+    check_output(path, source, "--card", FORM)
+    place = Path(os.path.realpath(path)).parent
+    if next(place.glob("*/card.json"), None) or (place / "card.json").exists():
+        raise InputError(
+            f"{path} lies in a ladder, where its trainings alone write; give --card another path, and copy it there"
+        )

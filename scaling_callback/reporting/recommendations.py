@@ -1,0 +1,257 @@
+"""The recommendations of Choshen, Zhang, Andreas 2025 (A Hitchhiker's Guide to Scaling Law Estimation), as checks.
+
+Each looks at what was done here, says whether the recommendation was followed, and the figure that it says so by. One
+that does not concern this ladder says why not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from scaling_callback.forecasting import find_twins, included
+from scaling_callback.forecasting.evidence import FIRST_TENTH
+from scaling_callback.records import Run, same_count
+from scaling_callback.reporting.checkpoints import count_checkpoints, find_cut
+from scaling_callback.reporting.figures.series import rank_sizes
+from scaling_callback.reporting.units import format_count, format_level, format_percent, format_value
+from scaling_callback.snapshot import Snapshot
+
+STUDY = "Choshen, Zhang, Andreas 2025, arXiv 2410.11840"
+
+Outcome: TypeAlias = Literal["pass", "fail", "not applicable"]
+
+FEWEST_SIZES = 5
+USUAL_ERROR = 0.04
+"""The best mean error that the study typically obtained on published families."""
+THIRD = 0.3
+"""Share of a target's training from which it predicts its own end."""
+EXPLAINED = ("phase", "observation")
+"""Words of the reasons for which a finished run is left out: its schedule, or nothing that was measured late enough."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a check found: its outcome, the figure, and a sentence."""
+
+    outcome: Outcome
+    figure: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A recommendation and how it stands here.
+
+    Attributes:
+        name: By which a program knows it.
+        text: What is recommended.
+        outcome: Whether it was followed.
+        figure: The figure that says so.
+        sentence: What was found, in one sentence.
+        source: What the study found.
+    """
+
+    name: str
+    text: str
+    outcome: Outcome
+    figure: str
+    sentence: str
+    source: str
+
+
+def check_recommendations(snapshot: Snapshot) -> tuple[Recommendation, ...]:
+    """Every recommendation, in their order."""
+    made: list[Recommendation] = []
+    for name, text, source, check in CHECKS:
+        found = check(snapshot)
+        made.append(Recommendation(name, text, found.outcome, found.figure, found.sentence, source))
+    return tuple(made)
+
+
+def check_sizes(snapshot: Snapshot) -> Found:
+    """At least five sizes."""
+    sizes = len(rank_sizes(_finished(snapshot)))
+    if not sizes:
+        return _concerns_not("0 sizes", "No run has finished.")
+    return _judge(sizes >= FEWEST_SIZES, f"{sizes} sizes", f"Finished runs have {sizes} size(s).")
+
+
+def check_seeds(snapshot: Snapshot) -> Found:
+    """More sizes than seeds."""
+    runs = _finished(snapshot)
+    if not runs:
+        return _concerns_not("0 runs", "No run has finished.")
+    sizes, repeats = len(rank_sizes(runs)), max(Counter(find_twins(runs).values()).values())
+    figure = f"{sizes} sizes, {repeats} seed(s)"
+    return _judge(sizes > repeats, figure, f"{sizes} size(s), and of one setting at most {repeats} seed(s).")
+
+
+def check_checkpoints(snapshot: Snapshot) -> Found:
+    """Checkpoints are evidence."""
+    if snapshot.forecast is None and snapshot.fit is None:
+        return _concerns_not("0 checkpoints", "Nothing is fitted.")
+    seen = sum(len(run.curve) for run in snapshot.runs)
+    used = count_checkpoints(snapshot)
+    rule = "The forecast uses" if used else "The fit uses"
+    return _judge(used > 0, f"{used} of {seen}", f"{rule} {used} checkpoints beside finals, of {seen} observations.")
+
+
+def check_earliest(snapshot: Snapshot) -> Found:
+    """The earliest losses are left out."""
+    used = count_checkpoints(snapshot)
+    if not used:
+        return _concerns_not("0 checkpoints", "No checkpoint is evidence.")
+    share = find_cut(snapshot)
+    dropped = [share * run.horizon for run in snapshot.runs if run.horizon]
+    reach = f", {format_count(min(dropped))} to {format_count(max(dropped))} tokens" if dropped else ""
+    sentence = f"The first {format_level(share)} of a run{reach}, is no evidence."
+    return _judge(share >= FIRST_TENTH, f"first {format_level(share)}", sentence)
+
+
+def check_error(snapshot: Snapshot) -> Found:
+    """The error to expect is stated from this ladder's own record."""
+    if snapshot.forecast is None:
+        return _concerns_not(format_percent(USUAL_ERROR), "There is no forecast.")
+    record = snapshot.record
+    if record.are is None:
+        return Found(
+            "fail",
+            f"at least {format_percent(USUAL_ERROR)}",
+            "This ladder has no record of its own: expect what published families show, at least 4%.",
+        )
+    own = format_percent(record.are)
+    return Found(
+        "pass",
+        f"{own} here",
+        f"{len(record.scores)} forecasts of this ladder's own runs were off by {own} on average; on published families "
+        f"{format_percent(USUAL_ERROR)} is the best that is typically reached, and further away it is more.",
+    )
+
+
+def check_baselines(snapshot: Snapshot) -> Found:
+    """Baselines stand beside the forecast."""
+    if snapshot.forecast is None:
+        return _concerns_not("0 baselines", "There is no forecast.")
+    count = len(snapshot.forecast.baselines)
+    return _judge(count > 0, f"{count} baselines", f"{count} guess(es) that need no law stand beside the forecast.")
+
+
+def check_target(snapshot: Snapshot) -> Found:
+    """The target itself is trained for a third."""
+    forecast = snapshot.forecast
+    if forecast is None:
+        return _concerns_not("no target", "There is no forecast.")
+    begun = [run for run in snapshot.runs if _is_of(run, forecast.params, forecast.tokens) and len(run.curve)]
+    if not begun:
+        return _concerns_not("not begun", "No run of the target's size and length has begun, which may be too dear.")
+    seen = max(float(run.progress[-1]) for run in begun)
+    return _judge(
+        seen >= THIRD, format_level(seen), f"A run of the target's size and length has seen {format_level(seen)}."
+    )
+
+
+def check_pruning(snapshot: Snapshot) -> Found:
+    """No run is dropped for its distance from the law."""
+    known = [run for run in snapshot.runs if not run.card.held_out]
+    if snapshot.fit is None or not known:
+        return _concerns_not("0 runs", "Nothing is fitted.")
+    left = {run.name: snapshot.evidence.left_out[run.name] for run in known if run.name in snapshot.evidence.left_out}
+    ended = {run.name for run in known if run.final is not None}
+    # whoever has no final has nothing that could be compared; a finished one must be told why
+    dropped = [name for name in left if name in ended and not any(word in left[name] for word in EXPLAINED)]
+    by_hand = len(snapshot.excluded)
+    hand = f" {by_hand} more are excluded by a line in their card, with its reason." if by_hand else ""
+    figure = f"{len(dropped)} of {len(known)} runs"
+    if dropped:
+        return Found("fail", figure, f"{len(dropped)} finished run(s) are left out, and not for their schedule.{hand}")
+    return Found("pass", figure, f"{len(left)} run(s) are left out, none for its distance from the law.{hand}")
+
+
+def check_parameters(snapshot: Snapshot) -> Found:
+    """No more parameters than the data carry."""
+    fit = snapshot.fit
+    if fit is None:
+        return _concerns_not("0 points", "Nothing is fitted.")
+    independent, terms = fit.points.n_independent, fit.prior_terms
+    each = independent / fit.free if fit.free else float("inf")
+    prior = f" and {terms} term(s) of a prior" if terms else ""
+    return _judge(
+        independent + terms > fit.free,
+        f"{format_value(each)} runs per parameter",
+        f"{independent} independent run(s){prior} carry {fit.free} free parameter(s).",
+    )
+
+
+def check_borrowing(snapshot: Snapshot) -> Found:
+    """With a single run, parameters are borrowed."""
+    finished = len({run.cluster for run in _finished(snapshot)})
+    if finished != 1:
+        return _concerns_not(f"{finished} runs", f"{finished} independent runs have finished, not a single one.")
+    borrowed = snapshot.config.borrowed
+    names = ", ".join(borrowed.names) if borrowed else ""
+    sentence = f"{names} are borrowed." if borrowed else "A single run has finished and no parameter is borrowed."
+    return _judge(borrowed is not None, f"{len(borrowed.names) if borrowed else 0} borrowed", sentence)
+
+
+CHECKS: tuple[tuple[str, str, str, Callable[[Snapshot], Found]], ...] = (
+    ("five_sizes", "Train at least five sizes", "five models are a safe bet", check_sizes),
+    ("sizes_over_seeds", "Train more sizes rather than more seeds", "more sizes beat more seeds", check_seeds),
+    (
+        "checkpoints",
+        "Use the checkpoints of a run beside its end",
+        "fitting only the end of training is significantly worse",
+        check_checkpoints,
+    ),
+    (
+        "earliest_dropped",
+        "Drop the earliest losses: the first 10B tokens, of small runs about a tenth",
+        "dropping them takes two families from above 15% to 4 to 10%",
+        check_earliest,
+    ),
+    ("expected_error", "Expect an error of 4% or more", "4% is the best error typically obtained", check_error),
+    ("baselines", "Show baselines beside every forecast", "baselines are off by 18% on average", check_baselines),
+    (
+        "target_third",
+        "Train the target for a third, if that is affordable",
+        "a target that was trained for 30% predicts its own end",
+        check_target,
+    ),
+    (
+        "no_pruning",
+        "Do not drop runs by cross-validation",
+        "it gives the worst possible result in 58% of cases",
+        check_pruning,
+    ),
+    (
+        "few_parameters",
+        "Fit fewer parameters when data are few",
+        "three components hold 99.49% of the variance of all parameters",
+        check_parameters,
+    ),
+    (
+        "borrow_for_one",
+        "Borrow parameters when there is a single run",
+        "with borrowed A and alpha a 1B model told the loss of a 7B one to within 1%; on another family it failed",
+        check_borrowing,
+    ),
+)
+"""Each recommendation: its name, what it says, what the study found, and what checks it."""
+
+
+def _judge(good: object, figure: str, sentence: str) -> Found:
+    return Found("pass" if good else "fail", figure, sentence)
+
+
+def _concerns_not(figure: str, sentence: str) -> Found:
+    return Found("not applicable", figure, sentence)
+
+
+def _finished(snapshot: Snapshot) -> list[Run]:
+    return [run for run in included(snapshot.runs) if run.final is not None and not run.card.held_out]
+
+
+def _is_of(run: Run, params: float, tokens: float) -> bool:
+    return same_count(run.params, params) and same_count(run.horizon, tokens)
