@@ -7,19 +7,23 @@ import json
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import wandb
 from lightning.pytorch.loggers import WandbLogger
-from support import assert_metrics_or_reasons, plant, read_wandb
+from support import CARD, assert_metrics_or_reasons, only, plant, read_wandb
 from support_training import TARGET, Tiny, train
-from wandb_service import KEY, Received, Service, service  # noqa: F401  (a fixture)
+from wandb_service import ENTITY, KEY, Received, Service, service  # noqa: F401  (a fixture)
 
 from scaling_callback import Config, ScalingCallback, Target
+from scaling_callback.cli import main
 from scaling_callback.errors import ScalingWarning
 from scaling_callback.pipeline import refresh
+from scaling_callback.recorder import ScalingRecorder
+from scaling_callback.records import RunCard
 from scaling_callback.reporting.alerts import Alert
 from scaling_callback.reporting.figures import Figure, plot_figures
 from scaling_callback.reporting.plotly import write_plotly
@@ -271,23 +275,16 @@ def test_a_prefix_of_the_logger_leaves_the_names_as_they_were_defined(tmp_path: 
     assert not any("mine-scaling/target_loss" in row for row in rows)
 
 
-def test_a_run_that_was_finished_before_the_end_costs_one_warning(tmp_path: Path) -> None:
-    class Hasty(Tiny):
-        def on_train_end(self) -> None:
-            wandb.finish()
-
-        def on_validation_end(self) -> None:
-            if self.global_step >= 8:
-                wandb.finish()
-
-    plant(tmp_path / "ladder")
-    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=None, replicates=20)
-    logger = WandbLogger(project="test", offline=True, save_dir=tmp_path)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ScalingWarning)
-        trainer = train(callback, model=Hasty(), logger=logger)
-    assert trainer.global_step == 12
-    assert len([each for each in caught if issubclass(each.category, ScalingWarning)]) <= 1
+def test_a_run_that_its_owner_finished_first_costs_one_warning(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    recorder = ScalingRecorder(TARGET, tmp_path / "ladder", CARD, loggers=[run])
+    recorder.observe(3.0, tokens=1e6)
+    run.finish()
+    with pytest.warns(ScalingWarning, match="is finished") as caught:
+        recorder.observe(2.9, tokens=1e9)
+        recorder.finish()
+    assert len(caught) == 1
+    assert only(tmp_path / "ladder").completed
 
 
 # online, against a stand-in of the service ------------------------------------------------------------------------
@@ -327,7 +324,7 @@ def test_the_same_training_works_online(
 
 
 @pytest.mark.parametrize("code", [500, 429, None], ids=["fails", "is busy", "goes away"])
-def test_a_service_in_trouble_ends_no_training(
+def test_a_service_in_trouble_ends_no_training_and_is_told_when_it_is_back(
     code: int | None,
     service: Service,  # noqa: F811
     tmp_path: Path,
@@ -339,14 +336,106 @@ def test_a_service_in_trouble_ends_no_training(
                 service.break_down(code)
 
     go_online(service, monkeypatch)
-    # the client tries again for minutes; a training waits for it only when it finishes
-    settings = wandb.Settings(x_graphql_retry_max=0, x_file_stream_retry_max=0, x_file_transfer_retry_max=0)
     plant(tmp_path / "ladder")
     callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=None, replicates=20)
-    logger = WandbLogger(project="test", save_dir=tmp_path, settings=settings)
+    waits = {
+        f"x_{client}_retry_wait_{end}_seconds": seconds
+        for client in ("graphql", "file_stream", "file_transfer")
+        for end, seconds in (("min", 0.05), ("max", 0.2))
+    }
+    logger = WandbLogger(project="test", save_dir=tmp_path, settings=wandb.Settings(**waits))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScalingWarning)
         trainer = train(callback, model=Cut(), logger=logger)
     assert trainer.global_step == 12
     assert callback.snapshot is not None
     assert callback.snapshot.forecast is not None
+    service.recover()
+    wandb.finish()
+    assert service.only().complete
+    assert any("scaling/target_loss" in row for row in service.only().history)
+
+
+# the workspace ----------------------------------------------------------------------------------------------------
+
+
+def say_dashboard(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(["dashboard", *arguments])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def collect(spec: Any, names: tuple[str, ...]) -> set[str]:
+    """All texts under these keys, at any depth."""
+    if isinstance(spec, list):
+        return {text for each in cast("list[Any]", spec) for text in collect(each, names)}
+    if not isinstance(spec, dict):
+        return set()
+    own = [value for key, value in cast("dict[str, Any]", spec).items() if key in names]
+    found = {text for value in own for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)}
+    return found | {text for value in spec.values() for text in collect(value, names)}
+
+
+@pytest.mark.parametrize("prefix", ["scaling", "scaling-code"])
+def test_every_metric_of_the_workspace_is_one_that_is_logged(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = say_dashboard(capsys, "team/ladder", "--json", "--prefix", prefix)
+    assert code == 0
+    view = json.loads(out)
+    known = {name.replace("scaling", prefix, 1) for name in (*METRICS, TOKENS)}
+    figures = {f"{prefix}/figures/{figure.name}" for figure in plot_figures(make_snapshot(12))}
+    shown = collect(view["spec"]["section"]["panelBankConfig"], ("metrics", "xAxis")) - {"_step"}
+    assert shown <= known
+    assert known - shown == set()  # nothing that is logged has no panel
+    assert collect(view, ("mediaKeys",)) == figures
+    pinned = {column.partition(":") for column in collect(view, ("columnOrder",))}
+    assert {name for kind, _, name in pinned if kind == "summary"} <= known
+    card = {field.name for field in fields(RunCard)}
+    assert {name.rpartition(".")[2] for kind, _, name in pinned if kind == "config"} <= card
+    titles = [section["name"] for section in view["spec"]["section"]["panelBankConfig"]["sections"]]
+    assert titles == ["Forecast", "Law", "Allocation", "Figures", "Ladder", "Cost"]
+
+
+def test_a_workspace_of_one_ladder_leaves_the_others_out(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = say_dashboard(capsys, "ladder", "--json", "--ladder", "s3://bucket/ladder/")
+    assert "s3://bucket/ladder" in json.dumps(json.loads(out)["spec"]["section"]["runSets"][0]["filters"])
+    assert json.loads(out)["entity"] is None
+
+
+def test_the_workspace_is_saved(
+    service: Service,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    go_online(service, monkeypatch)
+    code, out, _ = say_dashboard(capsys, "ladder")
+    assert code == 0
+    (view,) = service.views
+    assert (view["entityName"], view["projectName"], view["displayName"]) == (ENTITY, "ladder", "Scaling laws")
+    assert json.loads(view["spec"])["section"]["panelBankConfig"]["sections"]
+    assert out.startswith(f"saved: {service.url}/{ENTITY}/ladder?nw=")
+
+
+def test_without_credentials_one_line_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, said = say_dashboard(capsys, "ladder")
+    assert (code, out) == (2, "")
+    assert said.count("\n") == 1
+    assert "wandb login" in said
+
+
+def test_a_service_that_refuses_the_workspace_is_said_in_one_line(
+    service: Service,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    go_online(service, monkeypatch)
+    service.fault = lambda _: 403
+    code, _, said = say_dashboard(capsys, "ladder")
+    assert code == 2
+    assert "was not saved" in [line for line in said.splitlines() if line.startswith("scaling-callback")][-1]
+
+
+def test_a_project_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for project in ("a/b/c", "/", ""):
+        with pytest.raises(SystemExit, match="2"):
+            main(["dashboard", project])
+        assert "PROJECT" in capsys.readouterr().err

@@ -57,6 +57,10 @@ class Service:
         """From now on answer with this status; with `None` take connections and answer nothing at all."""
         self.fault = lambda _: code or GONE
 
+    def recover(self) -> None:
+        """Answer as before."""
+        self.fault = lambda _: None
+
     def answer(self, query: str, variables: Variables) -> Any:
         """What a GraphQL operation gives; an operation that is not known gives nothing."""
         found = re.search(r"(?:query|mutation)\s+(\w+)", query)
