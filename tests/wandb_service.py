@@ -159,6 +159,7 @@ ANSWERS: dict[str, Callable[[Service, Variables], Any]] = {
     "CommitArtifact": _commit,
     "NotifyScriptableRunAlert": _alert,
     "UpsertView2": _view,
+    "GetDefaultEntity": _viewer,
     "ArtifactType": lambda _, __: {"project": None},
     "ServerFeaturesQuery": lambda _, __: {"serverInfo": {"features": []}},
 }

@@ -122,11 +122,11 @@ class WandbSink:
             self._record["fit"] = said.pop("fit")
             self._configure(self._run())
         self._summarise(**said)
+        if self._table and rows:
+            self._keep(rows)
         if self._kept_back:
             self._log_plots(_write(self._kept_back))
             self._kept_back = ()
-        if self._table and rows:
-            self._keep(rows)
 
     def _define(self, run: Any, name: str) -> None:
         run.define_metric(rename(name, self._prefix), step_metric=rename(TOKENS, self._prefix))

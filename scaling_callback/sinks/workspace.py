@@ -81,7 +81,8 @@ def build_workspace(project: str, entity: str = "", *, prefix: str = PREFIX, lad
     sections += [_figures(prefix), _ladder(prefix), _lines("Cost", prefix)]
     shown = [f"config:{prefix}.{name}" for name in COLUMNS]
     shown += [f"summary:{prefix}/{name}" for name in ("run_final_loss", "target_loss", "device_hours")]
-    chosen = [] if ladder is None else [expr.Config(f"{prefix}.ladder") == tidy_location(ladder)]
+    # as text: filters built by the library lose quotes and backslashes of the value
+    chosen = "" if ladder is None else f"Config({prefix + '.ladder'!r}) = {tidy_location(ladder)!r}"
     return ws.Workspace(
         entity=entity,
         project=project,
