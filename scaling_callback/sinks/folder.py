@@ -19,8 +19,8 @@ from scaling_callback.reporting.results import to_json_values
 LONGEST = 80
 """Characters of a folder's name."""
 
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" '
-"""How a drawing begins that is a file of its own, and not a part of a page."""
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" style="font-family: sans-serif; background: white" '
+"""How a drawing begins that is a file of its own, and takes neither letters nor paper from a page."""
 
 
 @final
