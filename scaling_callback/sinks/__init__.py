@@ -16,7 +16,8 @@ from scaling_callback.sinks.wandb import WandbSink
 SINKS: dict[str, Callable[[Any, str], Sink]] = {
     "WandbLogger": lambda logger, prefix: WandbSink(lambda: logger.experiment, prefix, step="trainer/global_step"),
     "wandb_run.Run": lambda run, prefix: WandbSink(lambda: run, prefix),
-    "SummaryWriter": WriterSink,
+    "TensorBoardLogger": lambda logger, prefix: WriterSink(lambda: logger.experiment, logger.log_metrics, prefix),
+    "SummaryWriter": lambda writer, prefix: WriterSink(lambda: writer, prefix=prefix),
 }
 """Sinks by the class of what they send to, its name or its module's last name and its name."""
 
