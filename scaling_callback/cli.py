@@ -211,8 +211,8 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     from scaling_callback.reporting import WRITERS, checklist_numbers, gather
 
     path = Path(options.output)
-    write = WRITERS[check_suffix(path, WRITERS)]
     check_output(path, options.source)
+    write = WRITERS[check_suffix(path, WRITERS)]
     runs, issued = _read(options)
     answers = find_answers(options.source, options.card)
     with Progress("bootstrap") as progress:
