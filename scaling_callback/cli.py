@@ -212,8 +212,8 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     from scaling_callback.reporting import WRITERS, checklist_numbers, gather
 
     path = Path(options.output)
-    write = WRITERS[check_suffix(path, WRITERS)]
     check_output(path, options.source)
+    write = WRITERS[check_suffix(path, WRITERS)]
     runs, issued = _read(options)
     answers = find_answers(options.source, options.card)
     with Progress("report") as progress:

@@ -3,6 +3,7 @@
 ::
 
     ladder/
+      card.yaml                          the form of the whole ladder; left there once, and filled in by people
       tiny-9k/
         card.json                        who the run is; written when it starts, and edited by people
         observations-000001.json         written once, never appended to

@@ -81,7 +81,7 @@ def describe_schedule(trainer: Any, progress: float | None = None) -> Schedule:
     names = tuple(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
     peak, configs = learning_rate(trainer)[1], driving(trainer)
     if not configs:
-        return Schedule("constant", None, peak, names, 0.0)
+        return Schedule("constant", None, peak, names, None if peak is None else 0.0)
     unknown = Schedule(" + ".join(type(config.scheduler).__name__ for config in configs), None, peak, names)
     if len(configs) > 1:
         return unknown

@@ -33,7 +33,9 @@ def say_variables(known: Known) -> Answer:
     counts = "N: parameters, D: training tokens, C = 6ND: FLOPs, all plain counts."
     loss, unit = known.loss(), known.find("loss_unit")
     missing = [key for key, fact in (("metric", loss), ("loss_unit", unit)) if fact is None]
-    said = f"L: {loss.text}." if loss and not unit else f"L: {loss.text}, in {unit.text}." if loss and unit else ""
+    said = (
+        f"L: {loss.text}{f', in {unit.text}' if unit else ''}." if loss else f"Unit of L: {unit.text}." if unit else ""
+    )
     if missing:
         return ask(*missing, known=f"{counts} {said}".strip(), of=(loss, unit))
     return say(counts, said, of=(loss, unit))
