@@ -1,4 +1,4 @@
-"""Runs that people already have, as a ladder: from W&B, TensorBoard's event files, CSV tables and Lightning's CSVLogger.
+"""Runs that people already have, as a ladder: from W&B, TensorBoard, CSV tables and Lightning's CSVLogger.
 
 Each source is one file that gives `Record`s: who a run is, and its rows. The rest is common: which keys hold the loss,
 the tokens and the parameters (`Keys`, found by name where only one can be meant), what of a record is an observation,
@@ -7,9 +7,6 @@ left out is counted, with its reason.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from typing import Protocol
 
 from scaling_callback.importing.csv import read_csv
 from scaling_callback.importing.importer import Imported, import_runs
@@ -23,18 +20,9 @@ __all__ = [
     "Imported",
     "Keys",
     "Log",
-    "Reader",
     "Record",
     "import_runs",
     "read_csv",
     "read_tensorboard",
     "read_wandb",
 ]
-
-
-class Reader(Protocol):
-    """Gives the runs of a place that other tools wrote."""
-
-    def __call__(self, source: str, /) -> Iterator[Record]:
-        """The runs there, one after another."""
-        ...

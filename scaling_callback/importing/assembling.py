@@ -32,6 +32,10 @@ class Refusal:
     reason: str
 
 
+class _LeftOut(Exception):
+    """Raised where it is found that a run cannot be imported; becomes a `Refusal`."""
+
+
 def make_run(record: Record, keys: Chosen) -> Run | Refusal:
     """The run of a record: its card, its observations, and notes on what was left out or worked out.
 
@@ -39,25 +43,26 @@ def make_run(record: Record, keys: Chosen) -> Run | Refusal:
     and after the last one at the same pace for no longer than between any two before. What was recorded before a
     training resumed, and after where it resumed from, is superseded.
     """
-    amounts = {name: _amount(record, getattr(keys, name)) for name in ("params", "total_tokens", "tokens_per_step")}
-    wrong = next((amount for amount in amounts.values() if isinstance(amount, Refusal)), None)
-    if wrong is not None:
-        return wrong
-    params, horizon, each = amounts.values()
+    try:
+        return _make_run(record, keys)
+    except _LeftOut as left_out:
+        return Refusal(str(left_out))
+
+
+def _make_run(record: Record, keys: Chosen) -> Run:
+    params, horizon, each = (_amount(record, key) for key in (keys.params, keys.total_tokens, keys.tokens_per_step))
     if params is None:
-        return Refusal(f"it has no {shorten(keys.params)}, which is to be its number of parameters")
-    wanted = [key for key in (keys.loss, keys.tokens, keys.step, keys.lr) if key is not None]
+        raise _LeftOut(f"it has no {shorten(keys.params)}, which is to be its number of parameters")
     missing = [key for key in (keys.loss, keys.tokens) if key is not None and key not in record.metrics]
     if missing:
         known = [key for key in record.metrics if not key.startswith("_")]
-        return Refusal(f"it has no metric {list_names(missing)}; it has: {list_names(known) or 'none'}")
-    log = record.read([key for key in (*wanted, FINAL) if key in record.metrics])
+        raise _LeftOut(f"it has no metric {list_names(missing)}; it has: {list_names(known) or 'none'}")
+    wanted = [key for key in (keys.loss, keys.tokens, keys.step, keys.lr, FINAL) if key in record.metrics]
+    log = record.read([key for key in wanted if key is not None])
     if not log.held[keys.loss].any():
-        return Refusal(_no_rows(record, keys.loss))
-    found = _observe(record, log, keys, each)
-    if isinstance(found, Refusal):
-        return found
-    curve, notes = found
+        active = " yet: the run is still active; import again later" if record.state == "unfinished" else ""
+        raise _LeftOut(f"no row with a number as {shorten(keys.loss)} can be read{active}")
+    curve, notes = _observe(record, log, keys, each)
     return _complete(record, keys, curve, notes, params=params, horizon=horizon, each=each)
 
 
@@ -76,7 +81,6 @@ def _complete(
     completed = ended and (horizon is None or reached >= FINAL_PROGRESS * horizon)
     if completed and horizon is None and record.state == "unknown":
         notes = [*notes, NO_PLAN]
-    peak = None if keys.peak_lr is None else _amount(record, keys.peak_lr)
     kept = {key: value for key in keys.keep if (value := _text(find_value(record, key))) is not None}
     measure = keys.tokens or f"step x {keys.tokens_per_step}"
     sizes = {
@@ -86,7 +90,7 @@ def _complete(
     }
     told: dict[str, Any] = {
         "schedule": _find_text(record, keys, keys.schedule),
-        "peak_lr": peak if isinstance(peak, float) else None,
+        "peak_lr": _amount(record, keys.peak_lr),
         "seed": _find_text(record, keys, keys.seed),
         "batch_tokens": each,
         "loss_kind": keys.loss,
@@ -113,66 +117,56 @@ def _complete(
     return Run(card, curve, tuple(notes), completed=completed)
 
 
-def _observe(record: Record, log: Log, keys: Chosen, each: float | None) -> tuple[Curve, list[str]] | Refusal:
+def _observe(record: Record, log: Log, keys: Chosen, each: float | None) -> tuple[Curve, list[str]]:
     """The curve of a record and what is to be noted of it."""
     rows = log.held[keys.loss]
-    step = _steps(log, keys, rows)
-    counts = step is not None and (log.counts_training or (keys.step is not None and step is log.columns[keys.step]))
+    own = log.columns.get(keys.step or "")  # steps of the training, as a metric of its own
+    told = own is not None and bool(np.isfinite(own[rows]).all())
+    step = own if told else log.step
     axis = log.order if step is None else step
     unused = np.zeros(len(rows), dtype=bool)
     if keys.tokens is not None:
-        tokens, inferred, carried = _fill(log.columns[keys.tokens], axis, rows)
+        tokens, inferred, carried = _fill(log.columns[keys.tokens], axis, rows, ordered=record.ordered)
     elif step is not None and each is not None:
         tokens, inferred, carried = step * each, unused, unused
     else:
-        return Refusal("it has no steps to multiply by the tokens per step; give --step or --tokens")
+        raise _LeftOut("it has no steps to multiply by the tokens of one; give --step, or --tokens")
     known = rows & (tokens > 0) & np.isfinite(tokens)
     if not known.any():
-        return Refusal(f"none of its {int(rows.sum())} losses stands at a known, positive number of tokens")
-    order = np.flatnonzero(known)
-    if not record.ordered:
-        order = order[np.lexsort((tokens[order], axis[order] if step is not None else tokens[order]))]
-    last = order if not (record.ordered and counts) else order[_standing(axis[order])]
-    if record.ordered and counts and (fall := _first_fall(tokens[last])) is not None:
-        before, after = last[fall], last[fall + 1]
-        return Refusal(
-            f"{shorten(str(keys.tokens))} falls from {tokens[before]:g} to {tokens[after]:g} while steps go on "
-            f"from {axis[before]:g} to {axis[after]:g}: it is no count of all tokens so far; give another --tokens"
-        )
+        raise _LeftOut(f"none of its {int(rows.sum())} losses stands at a known, positive number of tokens")
+    every = last = np.flatnonzero(known)
+    if record.ordered and step is not None and (told or log.counts_training):
+        last = last[_standing(axis[last])]
+        _refuse_falls(str(keys.tokens), tokens[last], axis[last])
     if record.ordered:
         last = last[_standing(tokens[last])]
-    lr = np.full(len(rows), np.nan) if keys.lr not in log.columns else _carry(log.columns[keys.lr], axis)
-    final = log.columns[FINAL][last] == 1 if FINAL in log.columns else np.zeros(len(last), dtype=bool)
+    unknown = np.full(len(rows), np.nan)
+    rates = log.columns.get(keys.lr or "")
+    lr = unknown if rates is None else _carry(rates, axis, ordered=record.ordered)
+    steps = next((steps for steps in (own, log.step) if steps is not None), unknown)
     curve = Curve.of_columns(
         {
             "tokens": tokens[last],
             "loss": log.columns[keys.loss][last],
-            "step": np.full(len(last), np.nan) if step is None else step[last],
+            "step": steps[last],
             "lr": lr[last],
             "wall_time": log.wall_time[last],
-            "is_final": final,
+            "is_final": log.columns.get(FINAL, unknown)[last] == 1,
         }
     )
-    if 2 * len(curve) < len(order):
-        return Refusal(
-            f"its {len(order)} losses stand at {len(curve)} numbers of tokens that grow; is "
+    if 2 * len(curve) < len(every):
+        raise _LeftOut(
+            f"its {len(every)} losses stand at {len(curve)} numbers of tokens that grow; is "
             f"{shorten(str(keys.tokens))} a count of all tokens so far? give another --tokens, or --tokens-per-step"
         )
     said = {
         "loss(es) without a positive number of tokens left out": int((rows & ~known).sum()),
-        "observation(s) superseded by a resume": len(order) - len(last),
+        "observation(s) superseded by a resume": len(every) - len(last),
         "repeated observation(s) at the same tokens; the last one counts": len(last) - len(curve),
         "observation(s) took their tokens from the rows around them": int(inferred[last].sum()),
         "observation(s) after the last row with tokens; theirs go on at the pace before": int(carried[last].sum()),
     }
     return curve, [f"{count} {what}" for what, count in said.items() if count]
-
-
-def _steps(log: Log, keys: Chosen, rows: BoolArray) -> Array | None:
-    """The step of each row: by the metric that counts it, where all losses have it; else as the tool counts."""
-    if keys.step in log.columns and np.isfinite(log.columns[keys.step][rows]).all():
-        return log.columns[keys.step]
-    return log.step
 
 
 def _standing(at: Array) -> BoolArray:
@@ -186,23 +180,28 @@ def _standing(at: Array) -> BoolArray:
     return at <= later
 
 
-def _first_fall(values: Array) -> int | None:
-    falls = np.flatnonzero(np.diff(values) < 0)
-    return int(falls[0]) if len(falls) else None
+def _refuse_falls(name: str, tokens: Array, axis: Array) -> None:
+    falls = np.flatnonzero(np.diff(tokens) < 0)
+    if len(falls):
+        before, after = int(falls[0]), int(falls[0]) + 1
+        raise _LeftOut(
+            f"{shorten(name)} falls from {tokens[before]:g} to {tokens[after]:g} while steps go on from "
+            f"{axis[before]:g} to {axis[after]:g}: it is no count of all tokens so far; give another --tokens"
+        )
 
 
-def _known(values: Array, axis: Array) -> tuple[Array, Array]:
+def _known(values: Array, axis: Array, *, ordered: bool) -> tuple[Array, Array]:
     """Where values are known, increasing, and what they are; what a resume superseded is none, of equals the last."""
     rows = np.flatnonzero(np.isfinite(values) & np.isfinite(axis))
-    rows = rows[_standing(axis[rows])]
+    rows = rows[_standing(axis[rows])] if ordered else rows[np.argsort(axis[rows], kind="stable")]
     rows = rows[np.append(np.diff(axis[rows]) > 0, np.ones(min(len(rows), 1), dtype=bool))]
     return axis[rows], values[rows]
 
 
-def _fill(values: Array, axis: Array, rows: BoolArray) -> tuple[Array, BoolArray, BoolArray]:
+def _fill(values: Array, axis: Array, rows: BoolArray, *, ordered: bool) -> tuple[Array, BoolArray, BoolArray]:
     """Values (n,) where `rows` lack them; which were taken from others, and which lie after the last one."""
     filled, none = values.copy(), np.zeros(len(values), dtype=bool)
-    where, known = _known(values, axis)
+    where, known = _known(values, axis, ordered=ordered)
     lacking = rows & ~np.isfinite(values) & np.isfinite(axis)
     if not len(where) or not lacking.any():
         return filled, none, none
@@ -217,22 +216,23 @@ def _fill(values: Array, axis: Array, rows: BoolArray) -> tuple[Array, BoolArray
     return filled, between, beyond
 
 
-def _carry(values: Array, axis: Array) -> Array:
+def _carry(values: Array, axis: Array, *, ordered: bool) -> Array:
     """Values (n,), and where a row lacks one the last before it."""
-    where, known = _known(values, axis)
+    where, known = _known(values, axis, ordered=ordered)
     before = np.searchsorted(where, axis, side="right") - 1
     carried = np.append(known, np.nan)[np.where(np.isfinite(axis), before, -1)]
     return np.where(np.isfinite(values), values, carried)
 
 
-def _amount(record: Record, key: str | None) -> float | Refusal | None:
+def _amount(record: Record, key: str | None) -> float | None:
     """A number as it was typed, or as the run has it under a key; `None` where it has none."""
     value = None if key is None else find_value(record, key)
     if key is None or value is None:
         return None if key is None else read_amount(key)
     amount = None if isinstance(value, bool) else read_amount(str(value))
-    shown = shorten(str(value))
-    return Refusal(f"{shorten(key)} is {shown!r}; it must be a positive, finite number") if amount is None else amount
+    if amount is None:
+        raise _LeftOut(f"{shorten(key)} is {shorten(str(value))!r}; it must be a positive, finite number")
+    return amount
 
 
 def _find_text(record: Record, keys: Chosen, key: str | None) -> str | None:
@@ -243,9 +243,3 @@ def _find_text(record: Record, keys: Chosen, key: str | None) -> str | None:
 def _text(value: Any) -> str | None:
     text = None if value is None else str(value)[:MOST_KEPT].strip()
     return text or None
-
-
-def _no_rows(record: Record, loss: str) -> str:
-    if record.state == "unfinished":
-        return f"no row with {shorten(loss)} can be read yet: the run is still active, import again later"
-    return f"no row with a number as {shorten(loss)}"

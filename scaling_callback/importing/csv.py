@@ -1,8 +1,7 @@
-"""Runs in a wide table of metrics, or in the folders that Lightning's CSVLogger writes."""  # noqa: A005 - its format
+"""Runs in a wide table of metrics, or in the folders that Lightning's CSVLogger writes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,7 @@ COLUMNS = ("run", "wall_time", "is_final", "flops", "batch_tokens", "held_out", 
 """Columns that are known by their names alone, or by `--map NAME=COLUMN`."""
 
 
-def read_csv(
-    source: str, *, columns: Mapping[str, str] | None = None, where: Selection = ()
-) -> Iterator[Record]:
+def read_csv(source: str, *, columns: Mapping[str, str] | None = None, where: Selection = ()) -> Iterator[Record]:
     """The runs of a table (CSV, JSON lines, Parquet), or of every `metrics.csv` in a folder and below it.
 
     Args:
@@ -43,13 +40,17 @@ def read_csv(
     renamed = dict(columns or {})
     unknown = [name for name in renamed if name not in COLUMNS]
     if unknown:
-        raise InputError(f"--map knows no {shorten(unknown[0])!r}; it maps: {', '.join(COLUMNS)}, and what has an option")
+        raise InputError(
+            f"--map knows no {shorten(unknown[0])!r}; it maps: {', '.join(COLUMNS)}, and what has an option"
+        )
     if not path.is_dir():
         yield from _table(path, renamed, where)
         return
     files = sorted(path.rglob(METRICS))
     if not files:
-        raise InputError(f"{source} is a folder without any {METRICS}; give a table, or a folder of Lightning's CSVLogger")
+        raise InputError(
+            f"{source} is a folder without any {METRICS}; give a table, or a folder of Lightning's CSVLogger"
+        )
     for file in files:
         table = read_cells(file)
         rows = _select(table, where)
@@ -65,7 +66,7 @@ def _table(path: Path, renamed: Mapping[str, str], where: Selection) -> Iterator
     for name, column in renamed.items():
         if column not in table.columns:
             raise InputError(
-                f"{table.name} has no column {shorten(column)!r} to map {name} to; there are: {list_names(table.columns)}"
+                f"{table.name} has no column {shorten(column)!r} to map {name} to; it has: {list_names(table.columns)}"
             )
     if table.ragged:
         raise InputError(next(iter(table.ragged.values())))
@@ -85,7 +86,7 @@ def _table(path: Path, renamed: Mapping[str, str], where: Selection) -> Iterator
             raise InputError(f"{table.place(row)}: {by} is empty; give every row the name of its run")
         grouped.setdefault(name, []).append(row)
     for name, own in grouped.items():
-        yield _record(table, own, name, path, renamed, config={}, ordered=METRICS == path.name)
+        yield _record(table, own, name, path, renamed, config={}, ordered=path.name == METRICS)
 
 
 def _select(table: Table, where: Selection) -> list[int]:
@@ -156,7 +157,7 @@ def _card(table: Table, rows: Sequence[int], last: Mapping[str, str], renamed: M
 
 
 def _read(table: Table, rows: Sequence[int], keys: Sequence[str], renamed: Mapping[str, str]) -> Log:
-    """Numbers of the rows; what is no number where one is asked for is refused by its place.
+    """Numbers of the rows: an empty cell is none, `nan` a measurement.
 
     Raises:
         InputError: A cell holds something else.
@@ -175,9 +176,8 @@ def _read(table: Table, rows: Sequence[int], keys: Sequence[str], renamed: Mappi
 
 def _number(table: Table, column: str, row: int) -> float | None:
     text = table.text(column, row)
-    cell = table.columns[column][row] if column in table.columns else None
-    if not text:  # an empty cell is none, a NaN of a file that has them is a measurement
-        return math.nan if isinstance(cell, float) and column == "loss" else None
+    if not text:
+        return None
     if text.lower() in {"true", "false"}:
         return float(text.lower() == "true")
     value = as_number(text)

@@ -146,10 +146,12 @@ def _write(ladder: Ladder, run: Run, old: Run | None) -> str:
         return "added"
     asked, held = ({key: card.extra.get(key) for key in SAME_KEYS} for card in (run.card, old.card))
     if asked != held:
-        differs = "; ".join(f"{key} was {held[key]!r} and is {asked[key]!r}" for key in asked if asked[key] != held[key])
+        differs = "; ".join(
+            f"{key} was {held[key]!r} and is {asked[key]!r}" for key in asked if asked[key] != held[key]
+        )
         raise InputError(
-            f"run {run.name[:60]!r} is in {ladder.location} already, read by other keys ({differs}); import into another "
-            "ladder, or delete the folder of the run"
+            f"run {run.name[:60]!r} is in {ladder.location} already, read by other keys ({differs}); import into "
+            "another ladder, or delete the folder of the run"
         )
     card = _revise(run.card, old.card)
     if card != old.card:
@@ -172,7 +174,7 @@ def _write(ladder: Ladder, run: Run, old: Run | None) -> str:
 def _revise(card: RunCard, old: RunCard) -> RunCard:
     """What the source says by now, with what people wrote into the card, and when it was first recorded."""
     kept = {name: getattr(old, name) for name in EDITED}
-    return replace(card, **kept, created=card.created or old.created, extra={**old.extra, **card.extra})
+    return replace(card, **kept, created=card.created or old.created)
 
 
 def _count_shared(one: Curve, other: Curve) -> int:

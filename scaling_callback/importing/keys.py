@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NoReturn
 
 from scaling_callback.errors import InputError
 from scaling_callback.importing.record import Record
@@ -69,8 +69,8 @@ class Keys:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen(Keys):
-    """The same, with everything found that there is; `None` is what no run has.
+class Chosen:
+    """The same as `Keys`, with everything found that there is; `None` is what no run has.
 
     Attributes:
         literal: What was typed and is no key of any run: it is meant itself (`--schedule cosine`).
@@ -78,6 +78,15 @@ class Chosen(Keys):
 
     loss: str
     params: str
+    tokens: str | None = None
+    tokens_per_step: str | None = None
+    step: str | None = None
+    lr: str | None = None
+    total_tokens: str | None = None
+    schedule: str | None = None
+    peak_lr: str | None = None
+    seed: str | None = None
+    keep: tuple[str, ...] = ()
     literal: frozenset[str] = frozenset()
 
 
@@ -174,10 +183,10 @@ def _need(place: str, option: str, found: Sequence[str], known: Sequence[str]) -
         return found[0]
     if found:
         _refuse(place, option, f"{len(found)} keys that may be the {_WORDS[option]} ({list_names(found)})", ())
-    _refuse(place, option, f"no key that is called like the {_WORDS[option]}", known)
+    return _refuse(place, option, f"no key that is called like the {_WORDS[option]}", known)
 
 
-def _refuse(place: str, option: str, what: str, known: Sequence[str]) -> Any:
+def _refuse(place: str, option: str, what: str, known: Sequence[str]) -> NoReturn:
     """Say which keys there are, those first that look like what is asked for."""
     stem = option.partition("_")[0].removesuffix("s")
     shown = sorted((key for key in known if not key.startswith("_")), key=lambda key: stem not in key.lower())
