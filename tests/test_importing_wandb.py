@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -21,22 +22,25 @@ from scaling_callback.testing import planted_ladder
 PLACE = "me/ladder"
 
 
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbApi]:
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WandbApi]:
+    """One service for all tests: the client's own process begins once."""
     wandb = pytest.importorskip("wandb")
-    with WandbApi() as service:
-        for name, value in {
-            "WANDB_BASE_URL": service.url,
-            "WANDB_API_KEY": KEY,
-            "WANDB_DIR": str(tmp_path),
-            "WANDB_CACHE_DIR": str(tmp_path / "cache"),
-            "WANDB_CONFIG_DIR": str(tmp_path / "config"),
-            "WANDB_SILENT": "true",
-        }.items():
-            monkeypatch.setenv(name, value)
+    folder = tmp_path_factory.mktemp("wandb")
+    with WandbApi() as service, pytest.MonkeyPatch.context() as patch:
+        for name in ("DIR", "CACHE_DIR", "CONFIG_DIR"):
+            patch.setenv(f"WANDB_{name}", str(folder))
+        for name, value in {"BASE_URL": service.url, "API_KEY": KEY, "SILENT": "true"}.items():
+            patch.setenv(f"WANDB_{name}", value)
         wandb.teardown()
         yield service
         wandb.teardown()
+
+
+@pytest.fixture
+def api(service: WandbApi) -> WandbApi:
+    service.forget()
+    return service
 
 
 def store(run: Run, **changes: Any) -> StoredRun:
@@ -82,7 +86,7 @@ def test_an_import_loses_and_invents_no_observation_whether_rows_are_live_or_exp
         assert (got.params, got.horizon, got.card.schedule, got.final.loss) == (
             run.params, run.horizon, "cosine", run.final.loss
         )  # fmt: skip
-        assert got.card.extra["url"] == f"{api.url}/{PLACE}/runs/{run.name}"
+        assert got.card.extra["url"] == f"{api.url}/{PLACE}/runs/{quote(run.name)}"
         assert got.card.extra["state"] == "finished"
 
 
@@ -96,13 +100,16 @@ def test_an_imported_ladder_is_read_by_every_other_command(
     for command in ("validate", "forecast --target params=1e9,tokens=2e10", "replay --largest 1 --at 1"):
         name, *options = command.split()
         assert main([name, ladder, *options, "--json"]) == 0, capsys.readouterr().err
-    assert "problems" in capsys.readouterr().out.splitlines()[0] or True
+    validated = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (validated["runs"], validated["observations"], validated["problems"]) == (12, 72, [])
 
 
 def test_projects_come_page_by_page_and_histories_too(api: WandbApi, tmp_path: Path) -> None:
     long = planted_ladder(sizes=(1e7,), ratios=(20.0,), points=2500)[0]
     api.projects[PLACE] = [store(long, run_id=f"r{n}", name=f"run {n}") for n in range(3)]
-    api.projects[PLACE] += [store(run) for run in planted_ladder(sizes=(1e7, 2e7), ratios=tuple(range(1, 26)), points=1)]
+    api.projects[PLACE] += [
+        store(run) for run in planted_ladder(sizes=(1e7, 2e7), ratios=tuple(range(1, 26)), points=1)
+    ]
 
     made = import_runs(read_wandb(PLACE), Ladder(tmp_path), Keys(), place=PLACE)
 
@@ -209,7 +216,7 @@ def test_what_is_missing_is_named_with_the_keys_that_exist(
 
     assert (
         "W&B project me/ladder has no key that is called like the validation loss; name it with --loss KEY; it has: "
-        "train/loss, seen, val/nll" in refused(out, capsys)
+        "train/loss, val/nll, seen" in refused(out, capsys)
     )
     assert "name it with --tokens KEY (or --tokens-per-step)" in refused(out, capsys, "--loss", "val/nll")
     assert "no metric 'val/los'" in refused(out, capsys, "--loss", "val/los")
@@ -228,7 +235,16 @@ def test_a_key_that_w_and_b_refuses_is_said(api: WandbApi, tmp_path: Path, capsy
 def test_runs_of_one_name_and_hostile_names_stay_apart(
     api: WandbApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    names = ["a", "a", "<script>alert(1)</script>", "x" * 300, "\u202egnp.exe", "up\x1b[2Jscreen\nline", "../../etc", ""]
+    names = [
+        "a",
+        "a",
+        "<script>alert(1)</script>",
+        "x" * 300,
+        "\u202egnp.exe",
+        "up\x1b[2Jscreen\nline",
+        "../../etc",
+        "",
+    ]
     one = planted_ladder(sizes=(1e7,), ratios=(20.0,), points=2)[0]
     api.projects[PLACE] = [store(one, run_id=f"id{n}", name=name) for n, name in enumerate(names)]
     ladder = tmp_path / "here" / "ladder"
@@ -248,7 +264,9 @@ def test_a_filter_goes_to_the_service(api: WandbApi, tmp_path: Path, capsys: pyt
 
     assert bring(tmp_path / "a", capsys, "--filter", "state=finished")["added"] == [one.name]
     assert bring(tmp_path / "b", capsys, "--only", f"{other.name}*")["added"] == [other.name]
-    assert json.loads(next(v for name, v in api.asked if name == "Runs")["filters"]) == {"$and": [{"state": "finished"}]}
+    assert json.loads(next(v for name, v in api.asked if name == "Runs")["filters"]) == {
+        "$and": [{"state": "finished"}]
+    }
 
 
 def test_what_people_write_into_a_card_stays(api: WandbApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
