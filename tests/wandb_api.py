@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self, cast
 
 KEY = "a" * 40
 
@@ -47,8 +47,8 @@ class WandbApi:
     valid_key: bool = True
     url: str = ""
 
-    def __enter__(self) -> WandbApi:
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+    def __enter__(self) -> Self:
+        self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
@@ -166,59 +166,64 @@ def _sampled(run: StoredRun, asked: dict[str, Any]) -> list[list[dict[str, Any]]
 
 
 class _Server(ThreadingHTTPServer):
+    def __init__(self, api: WandbApi) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.api = api
+
     def handle_error(self, *_: object) -> None:
         """A client that gave up while it was answered."""
 
 
-def _handler(api: WandbApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
 
-        def log_message(self, *_: object) -> None: ...
+    @property
+    def api(self) -> WandbApi:
+        return cast("_Server", self.server).api
 
-        def do_GET(self) -> None:
-            """An exported file, or the part of it that is asked for: a Parquet file is read from its end."""
-            if not self.path.startswith("/parquet/"):
-                self._send(404, b"")
-                return
-            body = api.parquet(self.path.rpartition("/")[2])
-            begin, dash, end = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
-            if not dash:
-                self._send(200, body)
-                return
-            first = int(begin) if begin else max(0, len(body) - int(end))
-            last = min(int(end), len(body) - 1) if begin and end else len(body) - 1
-            self._send(206, body[first : last + 1], {"Content-Range": f"bytes {first}-{last}/{len(body)}"})
+    def log_message(self, *_: object) -> None: ...
 
-        def do_HEAD(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(api.parquet(self.path.rpartition("/")[2]))))
-            self.send_header("Accept-Ranges", "bytes")
-            self.end_headers()
+    def do_GET(self) -> None:
+        """An exported file, or the part of it that is asked for: a Parquet file is read from its end."""
+        if not self.path.startswith("/parquet/"):
+            self._send(404, b"")
+            return
+        body = self.api.parquet(self.path.rpartition("/")[2])
+        begin, dash, end = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+        if not dash:
+            self._send(200, body)
+            return
+        first = int(begin) if begin else max(0, len(body) - int(end))
+        last = min(int(end), len(body) - 1) if begin and end else len(body) - 1
+        self._send(206, body[first : last + 1], {"Content-Range": f"bytes {first}-{last}/{len(body)}"})
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if not self.path.startswith("/graphql"):
-                self._send(200, b"{}")
-                return
-            asked = json.loads(body)
-            operation = asked["query"].partition("query ")[2].partition("(")[0].partition("{")[0].strip()
-            variables = asked.get("variables") or {}
-            api.asked.append((operation, variables))
-            if api.limits.get(operation, 0) > 0:
-                api.limits[operation] -= 1
-                self._send(429, b'{"errors": [{"message": "rate limit exceeded"}]}', {"Retry-After": api.retry_after})
-                return
-            self._send(200, json.dumps({"data": api.answer(operation, variables)}).encode())
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.api.parquet(self.path.rpartition("/")[2]))))
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
 
-        def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self.path.startswith("/graphql"):
+            self._send(200, b"{}")
+            return
+        asked = json.loads(body)
+        operation = asked["query"].partition("query ")[2].partition("(")[0].partition("{")[0].strip()
+        variables = asked.get("variables") or {}
+        self.api.asked.append((operation, variables))
+        if self.api.limits.get(operation, 0) > 0:
+            self.api.limits[operation] -= 1
+            self._send(429, b'{"errors": [{"message": "rate limit exceeded"}]}', {"Retry-After": self.api.retry_after})
+            return
+        self._send(200, json.dumps({"data": self.api.answer(operation, variables)}).encode())
 
-    return Handler
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

@@ -77,9 +77,9 @@ def _complete(
     each: float | None,
 ) -> Run:
     reached = float(curve.tokens[-1])
-    ended = record.state == "finished" or (record.state == "unknown" and not curve.is_final.any())
+    ended = record.state != "unfinished"
     completed = ended and (horizon is None or reached >= FINAL_PROGRESS * horizon)
-    if completed and horizon is None and record.state == "unknown":
+    if record.state == "unknown" and horizon is None and not curve.is_final.any():
         notes = [*notes, NO_PLAN]
     kept = {key: value for key in keys.keep if (value := _text(find_value(record, key))) is not None}
     measure = keys.tokens or f"step x {keys.tokens_per_step}"

@@ -110,7 +110,7 @@ def choose_keys(keys: Keys, records: Sequence[Record], place: str) -> Chosen:
         key = said[option]
         if key is not None and read_amount(key) is None and not any(find_value(r, key) is not None for r in records):
             _refuse(place, option, f"no key {shorten(key)!r}, which is no number either", settings)
-    said["loss"] = keys.loss or _need(place, "loss", find_keys(metrics, LOSS) or find_keys(metrics, ("loss",)), metrics)
+    said["loss"] = keys.loss or _need(place, "loss", find_keys(metrics, LOSS) or _exactly("loss", metrics), metrics)
     said["params"] = keys.params or _need(place, "params", find_keys(settings, PARAMS), settings)
     if not (keys.tokens or keys.tokens_per_step):
         found = find_keys(metrics, TOKENS)
@@ -174,6 +174,11 @@ def _union(groups: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(key for group in groups for key in group))
 
 
+def _exactly(name: str, keys: Sequence[str]) -> list[str]:
+    """The key of that name: what is called `train/loss` is not meant by it."""
+    return [name] if name in keys else []
+
+
 def _only(found: Sequence[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
@@ -190,9 +195,9 @@ def _refuse(place: str, option: str, what: str, known: Sequence[str]) -> NoRetur
     """Say which keys there are, those first that look like what is asked for."""
     stem = option.partition("_")[0].removesuffix("s")
     shown = sorted((key for key in known if not key.startswith("_")), key=lambda key: stem not in key.lower())
-    there = f"; there are: {list_names(shown)}" if shown else ""
+    there = f"; it has: {list_names(shown)}" if shown else ""
     other = " (or --tokens-per-step)" if option == "tokens" else ""
-    raise InputError(f"{place} has {what}; give --{option.replace('_', '-')}{other} one{there}")
+    raise InputError(f"{place} has {what}; name it with --{option.replace('_', '-')} KEY{other}{there}")
 
 
 _WORDS = {"loss": "validation loss", "tokens": "tokens seen so far", "params": "number of parameters"}
