@@ -87,7 +87,7 @@ def add_import_commands(commands: Any) -> None:
         "ENTITY/PROJECT",
         "Bring the runs of a W&B project into a ladder.",
         "import-wandb my-team/ladder --tokens-per-step config.batch_tokens --output ladder/",
-        "12 runs: 12 added; again later, those that were active are extended",
+        "12 runs: 12 added; again later, those that were active are updated",
     )
     command.add_argument(
         "--filter",

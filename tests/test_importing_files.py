@@ -168,7 +168,7 @@ def test_an_event_file_that_was_cut_gives_what_stands_before_the_cut(tmp_path: P
     assert (made["observations"], made["added"], made["finished"]) == (9, ["runs"], 0)
     write_events(tmp_path / "runs", run, slice(9, None), filename_suffix=".z")
     again = bring("import-tensorboard", tmp_path / "runs", "--params", "10M", "--total-tokens", "200M")
-    assert (again["observations"], again["extended"], again["finished"]) == (10, ["runs"], 1)
+    assert (again["observations"], again["updated"], again["finished"]) == (10, ["runs"], 1)
 
 
 def test_hyperparameters_that_torch_writes_into_a_folder_of_their_own_are_the_run_s(tmp_path: Path, bring: Any) -> None:
@@ -251,6 +251,39 @@ def test_other_content_under_the_same_run_is_refused_and_the_ladder_stays(tmp_pa
     assert {path: path.read_bytes() for path in (tmp_path / "ladder").rglob("*") if path.is_file()} == before
 
 
+def test_a_file_that_has_moved_is_the_same_source_and_a_recorded_run_is_never_taken_for_an_imported_one(
+    tmp_path: Path, bring: Any
+) -> None:
+    rows = ["run,params,tokens,loss", "a,1e5,1e6,3.0", "a,1e5,2e6,2.9"]
+    (tmp_path / "one.csv").write_text("\n".join(rows))
+    (tmp_path / "two.csv").write_text("\n".join([*rows, "a,1e5,3e6,2.8"]))
+    (tmp_path / "other.csv").write_text("\n".join([rows[0], "a,1e5,1e6,3.3", "live,1e5,1e6,3.2", "b,1e5,1e6,3.1"]))
+    Ladder(tmp_path / "ladder").start(RunCard(name="live", params=1e5)).observe([Observation(1e6, 3.2)])
+
+    assert bring("import-csv", tmp_path / "one.csv")["added"] == ["a"]
+    assert bring("import-csv", tmp_path / "two.csv")["updated"] == ["a"]
+    made = bring("import-csv", tmp_path / "other.csv")
+
+    assert (made["added"], [*made["left_out"]]) == (["b"], ["a", "live"])
+    assert "a run of this name, from elsewhere and with other observations" in made["left_out"]["a"]
+    got = {run.name: run.curve.loss.tolist() for run in Ladder(tmp_path / "ladder").recorded()}
+    assert got == {"a": [3.0, 2.9, 2.8], "b": [3.1], "live": [3.2]}
+
+
+def test_a_run_that_turns_out_to_go_on_is_no_longer_finished(tmp_path: Path, bring: Any) -> None:
+    table = tmp_path / "a.csv"
+    rows = ["run,params,step,tokens,loss", "a,1e5,1,1e6,3.0", "a,1e5,2,2e6,2.9"]
+    table.write_text("\n".join(rows))
+    assert bring("import-csv", table)["finished"] == 1
+
+    assert bring("import-csv", table, "--unfinished", "a")["finished"] == 0
+    table.write_text("\n".join([*rows, "a,1e5,3,3e6,2.8"]))
+    assert bring("import-csv", table, "--total-tokens", "4M")["finished"] == 0
+
+    (run,) = Ladder(tmp_path / "ladder").runs()
+    assert (run.curve.loss.tolist(), run.horizon, run.final) == ([3.0, 2.9, 2.8], 4e6, None)
+
+
 def test_a_count_that_is_no_count_of_all_tokens_so_far_is_refused_by_name(tmp_path: Path, refuse: Any) -> None:
     table = tmp_path / "metrics.csv"
     table.write_text("step,val_loss,tokens\n1,4,500\n2,3.9,900\n3,3.8,100\n4,3.7,600\n")
@@ -320,7 +353,7 @@ def test_an_import_that_was_killed_goes_on_where_it_stopped(tmp_path: Path, monk
 
     made = import_runs(read_csv(str(tmp_path / "a.csv")), ladder, Keys(), place="a.csv")
 
-    assert (len(made.added), len(made.extended), len(made.unchanged)) == (6, 1, 5)
+    assert (len(made.added), len(made.updated), len(made.unchanged)) == (6, 1, 5)
     assert sorted(len(run.curve) for run in Ladder(tmp_path / "ladder").runs()) == [4] * 12
 
 

@@ -150,9 +150,9 @@ def test_an_active_run_is_unfinished_and_importing_again_adds_what_is_new(
     assert (again["unchanged"], again["observations"]) == ([run.name], 4)
     stored.rows, stored.exported = rows, 6
     later = bring(ladder, capsys)
-    assert (later["extended"], later["observations"], later["finished"]) == ([run.name], 10, 0)
+    assert (later["updated"], later["observations"], later["finished"]) == ([run.name], 10, 0)
     stored.state = "finished"
-    assert bring(ladder, capsys)["extended"] == [run.name]
+    assert bring(ladder, capsys)["updated"] == [run.name]
     assert bring(ladder, capsys)["unchanged"] == [run.name]
 
     (got,) = Ladder(ladder).runs()

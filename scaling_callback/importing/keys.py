@@ -44,7 +44,8 @@ class Keys:
     Attributes:
         loss: The metric that is the loss.
         tokens: The metric that counts the tokens trained on so far.
-        tokens_per_step: Tokens of one step, where no metric counts tokens.
+        tokens_per_step: Tokens of one step, where no metric counts tokens. Where steps are counted from 0 (Lightning
+            logs the first one as 0) each observation has one step too few.
         step: The metric that counts the steps of the training, where the source has no steps of its own.
         lr: The metric that is the learning rate.
         params: N.

@@ -36,7 +36,7 @@ def describe_import(made: Imported) -> dict[str, Any]:
         "observations": sum(len(run.curve) for run in made.runs),
         "finished": sum(run.final is not None for run in made.runs),
         "added": list(made.added),
-        "extended": list(made.extended),
+        "updated": list(made.updated),
         "unchanged": list(made.unchanged),
         "left_out": dict(made.left_out),
         "notes": {run.name: list(run.notes) for run in made.runs if run.notes},
@@ -47,12 +47,12 @@ def show_import(result: Mapping[str, Any]) -> str:
     """The same in words."""
     keys: Mapping[str, str | None] = result["keys"]
     read = ", ".join(f"{name} = {list_names([key])}" for name, key in keys.items() if key is not None)
-    became = ", ".join(f"{len(result[name])} {name}" for name in ("added", "extended", "unchanged") if result[name])
+    became = ", ".join(f"{len(result[name])} {name}" for name in ("added", "updated", "unchanged") if result[name])
     notes: dict[str, list[str]] = {}
     for run, said in result["notes"].items():
         for note in said:
             notes.setdefault(note, []).append(run)
-    shown = [f"{note}: {len(runs)} run(s) ({list_names(runs, most=3)})" for note, runs in notes.items()]
+    shown = [f"{len(runs)} run(s) ({list_names(runs, most=3)}): {note}" for note, runs in notes.items()]
     if len(shown) > MOST_NOTES:
         shown = [*shown[:MOST_NOTES], f"and {len(shown) - MOST_NOTES} more; --json has them all"]
     lines = [
