@@ -188,6 +188,18 @@ def test_a_training_that_resumed_from_before_its_crash_has_each_step_once(api: W
     assert all("2 observation(s) superseded by a resume" in run.notes for run in made.runs)
 
 
+@pytest.mark.parametrize(("bad", "exported"), [("NaN", 0), (float("nan"), 3), (float("inf"), 3)])
+def test_a_loss_that_is_no_number_is_a_measurement(api: WandbApi, tmp_path: Path, bad: object, exported: int) -> None:
+    rows = [{"val_loss": loss, "tokens": 100.0 * (n + 1)} for n, loss in enumerate([3.0, bad, 2.0])]
+    api.projects[PLACE] = [StoredRun("a", "a", rows, {"params": 1e6}, exported=exported)]
+
+    import_runs(read_wandb(PLACE), Ladder(tmp_path), Keys(), place=PLACE)
+
+    (run,) = Ladder(tmp_path).runs()
+    assert run.curve.tokens.tolist() == [100, 200, 300]
+    np.testing.assert_array_equal(run.curve.loss, [3.0, float(str(bad)), 2.0])
+
+
 def test_the_service_may_ask_for_patience(api: WandbApi, tmp_path: Path) -> None:
     api.projects[PLACE] = [store(run) for run in planted_ladder(points=2)]
     api.limits = {"Runs": 2, "SampledHistoryPage": 1}
