@@ -28,6 +28,7 @@ from scaling_callback.errors import EmptyTable, InputError, NotEnoughData, Scali
 from scaling_callback.fitting import fewest_replicates
 from scaling_callback.forecasting import best_runs, included
 from scaling_callback.forms import find_answers
+from scaling_callback.import_commands import import_csv, import_tensorboard, import_wandb
 from scaling_callback.ladder import Ladder
 from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import IssuedForecast, Run
@@ -312,5 +313,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], tuple[dict[str, Any], Answer]
     "replay": _replay,
     "report": _report,
     "dashboard": _dashboard,
+    "import-wandb": import_wandb,
+    "import-tensorboard": import_tensorboard,
+    "import-csv": import_csv,
 }
 """What each command does: its answer as data, and in words."""

@@ -27,6 +27,7 @@ from scaling_callback.arguments import (
 from scaling_callback.curves import METHODS
 from scaling_callback.fitting import OBJECTIVES
 from scaling_callback.forecasting import FORECASTERS, POLICIES
+from scaling_callback.import_commands import add_import_commands
 from scaling_callback.laws import LAWS
 from scaling_callback.laws.published import PUBLISHED
 from scaling_callback.replaying import PROTOCOLS
@@ -173,6 +174,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
 
     _add_dashboard(commands)
+    add_import_commands(commands)
     return parser
 
 

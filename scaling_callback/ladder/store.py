@@ -92,10 +92,7 @@ class Ladder:
             InputError: No reader would accept the card, or the run's folder is a link out of the ladder.
             OSError: It cannot be written.
         """
-        try:
-            read_card(asdict(card))
-        except ValueError as error:
-            raise InputError(f"the card of run {card.name!r} cannot be kept: {error}") from None
+        card = _sound(card)
         card = replace(card, created=card.created if card.created is not None else time.time())
         if resume:
             return self._resume(card)
@@ -105,10 +102,17 @@ class Ladder:
             chosen = replace(card, name=f"{card.name}-{number}")
         return RunWriter(self._fs, folder, chosen.name)
 
+    def revise(self, card: RunCard) -> None:
+        """Write the card of a run that is there anew: what its source says of it has changed.
+
+        Raises:
+            InputError: No reader would accept the card, or the run's folder is a link out of the ladder.
+            OSError: It cannot be written.
+        """
+        overwrite(self._fs, f"{self._own_folder(_sound(card).name)}/{CARD}", encode(asdict(card)))
+
     def _resume(self, card: RunCard) -> RunWriter:
-        folder = self._folder(card.name)
-        if leads_out(self._fs, folder):
-            raise InputError(f"{folder} is a link out of the ladder, and is not written to; give the run another name")
+        folder = self._own_folder(card.name)
         files = list_files(self._fs, folder)
         if not files or self._card(folder, files) is None:
             self._fs.makedirs(folder, exist_ok=True)
@@ -163,9 +167,7 @@ class Ladder:
             InputError: The place cannot be reached, `where` or `params` names something that no run has, or the runs
                 hold several kinds of loss.
         """
-        with self._reachable():
-            listing = self._listing()
-        runs = [run for folder in sorted(listing) if (run := self._run(folder, listing[folder])) is not None]
+        runs = self.recorded()
         self._warn_if_mixed(runs)
         kept = select(runs, where, params, self.location)
         kinds = sorted({str(run.card.loss_kind) for run in kept if not run.card.excluded})
@@ -175,6 +177,16 @@ class Ladder:
                 "choose one with --where loss_kind=NAME"
             )
         return kept
+
+    def recorded(self) -> tuple[Run, ...]:
+        """Every readable run, by name of its folder, whatever its loss and recipe: what an import compares with.
+
+        Raises:
+            InputError: The place cannot be reached.
+        """
+        with self._reachable():
+            listing = self._listing()
+        return tuple(run for folder in sorted(listing) if (run := self._run(folder, listing[folder])) is not None)
 
     def issued(self) -> tuple[IssuedForecast, ...]:
         """Every forecast that was issued while training, by run and number.
@@ -199,6 +211,12 @@ class Ladder:
 
     def _folder(self, name: str) -> str:
         return f"{self._root}/{safe_name(name)}"
+
+    def _own_folder(self, name: str) -> str:
+        folder = self._folder(name)
+        if leads_out(self._fs, folder):
+            raise InputError(f"{folder} is a link out of the ladder, and is not written to; give the run another name")
+        return folder
 
     @contextlib.contextmanager
     def _reachable(self) -> Generator[None]:
@@ -273,6 +291,15 @@ class Ladder:
                     f"{key}:{shown}",
                     f"{self.location} mixes recipes: {key[:MOST_SHOWN]} is {shown}; a law holds for one recipe",
                 )
+
+
+def _sound(card: RunCard) -> RunCard:
+    """The card, if a reader would accept it."""
+    try:
+        read_card(asdict(card))
+    except ValueError as error:
+        raise InputError(f"the card of run {card.name!r} cannot be kept: {error}") from None
+    return card
 
 
 def _alike(seen: Listing, files: Listing, kind: str) -> bool:

@@ -1,0 +1,71 @@
+"""What an import brought into a ladder: as data for JSON, and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scaling_callback.importing import Imported
+from scaling_callback.reporting.lines import join_lines, list_set_aside, make_line
+from scaling_callback.reporting.units import format_count
+from scaling_callback.tables import NO_PLAN, list_names
+
+MOST_NOTES = 12
+"""Kinds of notes that a person reads."""
+
+
+def describe_import(made: Imported) -> dict[str, Any]:
+    """What `import-wandb`, `import-tensorboard` and `import-csv` print with `--json`."""
+    keys = made.keys
+    return {
+        "output": made.location,
+        "place": made.place,
+        "keys": {
+            "loss": keys.loss,
+            "tokens": keys.tokens,
+            "tokens_per_step": keys.tokens_per_step,
+            "step": keys.step,
+            "lr": keys.lr,
+            "params": keys.params,
+            "total_tokens": keys.total_tokens,
+            "schedule": keys.schedule,
+            "peak_lr": keys.peak_lr,
+            "seed": keys.seed,
+        },
+        "runs": len(made.runs),
+        "observations": sum(len(run.curve) for run in made.runs),
+        "finished": sum(run.final is not None for run in made.runs),
+        "added": list(made.added),
+        "updated": list(made.updated),
+        "unchanged": list(made.unchanged),
+        "left_out": dict(made.left_out),
+        "notes": {run.name: list(run.notes) for run in made.runs if run.notes},
+    }
+
+
+def show_import(result: Mapping[str, Any]) -> str:
+    """The same in words."""
+    keys: Mapping[str, str | None] = result["keys"]
+    read = ", ".join(f"{name} = {list_names([key])}" for name, key in keys.items() if key is not None)
+    became = ", ".join(f"{len(result[name])} {name}" for name in ("added", "updated", "unchanged") if result[name])
+    notes: dict[str, list[str]] = {}
+    for run, said in result["notes"].items():
+        for note in said:
+            notes.setdefault(note, []).append(run)
+    shown = [f"{len(runs)} run(s) ({list_names(runs, most=3)}): {note}" for note, runs in notes.items()]
+    if len(shown) > MOST_NOTES:
+        shown = [*shown[:MOST_NOTES], f"and {len(shown) - MOST_NOTES} more; --json has them all"]
+    lines = [
+        f"{result['place']} -> {result['output']}",
+        "",
+        make_line("runs", f"{result['runs']}: {became}"),
+        make_line("observations", format_count(result["observations"])),
+        make_line("finished", f"{result['finished']} of {result['runs']}"),
+        make_line("read as", read),
+    ]
+    if any(NO_PLAN in said for said in result["notes"].values()):
+        lines += [
+            "",
+            "if some of them are still training: --unfinished NAME, or --total-tokens, so that none is taken as done",
+        ]
+    return join_lines([*lines, *list_set_aside({"left_out": result["left_out"], "notes": shown})])
