@@ -198,7 +198,7 @@ def test_a_report_never_overwrites_what_it_reads(
 def test_a_report_that_cannot_be_written_is_refused_before_any_work(
     refuse: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:
-    monkeypatch.setattr("scaling_callback.cli._read", lambda *_: pytest.fail("it began to work"))
+    monkeypatch.setattr("scaling_callback.commands.report.read_runs", lambda *_: pytest.fail("it began to work"))
 
     refuse(["report", "ladder.csv", "--target", "flops=1e20", "--output", output])
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling_callback.cli import COMMANDS, main
-from scaling_callback.commands import make_parser
+from scaling_callback.cli import main
+from scaling_callback.commands import COMMANDS, make_parser
 from scaling_callback.records import Run
 from scaling_callback.reporting.advice import ADVICE, advise
 from scaling_callback.reporting.layout import Answer, Notes, Paper, Table, Verdict, lay_out, write_plain

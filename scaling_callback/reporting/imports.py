@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaling_callback.importing import Imported
-from scaling_callback.reporting.lines import join_lines, list_set_aside, make_line
+from scaling_callback.reporting.advice import list_set_aside
+from scaling_callback.reporting.layout import Answer, Notes, Table, Verdict
+from scaling_callback.reporting.lines import number
 from scaling_callback.reporting.units import format_count
 from scaling_callback.tables import NO_PLAN, list_names
 
@@ -43,7 +45,7 @@ def describe_import(made: Imported) -> dict[str, Any]:
     }
 
 
-def show_import(result: Mapping[str, Any]) -> str:
+def show_import(result: Mapping[str, Any]) -> Answer:
     """The same in words."""
     keys: Mapping[str, str | None] = result["keys"]
     read = ", ".join(f"{name} = {list_names([key])}" for name, key in keys.items() if key is not None)
@@ -52,20 +54,20 @@ def show_import(result: Mapping[str, Any]) -> str:
     for run, said in result["notes"].items():
         for note in said:
             notes.setdefault(note, []).append(run)
-    shown = [f"{len(runs)} run(s) ({list_names(runs, most=3)}): {note}" for note, runs in notes.items()]
+    shown = [f"{number(len(runs), 'run')} ({list_names(runs, most=3)}): {note}" for note, runs in notes.items()]
     if len(shown) > MOST_NOTES:
         shown = [*shown[:MOST_NOTES], f"and {len(shown) - MOST_NOTES} more; --json has them all"]
-    lines = [
-        f"{result['place']} -> {result['output']}",
-        "",
-        make_line("runs", f"{result['runs']}: {became}"),
-        make_line("observations", format_count(result["observations"])),
-        make_line("finished", f"{result['finished']} of {result['runs']}"),
-        make_line("read as", read),
+    active = any(NO_PLAN in said for said in result["notes"].values())
+    then = "if some of them are still training: --unfinished NAME, or --total-tokens, so that none is taken as done"
+    rows = [
+        ("from", result["place"]),
+        ("observations", format_count(result["observations"])),
+        ("finished", f"{result['finished']} of {result['runs']}"),
+        ("read as", read),
     ]
-    if any(NO_PLAN in said for said in result["notes"].values()):
-        lines += [
-            "",
-            "if some of them are still training: --unfinished NAME, or --total-tokens, so that none is taken as done",
-        ]
-    return join_lines([*lines, *list_set_aside({"left_out": result["left_out"], "notes": shown})])
+    return [
+        Verdict(f"{number(result['runs'], 'run')} in {result['output']}: {became}"),
+        Table(rows, words=(0, 1)),
+        Notes("then", [then] if active else []),
+        *list_set_aside({"left_out": result["left_out"], "notes": shown}),
+    ]

@@ -74,7 +74,7 @@ def write_plotly(figure: Figure) -> dict[str, Any]:
             "xaxis": _write_axis(figure.x),
             "yaxis": _write_axis(figure.y),
             "shapes": shapes,
-            "legend": {"orientation": "h", "yanchor": "top", "y": -0.18},
+            "legend": {"orientation": "h", "yanchor": "top", "y": -0.28},
             "hovermode": "closest",
             "plot_bgcolor": "white",
             "paper_bgcolor": "white",
@@ -154,7 +154,7 @@ def _scatter(x: Iterable[float | None], y: Iterable[float | None], mode: str, la
 
 def _write_axis(axis: Axis) -> dict[str, Any]:
     made: dict[str, Any] = {"title": {"text": axis.label}, "type": "log" if axis.log else "linear"}
-    made |= {"gridcolor": pick_colour("grid"), "zeroline": False, **AXIS_FORMAT[axis.ticks]}
+    made |= {"gridcolor": pick_colour("grid"), "zeroline": False, "automargin": True, **AXIS_FORMAT[axis.ticks]}
     if axis.height is not None:
         made |= {"tickvals": list(axis.rows), "ticktext": list(axis.rows.values()), "showgrid": False}
         made["range"] = [-0.8, axis.height + 0.8]

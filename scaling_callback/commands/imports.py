@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from typing import Any
 
 from scaling_callback.arguments import read_pair
+from scaling_callback.commands.base import Command, Output
 from scaling_callback.errors import InputError
 from scaling_callback.importing import Keys, Record, import_runs, read_csv, read_tensorboard, read_wandb
 from scaling_callback.importing.csv import COLUMNS
@@ -16,8 +16,6 @@ from scaling_callback.ladder import Ladder
 from scaling_callback.reporting.imports import describe_import, show_import
 from scaling_callback.tables import is_table
 from scaling_callback.terminal import Progress
-
-Answer = tuple[dict[str, Any], str]
 
 OPTIONS = {
     "loss": "the metric that is the loss (default: the one that is called like a validation loss)",
@@ -34,18 +32,18 @@ OPTIONS = {
 """Which key of the source holds what."""
 
 
-def import_wandb(options: argparse.Namespace) -> Answer:
+def import_wandb(options: argparse.Namespace) -> Output:
     """`import-wandb`: the runs of a project, as they stand by now."""
     filters = {"$and": [read_filter(text) for text in options.filter]} if options.filter else None
     return _import(options, read_wandb(options.source, filters=filters), f"W&B project {options.source}")
 
 
-def import_tensorboard(options: argparse.Namespace) -> Answer:
+def import_tensorboard(options: argparse.Namespace) -> Output:
     """`import-tensorboard`: each folder of event files is a run."""
     return _import(options, read_tensorboard(options.source), options.source)
 
 
-def import_csv(options: argparse.Namespace) -> Answer:
+def import_csv(options: argparse.Namespace) -> Output:
     """`import-csv`: each name in the column `run`, or each `metrics.csv` of a folder, is a run."""
     others: dict[str, str] = {}
     for name, column in options.map:
@@ -61,7 +59,7 @@ def import_csv(options: argparse.Namespace) -> Answer:
     return _import(options, read_csv(options.source, columns=others, where=options.where), options.source)
 
 
-def _import(options: argparse.Namespace, records: Iterable[Record], place: str) -> Answer:
+def _import(options: argparse.Namespace, records: Iterable[Record], place: str) -> Output:
     if is_table(options.output):
         raise InputError(f"{options.output} is a file, or is called like a table; give --output the folder of a ladder")
     said = {f.name: getattr(options, f.name) for f in fields(Keys) if f.name != "keep"}
@@ -79,16 +77,8 @@ def _import(options: argparse.Namespace, records: Iterable[Record], place: str) 
     return output, show_import(output)
 
 
-def add_import_commands(commands: Any) -> None:
-    """Add what can be typed: the three commands and their options."""
-    command = _add(
-        commands,
-        "import-wandb",
-        "ENTITY/PROJECT",
-        "Bring the runs of a W&B project into a ladder.",
-        "import-wandb my-team/ladder --tokens-per-step config.batch_tokens --output ladder/",
-        "12 runs: 12 added; again later, those that were active are updated",
-    )
+def _add_filter(command: argparse.ArgumentParser) -> None:
+    _add_options(command, "ENTITY/PROJECT")
     command.add_argument(
         "--filter",
         action="append",
@@ -96,22 +86,10 @@ def add_import_commands(commands: Any) -> None:
         metavar="KEY=VALUE",
         help="runs that W&B selects, such as state=finished or config.width=512, or JSON in its own language",
     )
-    _add(
-        commands,
-        "import-tensorboard",
-        "DIR",
-        "Bring the runs of a folder of TensorBoard's event files into a ladder.",
-        "import-tensorboard lightning_logs/ --loss val/loss --params n_params --output ladder/",
-        "each folder with event files is a run",
-    )
-    command = _add(
-        commands,
-        "import-csv",
-        "FILE",
-        "Bring the runs of a table, or of a folder of Lightning's CSVLogger, into a ladder.",
-        "import-csv metrics.csv --map loss=val/loss --map tokens=seen --params 124M --output ladder/",
-        "each name in the column run is a run; without one the file is",
-    )
+
+
+def _add_columns(command: argparse.ArgumentParser) -> None:
+    _add_options(command, "FILE")
     command.add_argument(
         "--map",
         action="append",
@@ -130,20 +108,11 @@ def add_import_commands(commands: Any) -> None:
     )
 
 
-def _add(commands: Any, name: str, source: str, summary: str, example: str, outcome: str) -> argparse.ArgumentParser:
-    command: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary,
-        epilog=f"example:\n  scaling-callback {example}\n  -> {outcome}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    command.set_defaults(command=name)
+def _add_options(command: argparse.ArgumentParser, source: str) -> None:
     command.add_argument("source", type=_read_given, metavar=source, help="where the runs are")
     command.add_argument(
         "--output", required=True, type=_read_given, metavar="LADDER", help="the folder or URL of the ladder"
     )
-    command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     for option, words in OPTIONS.items():
         command.add_argument(f"--{option}", type=_read_given, metavar="KEY", help=words)
     repeated: Sequence[tuple[str, str, str]] = (
@@ -153,7 +122,6 @@ def _add(commands: Any, name: str, source: str, summary: str, example: str, outc
     )
     for option, metavar, words in repeated:
         command.add_argument(f"--{option}", action="append", type=_read_given, default=[], metavar=metavar, help=words)
-    return command
 
 
 def _read_given(value: str) -> str:
@@ -161,3 +129,29 @@ def _read_given(value: str) -> str:
     if not value.strip():
         raise argparse.ArgumentTypeError("it is empty")
     return value
+
+
+IMPORT_WANDB = Command(
+    "import-wandb",
+    "Bring the runs of a W&B project into a ladder.",
+    "import-wandb my-team/ladder --tokens-per-step config.batch_tokens --output ladder/",
+    "12 runs: 12 added; again later, those that were active are updated",
+    _add_filter,
+    import_wandb,
+)
+IMPORT_TENSORBOARD = Command(
+    "import-tensorboard",
+    "Bring the runs of a folder of TensorBoard's event files into a ladder.",
+    "import-tensorboard lightning_logs/ --loss val/loss --params n_params --output ladder/",
+    "each folder with event files is a run",
+    lambda command: _add_options(command, "DIR"),
+    import_tensorboard,
+)
+IMPORT_CSV = Command(
+    "import-csv",
+    "Bring the runs of a table, or of a folder of Lightning's CSVLogger, into a ladder.",
+    "import-csv metrics.csv --map loss=val/loss --map tokens=seen --params 124M --output ladder/",
+    "each name in the column run is a run; without one the file is",
+    _add_columns,
+    import_csv,
+)
