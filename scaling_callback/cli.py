@@ -33,7 +33,7 @@ from scaling_callback.laws.muennighoff import UNIQUE
 from scaling_callback.records import IssuedForecast, Run
 from scaling_callback.replaying import FRACTIONS, OWN_FRACTIONS, PROTOCOLS, Goal, hold_out, replay, replay_own
 from scaling_callback.reporting import results, text, verdicts
-from scaling_callback.reporting.layout import Answer
+from scaling_callback.reporting.layout import Answer, Verdict
 from scaling_callback.snapshot import Config
 from scaling_callback.tables import check_table, is_table, read_table, read_targets
 from scaling_callback.terminal import Progress, one_line, show, tell
@@ -234,14 +234,14 @@ def _report(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     return output, text.show_report(output)
 
 
-def _dashboard(options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def _dashboard(options: argparse.Namespace) -> tuple[dict[str, Any], Answer]:
     from scaling_callback.sinks.workspace import build_workspace, describe_workspace, save_workspace
 
     entity, project = options.project
     workspace = build_workspace(project, entity, prefix=options.prefix, ladder=options.ladder)
     if options.json:
-        return describe_workspace(workspace), ""
-    return {}, f"saved: {save_workspace(workspace)}"
+        return describe_workspace(workspace), []
+    return {}, [Verdict(f"saved: {save_workspace(workspace)}")]
 
 
 def _read(
