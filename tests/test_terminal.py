@@ -89,7 +89,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answer]:
         made: dict[str, Answer] = {}
         for asked, line in ASKED.items():
             options = make_parser().parse_args(line.split())
-            made[asked] = COMMANDS[options.command](options)[1]
+            made[asked] = COMMANDS[options.command].run(options)[1]
     return made
 
 

@@ -396,15 +396,19 @@ def test_every_metric_of_the_workspace_is_one_that_is_logged(prefix: str, capsys
     pinned = {column.partition(":") for column in collect(view, ("columnOrder",))}
     assert {name for kind, _, name in pinned if kind == "summary"} <= known
     card = {field.name for field in fields(RunCard)}
-    assert {name.rpartition(".")[2] for kind, _, name in pinned if kind == "config"} <= card
+    recorded = {name.removeprefix(f"{prefix}.value.card.") for kind, _, name in pinned if kind == "config"}
+    assert recorded <= card
     titles = [section["name"] for section in view["spec"]["section"]["panelBankConfig"]["sections"]]
     assert titles == ["Forecast", "Law", "Allocation", "Figures", "Ladder", "Cost"]
 
 
 def test_a_workspace_of_one_ladder_leaves_the_others_out(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out, _ = say_dashboard(capsys, "ladder", "--json", "--ladder", "s3://bucket/ladder/")
-    assert "s3://bucket/ladder" in json.dumps(json.loads(out)["spec"]["section"]["runSets"][0]["filters"])
-    assert json.loads(out)["entity"] is None
+    for typed, ladder in (("s3://bucket/ladder/", "s3://bucket/ladder"), ("""it's "a\\b\"""", """it's "a\\b\"""")):
+        _, out, _ = say_dashboard(capsys, "ladder", "--json", "--ladder", typed)
+        (chosen,) = json.loads(out)["spec"]["section"]["runSets"][0]["filters"]["filters"]
+        assert chosen["key"] == {"section": "config", "name": "scaling.value.ladder"}
+        assert chosen["value"] == ladder
+        assert json.loads(out)["entity"] is None
 
 
 def test_the_workspace_is_saved(

@@ -79,10 +79,11 @@ def build_workspace(project: str, entity: str = "", *, prefix: str = PREFIX, lad
     ws, expr = _import("wandb_workspaces.workspaces"), _import("wandb_workspaces.expr")
     sections = [_lines(title, prefix) for title in ("Forecast", "Law", "Allocation")]
     sections += [_figures(prefix), _ladder(prefix), _lines("Cost", prefix)]
-    shown = [f"config:{prefix}.{name}" for name in COLUMNS]
+    record = f"{prefix}.value"  # so W&B's own views name what lies inside an entry of the config
+    shown = [f"config:{record}.{name}" for name in COLUMNS]
     shown += [f"summary:{prefix}/{name}" for name in ("run_final_loss", "target_loss", "device_hours")]
     # as text: filters built by the library lose quotes and backslashes of the value
-    chosen = "" if ladder is None else f"Config({prefix + '.ladder'!r}) = {tidy_location(ladder)!r}"
+    chosen = "" if ladder is None else f"Config({record + '.ladder'!r}) = {tidy_location(ladder)!r}"
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -91,7 +92,7 @@ def build_workspace(project: str, entity: str = "", *, prefix: str = PREFIX, lad
         settings=ws.WorkspaceSettings(x_axis=rename(TOKENS, prefix), max_runs=MOST_RUNS),
         runset_settings=ws.RunsetSettings(
             filters=chosen,
-            order=[expr.Ordering(expr.Config(f"{prefix}.card.params"), ascending=True)],
+            order=[expr.Ordering(expr.Config(f"{record}.card.params"), ascending=True)],
             pinned_columns=["run:displayName", *shown],
         ),
     )
