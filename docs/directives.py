@@ -1,4 +1,4 @@
-"""What the site needs beyond Sphinx: the command line from its own parser, and figures that follow the page's colours."""
+"""What the site needs beyond Sphinx: the command line from its own parser, and figures in the page's own colours."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def inline_figures(app: Any, document: nodes.document) -> None:
         if image["uri"].startswith(FIGURES):
             svg = (Path(app.srcdir) / image["uri"]).read_text(encoding="utf-8")
             alt = escape(image.get("alt", ""))
-            svg = re.sub(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{alt}">', svg, 1)
+            svg = re.sub(
+                r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{alt}">', svg, count=1
+            )
             image.replace_self(nodes.raw("", f'<span class="figure-inline">{svg}</span>', format="html"))
 
 

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from scaling_callback import Config, Run, Target, allocate, fit, read_table, refresh, replay
+from scaling_callback.allocating import Constraints
 from scaling_callback.replaying import hold_out
 from scaling_callback.reporting import checklist
 from scaling_callback.reporting.canvas import STYLE, WIDTH
+from scaling_callback.reporting.series import trace_compute
 from scaling_callback.reporting.svg import INK, finish_svg, pick_colour, pick_size_colour
-from scaling_callback.testing import planted_isoflop, planted_ladder, planted_optimum
+from scaling_callback.testing import planted_ladder
 
 HERE = Path(__file__).parent
 OLMO = HERE.parent / "tests" / "data" / "olmo_ladder.csv"
@@ -54,8 +56,9 @@ def open_figure(name: str, height: float, folder: Path, rows: int = 1, columns: 
 def draw_ladder(folder: Path) -> None:
     """Curves and finals of a ladder, the fitted law, and the target far to the right of all of them."""
     snapshot = refresh(read_table(OLMO), config=Config(target=Target(params=7e9, tokens=4e12), splits=False))
-    made, fitted = snapshot.forecast, snapshot.fit
-    assert made is not None and fitted is not None
+    made, law = snapshot.forecast, trace_compute(snapshot)
+    assert made is not None
+    assert law is not None
     sizes = sorted({run.params for run in snapshot.runs})
     with open_figure("ladder", 3.7, folder) as axes:
         for rank, params in enumerate(sizes):
@@ -66,13 +69,10 @@ def draw_ladder(folder: Path) -> None:
             x = [6 * params * run.final.tokens for run in own if run.final]
             y = [run.final.loss for run in own if run.final]
             axes.plot(x, y, MARKERS[rank], color=colour, ms=4.5, label=_count(params), zorder=4)
+        seen = law.compute <= law.reach
+        axes.plot(law.compute[seen], law.loss[seen], color=INK, lw=1.1, zorder=3)
+        axes.plot(law.compute[~seen], law.loss[~seen], color=INK, lw=1.1, ls=(0, (4, 1.6)), zorder=3)
         end = 6 * made.params * made.tokens
-        for dash, compute in (("-", np.geomspace(2e18, 2e22, 60)), ((0, (4, 1.6)), np.geomspace(2e22, end, 40))):
-            # along the mean split of the ladder, and from its end straight to the target
-            share = np.clip(np.log(compute / 2e22) / np.log(end / 2e22), 0, 1)
-            ratio = np.exp(np.log(40) * (1 - share) + np.log(made.tokens / made.params) * share)
-            params = np.sqrt(compute / (6 * ratio))
-            axes.plot(compute, fitted.predict(params, ratio * params), color=INK, lw=1.1, ls=dash, zorder=3)
         error = [[made.median - made.lower], [made.upper - made.median]]
         axes.errorbar([end], [made.median], error, fmt="*", color=pick_colour("target"), ms=10, lw=2, label="target")
         _axis(axes, "x", "compute 6 N D (FLOPs)", log=True)
@@ -87,14 +87,14 @@ def draw_gap(folder: Path) -> None:
     with open_figure("gap", 3.5, folder) as axes:
         for rank, run in enumerate(runs):
             colour = pick_size_colour(rank, len(runs))
-            axes.plot(run.curve.tokens, run.curve.loss, color=colour, lw=1.2)
+            axes.plot(run.curve.tokens, run.curve.loss, ".-", color=colour, lw=1.2, ms=3)
             assert run.final is not None
             label = f"planned for {_count(run.horizon or 0.0)}"
             axes.plot(run.final.tokens, run.final.loss, MARKERS[rank], color=colour, ms=6.5, label=label, zorder=4)
         finals = np.array([(run.final.tokens, run.final.loss) for run in runs if run.final])
         axes.plot(finals[:, 0], finals[:, 1], color=INK, lw=0.9, ls=(0, (1.2, 1.4)), label="finished runs", zorder=1.5)
-        _axis(axes, "x", "tokens", log=True)
-        axes.set(ylabel="loss (nats per token)", ylim=(2.75, 3.75), xlim=(6e9, 3.2e11))
+        _axis(axes, "x", "tokens", log=True, ticks=(1.0, 2.0, 5.0))
+        axes.set(ylabel="loss (nats per token)", ylim=(2.78, 3.4), xlim=(1e10, 3.2e11))
         _legend(axes, 3)
 
 
@@ -106,6 +106,7 @@ def draw_record(folder: Path) -> None:
     shares = (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
     rows = [row for row in replay(ladder, [goal], shares, forecasters=()).rows if row.forecaster == "default"]
     record = refresh(ladder).record
+    sizes = {run.name: run.params * (run.horizon or 0.0) for run in ladder}
     with open_figure("record", 5.2, folder, rows=2) as (narrowing, past):
         x = [row.fraction for row in rows]
         y = np.array([[row.median, row.lower, row.upper] for row in rows], dtype=float)
@@ -116,7 +117,7 @@ def draw_record(folder: Path) -> None:
         narrowing.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         narrowing.grid(axis="y")
         narrowing.legend(ncols=3, loc="upper right")
-        scores = sorted(record.scores, key=lambda score: score.params * score.tokens)
+        scores = sorted(record.scores, key=lambda score: sizes[score.run])
         for place, score in enumerate(scores):
             ends = [100 * (end / score.measured - 1) for end in (score.lower, score.upper)]
             past.plot([place, place], ends, color=pick_colour("final"), lw=1.5, alpha=0.55)
@@ -128,32 +129,32 @@ def draw_record(folder: Path) -> None:
 
 
 def draw_valley(folder: Path) -> None:
-    """The loss of one budget against tokens per parameter under each replicate, and where each has its lowest."""
-    budget = 1e22
-    runs = planted_isoflop()
-    fitted = fit(runs, Config(replicates=200))
-    made = allocate(runs, budget)
-    ratios = np.geomspace(1.5, 250, 160)
+    """The loss of one budget against tokens per parameter, under the fit and each replicate, and their optima."""
+    budget, runs, config = 1e21, read_table(OLMO), Config(constraints=Constraints(counting="6nd"))
+    fitted, made = fit(runs, config), allocate(runs, budget, config)
+    ratios = np.geomspace(1.5, 800, 90)
     params = np.sqrt(budget / (6 * ratios))
-    draws = fitted.predict_draws(params, ratios * params)
-    best = draws.argmin(axis=1)
+    law = fitted.predict(params, ratios * params)
+    lowest = float(law.min())
+    draws = 100 * (fitted.predict_draws(params, ratios * params) / lowest - 1)
     with open_figure("valley", 3.9, folder) as axes:
-        for values in draws[:40]:
-            axes.plot(ratios, values, color=pick_colour("curve"), lw=0.6, alpha=0.7)
-        axes.plot(ratios, fitted.predict(params, ratios * params), color=INK, lw=1.6, label="fitted law")
-        axes.plot(
-            ratios[best], draws.min(axis=1), "o", color=pick_colour("target"), ms=3, alpha=0.5, mew=0, zorder=3,
-            label="lowest of each replicate",
-        )  # fmt: skip
-        truth = planted_optimum(budget)
-        axes.axvline(budget / (6 * truth**2), color=INK, lw=0.9, ls=(0, (1.2, 1.4)), label="planted optimum")
+        for values in draws[:24]:
+            axes.plot(ratios[::3], values[::3], color=pick_colour("curve"), lw=0.6, alpha=0.8)
+        axes.plot(ratios, 100 * (law / lowest - 1), color=INK, lw=1.8, label="fitted law")
+        x, y = ratios[draws.argmin(axis=1)], draws.min(axis=1)
+        look = {"color": pick_colour("target"), "ms": 3.5, "alpha": 0.6, "mew": 0, "zorder": 3}
+        axes.plot(x[:100], y[:100], "o", label="lowest of each replicate", **look)
+        floor = -2.2
         valley = made.valleys[-1]
-        ends = [tokens / size for size, tokens in zip(valley.params, valley.tokens, strict=True)]
-        low = float(draws.min())
-        axes.plot(sorted(ends), [low - 0.006] * 2, color=pick_colour("final"), lw=5, solid_capstyle="butt",
-                  label=f"loss within {valley.excess:.0%} of the lowest")  # fmt: skip
-        _axis(axes, "x", "tokens per parameter, at one budget", log=True, count=True)
-        axes.set(ylabel="loss", ylim=(low - 0.012, low + 0.11))
+        ends = sorted(tokens / size for size, tokens in zip(valley.params, valley.tokens, strict=True))
+        bars = {
+            f"loss within {valley.excess:.0%} of the lowest": (ends, "final", floor),
+            "90% interval of the optimum": (made.intervals["tokens_per_param"], "target", floor + 0.35),
+        }
+        for label, (span, role, height) in bars.items():
+            axes.plot(span, [height] * 2, color=pick_colour(role), lw=5, solid_capstyle="butt", label=label)
+        _axis(axes, "x", "tokens per parameter, at 1e21 FLOPs", log=True, ticks=(1.0, 2.0, 5.0))
+        axes.set(ylabel="loss over the lowest, %", ylim=(floor - 0.4, 5.5), xlim=(1.5, 800))
         axes.grid(axis="y")
         _legend(axes, 2)
 
@@ -177,8 +178,13 @@ def draw_designs(folder: Path) -> None:
         for axes, (title, sizes, ratios) in zip(panels, DESIGNS, strict=True):
             runs = plant_design(sizes, ratios)
             made = allocate(runs, 1e20)
-            axes.plot([run.params for run in runs], [run.horizon for run in runs], "o", color=pick_colour("final"), ms=5)
-            said = f"{made.tokens_per_param:.0f} tokens\nper parameter" if made.tokens_per_param else _refusal(made.reasons)
+            axes.plot(
+                [run.params for run in runs], [run.horizon for run in runs], "o", color=pick_colour("final"), ms=5
+            )
+            said = _refusal(made.reasons)
+            if made.tokens_per_param:
+                low, high = made.intervals["tokens_per_param"]
+                said = f"{made.tokens_per_param:.0f} ({low:.0f} to {high:.0f})\ntokens per parameter"
             axes.set_title(title, fontsize=10)
             axes.text(0.5, -0.42, said, transform=axes.transAxes, ha="center", va="top", fontsize=8.6)
             _axis(axes, "x", "N", log=True)
@@ -222,15 +228,15 @@ def draw_checklist(folder: Path) -> None:
         _legend(axes, 3)
 
 
-def _axis(axes: Any, which: str, label: str, *, log: bool = False, count: bool = False) -> None:
+def _axis(axes: Any, which: str, label: str, *, log: bool = False, ticks: Sequence[float] = (1.0,)) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     if log:
         (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if count else (1.0,), numticks=12))
+        axis.set_major_locator(LogLocator(subs=ticks, numticks=12))
         axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(lambda value, _: f"{value:g}" if count else _power(value))
+    axis.set_major_formatter(lambda value, _: _power(value))
     axis.set_label_text(label)
 
 
