@@ -28,6 +28,7 @@ NOT_RUN: dict[str, str] = {
         "make demo    # makes the environment, trains a real ladder, forecasts a larger model, trains that too, compares\n"
         "make test    # makes the environment, runs every test\n"
     ): "it makes an environment and trains for minutes; tests/test_demo.py and tests/test_makefile.py run its parts",
+    'pip install ".[all]"    # in a clone of the repository\n': "it needs a network; tests/test_makefile.py installs",
 }
 """Blocks that cannot be run here, by their exact text, each with the reason."""
 
@@ -149,7 +150,6 @@ def pages(site: Path) -> Iterator[tuple[Path, Page]]:
         yield path, Page(path)
 
 
-@pytest.mark.xdist_group("site")
 def test_the_site_builds_without_a_warning_and_asks_for_nothing_elsewhere(site: Path) -> None:
     for path, page in pages(site):
         for link in page.fetched:
@@ -160,7 +160,6 @@ def test_the_site_builds_without_a_warning_and_asks_for_nothing_elsewhere(site: 
         assert not re.search(r"url\([\"']?(https?:)?//|@import", sheet.read_text(encoding="utf-8")), sheet.name
 
 
-@pytest.mark.xdist_group("site")
 def test_every_link_of_the_site_leads_to_a_page_and_a_heading_that_are_there(site: Path) -> None:
     known = {path.resolve(): page for path, page in pages(site)}
     for path, page in known.items():
@@ -173,7 +172,6 @@ def test_every_link_of_the_site_leads_to_a_page_and_a_heading_that_are_there(sit
             assert not anchor or target not in known or anchor in known[target].anchors, f"{path.name}: {link}"
 
 
-@pytest.mark.xdist_group("site")
 def test_the_site_describes_every_public_name_and_every_command(site: Path) -> None:
     anchors = {anchor for path in (site / "api").glob("*.html") for anchor in Page(path).anchors}
     for public in scaling_callback.__all__:
@@ -182,7 +180,6 @@ def test_the_site_describes_every_public_name_and_every_command(site: Path) -> N
     assert {*COMMANDS} <= commands
 
 
-@pytest.mark.xdist_group("site")
 def test_figures_stand_in_the_page_itself_with_words_for_those_who_cannot_see_them(site: Path) -> None:
     text = (site / "ideas.html").read_text(encoding="utf-8")
     drawings = re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="([^"]*)"', text)
