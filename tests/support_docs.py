@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import functools
 import io
 import json
 import os
@@ -232,6 +233,40 @@ def give_lightning(names: dict[str, Any]) -> None:
     names |= {"Trainer": Trainer, "WandbLogger": WandbLogger}
 
 
+def give_training(names: dict[str, Any]) -> None:
+    """`Model`, `training`, `held_out` and a quiet `Trainer`: trainings of a few steps of 64 tokens."""
+    import lightning.pytorch as pl
+    import torch
+    from support_training import Bytes, Tiny
+    from torch.utils.data import DataLoader
+
+    class Model(Tiny):
+        def __init__(self, width: int, rate: float, schedule: str = "linear") -> None:
+            super().__init__(width)
+            self.rate, self.schedule = rate, schedule
+
+        def validation_step(self, batch: Any) -> None:
+            loss = self.step(batch)
+            self.log_dict({"val_loss": loss, "val_code": loss * 0.9})
+
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.AdamW(self.parameters(), lr=self.rate)
+            if self.schedule == "constant":
+                return optimizer
+            # a branch starts its own schedule at the checkpoint, and lasts twelve steps
+            steps = 12 if self.schedule == "cooldown" else self.trainer.max_steps
+            rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
+
+    quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    names |= {
+        "Model": Model,
+        "training": DataLoader(Bytes(512), batch_size=8),
+        "held_out": DataLoader(Bytes(8), batch_size=8),
+        "Trainer": functools.partial(pl.Trainer, check_val_every_n_epoch=None, enable_checkpointing=None, **quiet),
+    }
+
+
 def give_loop(names: dict[str, Any]) -> None:
     """What a training loop of one's own has in hand: model, batches, a rate, a validation and a logger."""
     from torch import nn
@@ -253,6 +288,7 @@ GIVEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "ladders": give_ladders,
     "isoflop": give_isoflop,
     "lightning": give_lightning,
+    "training": give_training,
     "loop": give_loop,
 }
 """What a page may ask for with `<!-- given: NAME -->`; each prepares files in the folder, or names."""
