@@ -95,7 +95,7 @@ def run_page(page: Path, folder: Path, skipped: dict[str, str]) -> list[Shown]:
                     after = tokens[place + 1] if place + 1 < len(tokens) else None
                     shown += run_block(token, after, names)
             except Exception as error:
-                where = f"{page.relative_to(ROOT)}, line {line_of(token)}"
+                where = f"{page.name}, line {line_of(token)}"
                 raise SnippetError(f"{where}: {error}\n{traceback.format_exc()}") from error
     return shown
 
@@ -117,7 +117,9 @@ def run_block(token: Token, after: Token | None, names: dict[str, Any]) -> list[
     if language.startswith("{") or language == "text":
         return []  # a directive of the site; or the output of the block before
     if language not in RUNNERS:
-        raise SnippetError(f"a block of {language or 'no language'!r} is run by nobody; choose of: {', '.join(RUNNERS)}")
+        raise SnippetError(
+            f"a block of {language or 'no language'!r} is run by nobody; choose of: {', '.join(RUNNERS)}"
+        )
     return RUNNERS[language](token, after, names)
 
 
@@ -172,7 +174,9 @@ def run_command(command: str) -> str:
     """What a line of the command line prints."""
     words = shlex.split(command, comments=True)
     if words[0] != PROGRAM:
-        raise SnippetError(f"{command!r} is run by nobody: list its block among those that are not run, with the reason")
+        raise SnippetError(
+            f"{command!r} is run by nobody: list its block among those that are not run, with the reason"
+        )
     printed, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         status = main(words[1:])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -31,9 +30,6 @@ NOT_RUN: dict[str, str] = {
     'pip install ".[all]"    # in a clone of the repository\n': "it needs a network; tests/test_makefile.py installs",
 }
 """Blocks that cannot be run here, by their exact text, each with the reason."""
-
-GENERATED = {"docs/accuracy.md", "docs/coverage.md"}
-"""Pages that benchmarks write; they hold no snippets."""
 
 
 def name(page: Path) -> str:
@@ -59,10 +55,11 @@ def test_blocks_that_are_not_run_are_those_that_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    "block", ["```sh\nrm -rf build\n```", "```\nx = 1\n```", "```python\nprint(1)\n```", "```python\nnone\n```"], ids=str
+    "block",
+    ["```sh\nrm -rf build\n```", "```\nx = 1\n```", "```python\nprint(1)\n```", "```python\nnone\n```"],
+    ids=str,
 )
 def test_a_block_that_nobody_runs_or_that_fails_is_an_error(tmp_path: Path, block: str) -> None:
-    page = ROOT / "docs" / "nowhere.md"
     page = tmp_path / "page.md"
     page.write_text(block, encoding="utf-8")
     with pytest.raises((SnippetError, ValueError)):
@@ -92,9 +89,7 @@ def draw() -> ModuleType:
 @pytest.mark.parametrize("figure", ["ladder", "gap", "record", "valley", "designs", "checklist"])
 def test_a_figure_is_what_the_library_draws_now(figure: str, tmp_path: Path) -> None:
     draw().FIGURES[figure](tmp_path)
-    kept, made = (
-        (folder / f"{figure}.svg").read_text(encoding="utf-8") for folder in (DOCS / "figures", tmp_path)
-    )
+    kept, made = ((folder / f"{figure}.svg").read_text(encoding="utf-8") for folder in (DOCS / "figures", tmp_path))
     assert len(kept) < 60_000
     numbers = r"-?\d+\.\d+"
     advice = "python docs/draw.py draws it anew"
@@ -110,19 +105,6 @@ def test_every_figure_stands_in_a_page() -> None:
 
 
 # the site
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for needed in ("sphinx", "myst_parser", "furo"):
-        pytest.importorskip(needed, reason="the site needs: pip install 'scaling-callback[docs]'")
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-b", "html", str(DOCS), str(folder)]
-    # its own cache of parsed pages, too: a checkout that is only read can be built
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False, env=environment())
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert not done.stderr
-    return folder
 
 
 class Page(HTMLParser):
@@ -145,43 +127,52 @@ class Page(HTMLParser):
                 self.fetched.append(value)
 
 
-def pages(site: Path) -> Iterator[tuple[Path, Page]]:
-    for path in sorted(site.rglob("*.html")):
-        yield path, Page(path)
-
-
-def test_the_site_builds_without_a_warning_and_asks_for_nothing_elsewhere(site: Path) -> None:
-    for path, page in pages(site):
-        for link in page.fetched:
-            assert not re.match(r"(https?:)?//", link), f"{path.name} fetches {link}"
-            if not link.startswith(("#", "data:")):
-                assert (path.parent / link.split("?")[0].split("#")[0]).exists(), f"{path.name}: {link}"
-    for sheet in site.rglob("*.css"):
+# one test and one build of ten seconds: workers that share tests out would each build it again
+def test_the_site_builds_without_a_warning_leads_nowhere_wrong_and_asks_for_nothing_elsewhere(tmp_path: Path) -> None:
+    for needed in ("sphinx", "myst_parser", "furo"):
+        pytest.importorskip(needed, reason="the site needs: pip install 'scaling-callback[docs]'")
+    build_site(tmp_path)
+    pages = {path.resolve(): Page(path) for path in sorted(tmp_path.rglob("*.html"))}
+    for path, page in pages.items():
+        check_fetches(path, page)
+        check_links(path, pages)
+    for sheet in tmp_path.rglob("*.css"):
         assert not re.search(r"url\([\"']?(https?:)?//|@import", sheet.read_text(encoding="utf-8")), sheet.name
+    check_contents(tmp_path, pages)
 
 
-def test_every_link_of_the_site_leads_to_a_page_and_a_heading_that_are_there(site: Path) -> None:
-    known = {path.resolve(): page for path, page in pages(site)}
-    for path, page in known.items():
-        for link in page.links:
-            if re.match(r"https?://|mailto:", link):
-                continue
-            file, _, anchor = link.partition("#")
-            target = (path.parent / file).resolve() if file else path
-            assert target.exists(), f"{path.name}: {link}"
-            assert not anchor or target not in known or anchor in known[target].anchors, f"{path.name}: {link}"
+def build_site(folder: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-b", "html", str(DOCS), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False, env=environment())
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_the_site_describes_every_public_name_and_every_command(site: Path) -> None:
-    anchors = {anchor for path in (site / "api").glob("*.html") for anchor in Page(path).anchors}
-    for public in scaling_callback.__all__:
-        assert f"scaling_callback.{public}" in anchors
-    commands = Page(site / "commands.html").anchors
-    assert {*COMMANDS} <= commands
+def check_fetches(path: Path, page: Page) -> None:
+    """What a browser fetches for a page is part of the site, and there."""
+    for link in page.fetched:
+        assert not re.match(r"(https?:)?//", link), f"{path.name} fetches {link}"
+        if not link.startswith(("#", "data:")):
+            assert (path.parent / link.split("?")[0].split("#")[0]).exists(), f"{path.name}: {link}"
 
 
-def test_figures_stand_in_the_page_itself_with_words_for_those_who_cannot_see_them(site: Path) -> None:
-    text = (site / "ideas.html").read_text(encoding="utf-8")
-    drawings = re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="([^"]*)"', text)
-    assert len(drawings) == len(draw().FIGURES)
-    assert all(len(words) > 40 for words in drawings)
+def check_links(path: Path, pages: Mapping[Path, Page]) -> None:
+    """Links within the site lead to a page and a heading that are there."""
+    for link in pages[path].links:
+        if re.match(r"https?://|mailto:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), f"{path.name}: {link}"
+        assert not anchor or target not in pages or anchor in pages[target].anchors, f"{path.name}: {link}"
+
+
+def check_contents(site: Path, pages: Mapping[Path, Page]) -> None:
+    """Every public name and every command is described; figures stand in the page, with words for who cannot see them."""
+    anchors = {anchor for path, page in pages.items() if path.parent.name == "api" for anchor in page.anchors}
+    assert {f"scaling_callback.{public}" for public in scaling_callback.__all__} <= anchors
+    assert {*COMMANDS} <= pages[(site / "commands.html").resolve()].anchors
+    drawn = re.findall(
+        r'<svg viewBox="[^"]*" role="img" aria-label="([^"]*)"', (site / "ideas.html").read_text("utf-8")
+    )
+    assert len(drawn) == len(draw().FIGURES)
+    assert all(len(words) > 40 for words in drawn)
