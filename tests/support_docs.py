@@ -39,7 +39,7 @@ from markdown_it.token import Token
 from scaling_callback import Ladder
 from scaling_callback.cli import main
 from scaling_callback.tables import write_table
-from scaling_callback.testing import planted_isoflop, planted_ladder
+from scaling_callback.testing import TRUTH, planted_isoflop, planted_ladder
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -128,7 +128,7 @@ def run_python(token: Token, after: Token | None, names: dict[str, Any]) -> list
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         # `dont_inherit`: this file's own __future__ is none of a snippet's business
-        exec(compile(token.content, "snippet", "exec", dont_inherit=True), names)  # noqa: S102
+        exec(compile(token.content, "snippet", "exec", dont_inherit=True), names)
     assert token.map is not None
     if after is None or after.info.strip() != "text" or after.map is None or after.map[0] - token.map[1] > 1:
         if printed.getvalue():
@@ -144,7 +144,7 @@ def run_session(token: Token, _after: Token | None, names: dict[str, Any]) -> li
     for example in doctest.DocTestParser().get_examples(token.content):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(example.source, "snippet", "single", dont_inherit=True), names)  # noqa: S102
+            exec(compile(example.source, "snippet", "single", dont_inherit=True), names)
         line = line_of(token) + 1 + example.lineno + example.source.count("\n")
         shown.append(Shown(line, example.want.count("\n"), example.want, printed.getvalue(), example.source))
     return shown
@@ -177,9 +177,11 @@ def run_command(command: str) -> str:
         raise SnippetError(
             f"{command!r} is run by nobody: list its block among those that are not run, with the reason"
         )
+    # worker processes would import everything anew, which takes longer than the work
+    alone = ["--workers", "1"] if words[1] == "replay" else []
     printed, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
-        status = main(words[1:])
+        status = main([*words[1:], *alone])
     if status:
         raise SnippetError(f"{command!r} ends with status {status}: {said.getvalue()}")
     return printed.getvalue()
@@ -211,7 +213,7 @@ def give_ladders(_names: dict[str, Any]) -> None:
     """A planted ladder as a folder and a table, and a second one that is slightly better at every size."""
     plant("ladder")
     plant("ladder-a", seed=1)
-    plant("ladder-b", seed=2, truth={"E": 1.75, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37})
+    plant("ladder-b", seed=2, truth={**TRUTH, "E": 1.75})
     write_table(planted_ladder(), "ladder.csv")
 
 
@@ -222,7 +224,7 @@ def give_isoflop(_names: dict[str, Any]) -> None:
 
 def plant(folder: str, **options: Any) -> None:
     """Write a planted ladder into a folder."""
-    for run in planted_ladder(**options):
+    for run in planted_ladder(ratios=(5.0, 40.0), points=6, **options):
         writer = Ladder(folder).start(run.card)
         writer.observe(list(run.curve))
         writer.finish()
@@ -299,7 +301,7 @@ GIVEN: dict[str, Callable[[dict[str, Any]], None]] = {
 
 
 def write_outputs(page: Path, shown: list[Shown]) -> None:
-    """Put what was printed where the page shows something else, from its end upwards so that lines keep their numbers."""
+    """Put what was printed where the page shows something else, from its end upwards so that line numbers hold."""
     lines = page.read_text(encoding="utf-8").splitlines()
     for each in sorted(shown, key=lambda each: -each.line):
         if not each.same:

@@ -1,4 +1,4 @@
-"""The documentation is true: its snippets run and print what it shows, its figures are what the library draws, it builds."""
+"""The documentation is true: snippets print what it shows, figures are what the library draws, the site builds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ DOCS = ROOT / "docs"
 
 NOT_RUN: dict[str, str] = {
     (
-        "make demo    # makes the environment, trains a real ladder, forecasts a larger model, trains that too, compares\n"
+        "make demo    # makes the environment, trains a real ladder, forecasts a larger model, trains that too, "
+        "compares\n"
         "make test    # makes the environment, runs every test\n"
     ): "it makes an environment and trains for minutes; tests/test_demo.py and tests/test_makefile.py run its parts",
     'pip install ".[all]"    # in a clone of the repository\n': "it needs a network; tests/test_makefile.py installs",
@@ -36,6 +37,8 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning")  # a branch keeps no checkpoints
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_snippet_of_a_page_runs_and_prints_what_the_page_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -167,7 +170,7 @@ def check_links(path: Path, pages: Mapping[Path, Page]) -> None:
 
 
 def check_contents(site: Path, pages: Mapping[Path, Page]) -> None:
-    """Every public name and every command is described; figures stand in the page, with words for who cannot see them."""
+    """Every public name and every command is described; figures stand in the page, and have words."""
     anchors = {anchor for path, page in pages.items() if path.parent.name == "api" for anchor in page.anchors}
     assert {f"scaling_callback.{public}" for public in scaling_callback.__all__} <= anchors
     assert {*COMMANDS} <= pages[(site / "commands.html").resolve()].anchors
