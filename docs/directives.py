@@ -46,7 +46,8 @@ def find_shared(parsers: Iterable[argparse.ArgumentParser]) -> set[str]:
 def write_commands(parsers: dict[str, argparse.ArgumentParser], shared: set[str]) -> Iterator[str]:
     """The page as lines of Markdown."""
     for name, parser in parsers.items():
-        usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
+        needed = [_name(action) for action in _actions(parser) if action.required]
+        usage = " ".join([parser.prog, *needed, "[OPTION ...]"])
         yield from (f"## {name}", "", f"{parser.description}", "", "```text", usage, "```", "")
         own = [action for action in _actions(parser) if _name(action) + _say(action) not in shared]
         yield from _table(own)
