@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ class Commands(Directive):
     """Every command with its options, read from the parser that reads what is typed: it cannot go stale."""
 
     def run(self) -> list[nodes.Node]:
-        """The sections of the commands, and one of the options that all of them have."""
+        """The sections of the commands, and one of the options that most of them have."""
         parsers = list_commands(make_parser())
         shared = find_shared(parsers.values())
         written = [*write_commands(parsers, shared)]
@@ -37,10 +38,10 @@ def list_commands(parser: argparse.ArgumentParser) -> dict[str, argparse.Argumen
     return dict(found.choices)
 
 
-def find_shared(parsers: Iterable[argparse.ArgumentParser]) -> set[str]:
-    """What every command has in the same words."""
-    sets = [{_name(action) + _say(action) for action in _actions(parser)} for parser in parsers]
-    return set.intersection(*sets)
+def find_shared(parsers: Collection[argparse.ArgumentParser]) -> set[str]:
+    """What most commands have in the same words."""
+    counted = Counter(_name(action) + _say(action) for parser in parsers for action in _actions(parser))
+    return {words for words, times in counted.items() if times > len(parsers) / 2 and words.startswith("-")}
 
 
 def write_commands(parsers: dict[str, argparse.ArgumentParser], shared: set[str]) -> Iterator[str]:
@@ -51,9 +52,11 @@ def write_commands(parsers: dict[str, argparse.ArgumentParser], shared: set[str]
         yield from (f"## {name}", "", f"{parser.description}", "", "```text", usage, "```", "")
         own = [action for action in _actions(parser) if _name(action) + _say(action) not in shared]
         yield from _table(own)
+        if len(_actions(parser)) - len(own) < len(shared):
+            yield from ("Of the options of most commands it takes none.", "")
         if parser.epilog:
             yield from ("```text", *parser.epilog.splitlines(), "```", "")
-    yield from ("## Options of every command", "")
+    yield from ("## Options of most commands", "")
     first = next(iter(parsers.values()))
     yield from _table(action for action in _actions(first) if _name(action) + _say(action) in shared)
 
