@@ -62,7 +62,7 @@ def write_commands(parsers: dict[str, argparse.ArgumentParser], shared: set[str]
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    return [action for action in parser._actions if action.help != argparse.SUPPRESS]  # noqa: SLF001
+    return [action for action in parser._actions if action.help != argparse.SUPPRESS and action.dest != "help"]  # noqa: SLF001
 
 
 def _table(actions: Iterable[argparse.Action]) -> list[str]:
@@ -83,7 +83,7 @@ def _name(action: argparse.Action) -> str:
 def _say(action: argparse.Action) -> str:
     words = (action.help or "") % {**vars(action), "prog": "scaling-callback"}
     if action.choices is not None:
-        words += " — one of " + ", ".join(f"`{choice}`" for choice in action.choices)
+        words += "; one of " + ", ".join(f"`{choice}`" for choice in action.choices)
     if action.required and action.option_strings:
         words += " (required)"
     return words.replace("|", "\\|")
