@@ -18,7 +18,7 @@ from support import environment
 from support_docs import PAGES, ROOT, SnippetError, run_page, walk
 
 import scaling_callback
-from scaling_callback.cli import COMMANDS
+from scaling_callback.commands import COMMANDS
 
 DOCS = ROOT / "docs"
 
