@@ -20,8 +20,9 @@ from scaling_callback.allocating import Constraints
 from scaling_callback.replaying import hold_out
 from scaling_callback.reporting import checklist
 from scaling_callback.reporting.canvas import STYLE, WIDTH
-from scaling_callback.reporting.series import trace_compute
-from scaling_callback.reporting.svg import INK, finish_svg, pick_colour, pick_size_colour
+from scaling_callback.reporting.figures.series import trace_compute
+from scaling_callback.reporting.palette import INK, name_size, pick_colour
+from scaling_callback.reporting.svg import finish_svg
 from scaling_callback.testing import planted_ladder
 
 HERE = Path(__file__).parent
@@ -63,7 +64,7 @@ def draw_ladder(folder: Path) -> None:
     with open_figure("ladder", 3.7, folder) as axes:
         for rank, params in enumerate(sizes):
             own = [run for run in snapshot.runs if run.params == params]
-            colour = pick_size_colour(rank, len(sizes))
+            colour = pick_colour(name_size(rank, len(sizes)))
             for run in own:
                 axes.plot(6 * params * run.curve.tokens, run.curve.loss, color=pick_colour("curve"), lw=0.8)
             x = [6 * params * run.final.tokens for run in own if run.final]
@@ -86,7 +87,7 @@ def draw_gap(folder: Path) -> None:
     runs.sort(key=lambda run: run.horizon or 0.0)
     with open_figure("gap", 3.5, folder) as axes:
         for rank, run in enumerate(runs):
-            colour = pick_size_colour(rank, len(runs))
+            colour = pick_colour(name_size(rank, len(runs)))
             axes.plot(run.curve.tokens, run.curve.loss, ".-", color=colour, lw=1.2, ms=3)
             assert run.final is not None
             label = f"planned for {_count(run.horizon or 0.0)}"
