@@ -4,6 +4,7 @@
 #   make check   format, lint, types, import contract
 #   make bench   benchmarks: accuracy beside time, then make accuracy
 #   make accuracy   what forecasts of measured ladders miss by, written to docs/accuracy.md (half an hour)
+#   make docs    the documentation, as a site in docs/_build
 #   make coverage   how often intervals hold, written to docs/coverage.md (half an hour)
 # Options for pip: make demo PIP_ARGS="--index-url ..."
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: demo test check bench accuracy coverage stress format clean python
+.PHONY: demo test check bench docs accuracy coverage stress format clean python
 
 # caches that libraries choose while they are imported: everything of the demo stays in its folder
 demo: $(READY)
@@ -42,6 +43,9 @@ accuracy: $(READY)
 
 coverage: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --write docs/coverage.md
+
+docs: $(READY)
+	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build
 
 format: $(READY)
 	$(BIN)/ruff format .
@@ -73,4 +77,4 @@ python:
 	@: $(if $(problem),$(error $(problem)))
 
 clean:
-	rm -rf $(VENV) runs/demo build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs/demo docs/_build build *.egg-info .pytest_cache .ruff_cache .hypothesis

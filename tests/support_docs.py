@@ -222,6 +222,19 @@ def give_isoflop(_names: dict[str, Any]) -> None:
     write_table(planted_isoflop(), "isoflop.csv")
 
 
+def give_metrics(_names: dict[str, Any]) -> None:
+    """One training as a table with names of its own, `metrics.csv`, and as event files in `logs/`."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    (run,) = planted_ladder(sizes=(1.24e8,), ratios=(20.0,), points=8)
+    with SummaryWriter("logs/gpt-124m") as writer, Path("metrics.csv").open("w", encoding="utf-8") as file:
+        file.write("step,seen,val/loss\n")
+        for step, seen in enumerate(run.curve, start=1):
+            file.write(f"{100 * step},{seen.tokens:.0f},{seen.loss:.4f}\n")
+            writer.add_scalar("val_loss", seen.loss, 100 * step)
+            writer.add_scalar("seen", seen.tokens, 100 * step)
+
+
 def plant(folder: str, **options: Any) -> None:
     """Write a planted ladder into a folder."""
     for run in planted_ladder(ratios=(5.0, 40.0), points=6, **options):
@@ -293,6 +306,7 @@ GIVEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "olmo": give_olmo,
     "ladders": give_ladders,
     "isoflop": give_isoflop,
+    "metrics": give_metrics,
     "lightning": give_lightning,
     "training": give_training,
     "loop": give_loop,

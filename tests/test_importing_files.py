@@ -221,6 +221,12 @@ def test_the_csv_logger_of_lightning_comes_with_its_sparse_rows_and_hyperparamet
     assert bring("import-csv", tmp_path / "logs", "--unfinished", "version_1")["finished"] == 1
 
 
+def test_a_table_of_several_runs_may_have_the_name_of_a_logger_s_own_file(tmp_path: Path, bring: Any) -> None:
+    write_table(planted_ladder(points=2), tmp_path / "metrics.csv")
+
+    assert len(bring("import-csv", tmp_path / "metrics.csv")["added"]) == 12
+
+
 def test_columns_are_mapped_and_rows_selected(tmp_path: Path, bring: Any, refuse: Any) -> None:
     table = tmp_path / "wide.csv"
     table.write_text("model;val/nll;seen;N;split\na;3.0;1e6;1e5;x\na;2.9;2e6;1e5;x\nb;2.8;2e6;2e5;x\nb;9;3e6;2e5;y\n")

@@ -56,7 +56,7 @@ def read_csv(source: str, *, columns: Mapping[str, str] | None = None, where: Se
         rows = _select(table, where)
         relative = file.parent.relative_to(path).as_posix()
         name = relative if relative != "." else path.resolve().name
-        yield _record(table, rows, name, file, renamed, config=read_hparams(file.parent), ordered=True)
+        yield _record(table, rows, name, file, renamed, config=read_hparams(file.parent), alone=True)
 
 
 def _table(path: Path, renamed: Mapping[str, str], where: Selection) -> Iterator[Record]:
@@ -86,7 +86,8 @@ def _table(path: Path, renamed: Mapping[str, str], where: Selection) -> Iterator
             raise InputError(f"{table.place(row)}: {by} is empty; give every row the name of its run")
         grouped.setdefault(name, []).append(row)
     for name, own in grouped.items():
-        yield _record(table, own, name, path, renamed, config={}, ordered=path.name == METRICS)
+        alone = path.name == METRICS and by not in table.columns
+        yield _record(table, own, name, path, renamed, config={}, alone=alone)
 
 
 def _select(table: Table, where: Selection) -> list[int]:
@@ -114,9 +115,12 @@ def _record(
     renamed: Mapping[str, str],
     *,
     config: Mapping[str, Any],
-    ordered: bool,
+    alone: bool,
 ) -> Record:
-    """The rows of one run; of what is the same in all of them the last cell is its configuration."""
+    """The rows of one run; of what is the same in all of them the last cell is its configuration.
+
+    It is `alone` in a file that a logger wrote: its rows stand in the order of time, and the file says which run it is.
+    """
     names = {column: known for known, column in renamed.items()}
     last = {
         names.get(column, column): text
@@ -126,13 +130,13 @@ def _record(
     place = str(path.resolve())
     return Record(
         name=name,
-        identity=f"csv:{place}" if path.name == METRICS else f"csv:{place}#{name}",
+        identity=f"csv:{place}" if alone else f"csv:{place}#{name}",
         source="csv",
         metrics=tuple(column for column in last if column != "run"),
         config={**config, **last},
         read=lambda keys: _read(table, rows, keys, renamed),
         state="unknown",
-        ordered=ordered,
+        ordered=alone,
         card=_card(table, rows, last, renamed),
         facts={"project": place, "run_id": name},
     )
