@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from scaling_callback import __version__  # noqa: E402 - found once the path is set
-from scaling_callback.reporting.palette import PALETTE  # noqa: E402
+from scaling_callback.reporting.figures.palette import PALETTE  # noqa: E402
 
 project = "scaling_callback"
 version = release = __version__

@@ -19,10 +19,10 @@ from scaling_callback import Config, Run, Target, allocate, fit, read_table, ref
 from scaling_callback.allocating import Constraints
 from scaling_callback.replaying import hold_out
 from scaling_callback.reporting import checklist
-from scaling_callback.reporting.canvas import STYLE, WIDTH
+from scaling_callback.reporting.figures.palette import INK, name_size, pick_colour
 from scaling_callback.reporting.figures.series import trace_compute
-from scaling_callback.reporting.palette import INK, name_size, pick_colour
-from scaling_callback.reporting.svg import finish_svg
+from scaling_callback.reporting.rendering.canvas import STYLE, WIDTH
+from scaling_callback.reporting.rendering.svg import finish_svg
 from scaling_callback.testing import planted_ladder
 
 HERE = Path(__file__).parent

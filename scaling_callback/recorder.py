@@ -21,7 +21,7 @@ from scaling_callback.ladder import FORM, Ladder, RunWriter
 from scaling_callback.ranks import Ranks
 from scaling_callback.records import Observation, RunCard, Target, is_count, same_count
 from scaling_callback.refitting import Ask, Refit, Refits, Where, issue
-from scaling_callback.reporting.form import write_form
+from scaling_callback.reporting.audit.form import write_form
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks import Publisher, get_sink
 from scaling_callback.snapshot import Config, Decision, Snapshot

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from typing import TextIO
 
 from scaling_callback.errors import InputError
-from scaling_callback.reporting.layout import Answer, Line, Paper, Span, Style, lay_out, write_plain
-from scaling_callback.reporting.lines import make_visible, shorten
 from scaling_callback.reporting.units import format_duration
+from scaling_callback.reporting.words.layout import Answer, Line, Paper, Span, Style, lay_out, write_plain
+from scaling_callback.reporting.words.lines import make_visible, shorten
 
 STYLES: Mapping[Style, str] = {
     "verdict": "bold",

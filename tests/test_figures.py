@@ -16,8 +16,8 @@ from scaling_callback.pipeline import refresh
 from scaling_callback.records import Curve, IssuedForecast, Observation, Run, RunCard, Target
 from scaling_callback.reporting import Figure, plot_figures, render_png, render_svg, write_plotly
 from scaling_callback.reporting.figures import FIGURES, Area, Axis, Bars, Line, Marks
+from scaling_callback.reporting.figures.palette import PALETTE
 from scaling_callback.reporting.figures.series import MOST_POINTS, collect_runs
-from scaling_callback.reporting.palette import PALETTE
 from scaling_callback.snapshot import Config, Snapshot
 from scaling_callback.testing import planted_isoflop, planted_ladder, planted_loss
 

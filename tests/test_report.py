@@ -20,7 +20,7 @@ from test_reporting import HOSTILE, Page
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import Curve, Run, Target
 from scaling_callback.reporting import WRITERS, Report, gather
-from scaling_callback.reporting.blocks import Words
+from scaling_callback.reporting.pages.blocks import Words
 from scaling_callback.snapshot import Config, Snapshot
 from scaling_callback.testing import planted_ladder
 

@@ -23,7 +23,7 @@ from scaling_callback.measuring.environment import describe_version, find_commit
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import Run, Target
 from scaling_callback.reporting import checklist, checklist_numbers, read_form, write_form
-from scaling_callback.reporting.questions import QUESTIONS
+from scaling_callback.reporting.audit.questions import QUESTIONS
 from scaling_callback.snapshot import Config, Snapshot
 from scaling_callback.tables import write_table
 from scaling_callback.testing import planted_ladder

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from scaling_callback.cli import main
 from scaling_callback.commands import COMMANDS, make_parser
 from scaling_callback.records import Run
-from scaling_callback.reporting.advice import ADVICE, advise
-from scaling_callback.reporting.layout import Answer, Notes, Paper, Table, Verdict, lay_out, write_plain
-from scaling_callback.reporting.lines import measure, shorten, wrap
+from scaling_callback.reporting.words.advice import ADVICE, advise
+from scaling_callback.reporting.words.layout import Answer, Notes, Paper, Table, Verdict, lay_out, write_plain
+from scaling_callback.reporting.words.lines import measure, shorten, wrap
 from scaling_callback.tables import write_table
 from scaling_callback.terminal import Progress, show, takes_colours, tell
 from scaling_callback.testing import planted_ladder

@@ -26,7 +26,7 @@ from scaling_callback.recorder import ScalingRecorder
 from scaling_callback.records import RunCard
 from scaling_callback.reporting.alerts import Alert
 from scaling_callback.reporting.figures import Figure, plot_figures
-from scaling_callback.reporting.plotly import write_plotly
+from scaling_callback.reporting.rendering.plotly import write_plotly
 from scaling_callback.reporting.results import describe_fit, describe_forecast
 from scaling_callback.reporting.scalars import METRICS, TOKENS, make_scalars
 from scaling_callback.sinks import get_sink

@@ -10,7 +10,8 @@ from scaling_callback.arguments import read_budget
 from scaling_callback.commands.base import Command, Output
 from scaling_callback.commands.options import add_constraints, add_sources, constrain, read_config
 from scaling_callback.commands.sources import read_runs
-from scaling_callback.reporting import results, verdicts
+from scaling_callback.reporting import results
+from scaling_callback.reporting.words import verdicts
 from scaling_callback.terminal import Progress
 
 SPLIT_REPLICATES = 1000

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from scaling_callback.reporting.layout import Answer
+from scaling_callback.reporting.words.layout import Answer
 
 Output: TypeAlias = tuple[dict[str, Any], Answer]
 """An answer as data, ready for JSON, and in words."""

@@ -10,7 +10,8 @@ from scaling_callback.commands.base import Command, Output
 from scaling_callback.commands.options import add_sources, add_target, read_config
 from scaling_callback.commands.sources import read_runs
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.reporting import results, verdicts
+from scaling_callback.reporting import results
+from scaling_callback.reporting.words import verdicts
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

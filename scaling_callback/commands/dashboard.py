@@ -6,8 +6,8 @@ import argparse
 
 from scaling_callback.arguments import read_project
 from scaling_callback.commands.base import Command, Output
-from scaling_callback.reporting.layout import Verdict
 from scaling_callback.reporting.scalars import PREFIX
+from scaling_callback.reporting.words.layout import Verdict
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

@@ -13,7 +13,8 @@ from scaling_callback.commands.sources import read_runs
 from scaling_callback.fitting import OBJECTIVES
 from scaling_callback.forecasting import POLICIES
 from scaling_callback.laws.published import PUBLISHED
-from scaling_callback.reporting import results, text
+from scaling_callback.reporting import results
+from scaling_callback.reporting.words import text
 from scaling_callback.terminal import Progress
 
 

@@ -11,7 +11,8 @@ from scaling_callback.commands.base import Command, Output
 from scaling_callback.commands.options import add_sources, add_target, read_config
 from scaling_callback.commands.sources import read_runs
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.reporting import results, text
+from scaling_callback.reporting import results
+from scaling_callback.reporting.words import text
 from scaling_callback.terminal import Progress
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from scaling_callback.arguments import check_output
 from scaling_callback.errors import InputError
 from scaling_callback.ladder import FORM, Ladder
-from scaling_callback.reporting.form import LARGEST, read_form, write_form
+from scaling_callback.reporting.audit.form import LARGEST, read_form, write_form
 from scaling_callback.tables import is_table
 from scaling_callback.terminal import one_line, tell
 

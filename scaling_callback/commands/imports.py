@@ -13,7 +13,7 @@ from scaling_callback.importing import Keys, Record, import_runs, read_csv, read
 from scaling_callback.importing.csv import COLUMNS
 from scaling_callback.importing.wandb import read_filter
 from scaling_callback.ladder import Ladder
-from scaling_callback.reporting.imports import describe_import, show_import
+from scaling_callback.reporting.words.imports import describe_import, show_import
 from scaling_callback.tables import is_table
 from scaling_callback.terminal import Progress
 

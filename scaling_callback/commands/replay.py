@@ -17,7 +17,8 @@ from scaling_callback.curves import METHODS
 from scaling_callback.forecasting import FORECASTERS, best_runs, included
 from scaling_callback.records import Run
 from scaling_callback.replaying import FRACTIONS, OWN_FRACTIONS, PROTOCOLS, Goal, hold_out, replay, replay_own
-from scaling_callback.reporting import results, text
+from scaling_callback.reporting import results
+from scaling_callback.reporting.words import text
 from scaling_callback.tables import read_targets
 from scaling_callback.terminal import Progress
 

@@ -13,7 +13,7 @@ from scaling_callback.commands.forms import find_answers
 from scaling_callback.commands.options import add_constraints, add_sources, add_target, constrain, read_config
 from scaling_callback.commands.sources import read_runs
 from scaling_callback.errors import InputError
-from scaling_callback.reporting import text
+from scaling_callback.reporting.words import text
 from scaling_callback.terminal import Progress
 
 

@@ -10,7 +10,8 @@ from scaling_callback.commands.base import Command, Output
 from scaling_callback.commands.options import add_sources
 from scaling_callback.commands.sources import no_runs, read_runs
 from scaling_callback.errors import InputError, ScalingWarning
-from scaling_callback.reporting import results, text
+from scaling_callback.reporting import results
+from scaling_callback.reporting.words import text
 from scaling_callback.tables import check_table, is_table
 
 

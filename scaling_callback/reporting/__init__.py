@@ -5,17 +5,17 @@ Importing this loads neither matplotlib nor jinja2; figures and the report load 
 
 from __future__ import annotations
 
-from scaling_callback.reporting.blocks import Report
-from scaling_callback.reporting.canvas import render_png, render_svg
-from scaling_callback.reporting.checklist import Item, checklist, checklist_numbers
-from scaling_callback.reporting.contents import gather
+from scaling_callback.reporting.audit.checklist import Item, checklist, checklist_numbers
+from scaling_callback.reporting.audit.form import read_form, write_form
+from scaling_callback.reporting.audit.recommendations import Recommendation, check_recommendations
 from scaling_callback.reporting.figures import Figure, plot_figures
-from scaling_callback.reporting.form import read_form, write_form
-from scaling_callback.reporting.markdown import write_markdown
-from scaling_callback.reporting.plain import write_json
-from scaling_callback.reporting.plotly import write_plotly
-from scaling_callback.reporting.recommendations import Recommendation, check_recommendations
-from scaling_callback.reporting.report import WRITERS, render_html, write_html
+from scaling_callback.reporting.pages.blocks import Report
+from scaling_callback.reporting.pages.contents import gather
+from scaling_callback.reporting.pages.html import WRITERS, render_html, write_html
+from scaling_callback.reporting.pages.markdown import write_markdown
+from scaling_callback.reporting.pages.plain import write_json
+from scaling_callback.reporting.rendering.canvas import render_png, render_svg
+from scaling_callback.reporting.rendering.plotly import write_plotly
 from scaling_callback.reporting.tables import HeldOut, held_out_measurement, list_parameters, list_runs, list_scores
 
 __all__ = [

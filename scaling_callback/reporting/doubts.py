@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from scaling_callback.fitting import Status
-from scaling_callback.reporting.facts import group_notes
+from scaling_callback.reporting.audit.facts import group_notes
 from scaling_callback.snapshot import Snapshot
 
 SHOWN_NAMES = 3

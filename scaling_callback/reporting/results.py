@@ -14,7 +14,7 @@ from scaling_callback.forecasting import Evidence, TrackRecord
 from scaling_callback.planning import Plan
 from scaling_callback.records import Run
 from scaling_callback.replaying import Replay
-from scaling_callback.reporting.facts import group_notes
+from scaling_callback.reporting.audit.facts import group_notes
 from scaling_callback.sensitivity import Panel
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.tables import NO_PLAN, list_names

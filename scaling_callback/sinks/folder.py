@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, final
 
 from scaling_callback.reporting.alerts import Alert
-from scaling_callback.reporting.canvas import render_svg
 from scaling_callback.reporting.figures import Figure
+from scaling_callback.reporting.rendering.canvas import render_svg
 from scaling_callback.reporting.results import to_json_values
 from scaling_callback.tables import write_rows
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_callback.reporting.canvas import render_png
 from scaling_callback.reporting.figures import Figure
+from scaling_callback.reporting.rendering.canvas import render_png
 
 
 def make_pixels(figure: Figure) -> NDArray[np.uint8]:

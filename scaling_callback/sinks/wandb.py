@@ -13,7 +13,7 @@ from scaling_callback.errors import MissingDependency
 from scaling_callback.ladder.files import tidy_location
 from scaling_callback.reporting.alerts import Alert
 from scaling_callback.reporting.figures import Figure
-from scaling_callback.reporting.plotly import write_plotly
+from scaling_callback.reporting.rendering.plotly import write_plotly
 from scaling_callback.reporting.results import to_json_values
 from scaling_callback.reporting.scalars import METRICS, PREFIX, TOKENS
 from scaling_callback.sinks.base import rename

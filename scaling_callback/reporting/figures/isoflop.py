@@ -7,8 +7,8 @@ import numpy as np
 from scaling_callback.allocating import Allocation
 from scaling_callback.records import Array
 from scaling_callback.reporting.figures.drawing import INK, MARKERS, Axis, Bars, Figure, Layer, Line, Marks
+from scaling_callback.reporting.figures.palette import name_size
 from scaling_callback.reporting.figures.traces import Valley, trace_valleys
-from scaling_callback.reporting.palette import name_size
 from scaling_callback.reporting.units import format_count, format_flops, format_level, format_percent
 from scaling_callback.snapshot import Snapshot
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from scaling_callback.reporting.figures.drawing import MARKERS, Bars, Layer, Marks
+from scaling_callback.reporting.figures.palette import name_size
 from scaling_callback.reporting.figures.series import RunSeries, TargetMark
-from scaling_callback.reporting.palette import name_size
 from scaling_callback.reporting.units import format_count, format_level
 
 LEGEND_SIZES = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from scaling_callback.reporting.figures.drawing import MARKERS, Axis, Bars, Figure, Layer, Line, Marks, Rule
+from scaling_callback.reporting.figures.palette import name_size
 from scaling_callback.reporting.figures.traces import spent_by
-from scaling_callback.reporting.palette import name_size
 from scaling_callback.reporting.units import format_level, format_value
 from scaling_callback.snapshot import Snapshot
 

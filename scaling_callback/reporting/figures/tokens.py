@@ -11,8 +11,8 @@ from scaling_callback.reporting.figures.marks import (
     mark_target,
     pick_legend_ranks,
 )
+from scaling_callback.reporting.figures.palette import name_size
 from scaling_callback.reporting.figures.series import collect_runs, find_target, rank_sizes, trace_sizes
-from scaling_callback.reporting.palette import name_size
 from scaling_callback.snapshot import Snapshot
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scaling_callback.reporting.answers import Answer, ask, leave, say
-from scaling_callback.reporting.assumptions import count_passes
-from scaling_callback.reporting.facts import Fact, Known, list_counts, list_horizons, list_values
+from scaling_callback.reporting.audit.answers import Answer, ask, leave, say
+from scaling_callback.reporting.audit.assumptions import count_passes
+from scaling_callback.reporting.audit.facts import Fact, Known, list_counts, list_horizons, list_values
 from scaling_callback.reporting.figures.series import rank_sizes
 from scaling_callback.reporting.units import format_count, format_value
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from scaling_callback.reporting.palette import INK, PALETTE
+from scaling_callback.reporting.figures.palette import INK, PALETTE
 
 
 def finish_svg(svg: str, name: str, alt: str) -> str:

@@ -7,9 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scaling_callback.reporting.advice import count_doubts, list_doubts, list_set_aside
-from scaling_callback.reporting.layout import Answer, Notes, Table, Verdict
-from scaling_callback.reporting.lines import make_visible, number, shorten, show_ends
 from scaling_callback.reporting.units import (
     format_count,
     format_flops,
@@ -18,6 +15,9 @@ from scaling_callback.reporting.units import (
     format_percent,
     format_value,
 )
+from scaling_callback.reporting.words.advice import count_doubts, list_doubts, list_set_aside
+from scaling_callback.reporting.words.layout import Answer, Notes, Table, Verdict
+from scaling_callback.reporting.words.lines import make_visible, number, shorten, show_ends
 
 SHOWN_REASONS = 3
 """Reasons for missing forecasts that are listed, the most frequent ones."""

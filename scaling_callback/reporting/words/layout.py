@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Literal, NamedTuple, Protocol
 
-from scaling_callback.reporting.lines import make_visible, measure, pad, wrap
+from scaling_callback.reporting.words.lines import make_visible, measure, pad, wrap
 
 Style = Literal["", "verdict", "doubt", "heading", "name", "strong"]
 """What words are: the verdict, something to be wary of, a heading, the name of a row, the row that was asked for."""

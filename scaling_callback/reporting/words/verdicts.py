@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scaling_callback.reporting.advice import count_doubts, list_doubts, list_set_aside
-from scaling_callback.reporting.layout import Answer, Block, Notes, Table, Verdict
-from scaling_callback.reporting.lines import number, show_ends
 from scaling_callback.reporting.units import (
     format_count,
     format_flops,
@@ -17,6 +14,9 @@ from scaling_callback.reporting.units import (
     format_value,
     name_cost,
 )
+from scaling_callback.reporting.words.advice import count_doubts, list_doubts, list_set_aside
+from scaling_callback.reporting.words.layout import Answer, Block, Notes, Table, Verdict
+from scaling_callback.reporting.words.lines import number, show_ends
 
 FORMS = {"params": format_count, "tokens": format_count, "tokens_per_param": format_value, "loss": format_loss}
 """How each value of a split is said."""

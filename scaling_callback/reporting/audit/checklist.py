@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from scaling_callback.reporting import fit_answers as fit
-from scaling_callback.reporting import recipe_answers as recipe
-from scaling_callback.reporting.answers import Answer, Status
-from scaling_callback.reporting.facts import Known, Origin
+from scaling_callback.reporting.audit import fit_answers as fit
+from scaling_callback.reporting.audit import recipe_answers as recipe
+from scaling_callback.reporting.audit.answers import Answer, Status
+from scaling_callback.reporting.audit.facts import Known, Origin
 from scaling_callback.snapshot import Snapshot
 
 STATUSES: tuple[Status, ...] = ("answered", "asked", "unanswered")

@@ -6,7 +6,7 @@ import numpy as np
 
 from scaling_callback.fitting import Fit
 from scaling_callback.records import as_count
-from scaling_callback.reporting.facts import Known, list_values
+from scaling_callback.reporting.audit.facts import Known, list_values
 from scaling_callback.reporting.units import format_level, format_value
 from scaling_callback.snapshot import Snapshot
 

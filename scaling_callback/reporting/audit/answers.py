@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from scaling_callback.reporting.facts import Fact, Known, Origin
-from scaling_callback.reporting.questions import QUESTIONS
+from scaling_callback.reporting.audit.facts import Fact, Known, Origin
+from scaling_callback.reporting.audit.questions import QUESTIONS
 
 Status: TypeAlias = Literal["answered", "asked", "unanswered"]
 

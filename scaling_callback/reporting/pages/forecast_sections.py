@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scaling_callback.forecasting import TrackRecord
-from scaling_callback.reporting.blocks import (
+from scaling_callback.reporting.pages.blocks import (
     Block,
     Cell,
     Column,
@@ -20,7 +20,7 @@ from scaling_callback.reporting.blocks import (
     start,
     word,
 )
-from scaling_callback.reporting.split_sections import explain_absence
+from scaling_callback.reporting.pages.split_sections import explain_absence
 from scaling_callback.reporting.tables import (
     BASELINES,
     HeldOut,

@@ -25,8 +25,8 @@ from scaling_callback.reporting.figures.drawing import (
     Rule,
     Ticks,
 )
-from scaling_callback.reporting.palette import INK, PALETTE, pick_colour
-from scaling_callback.reporting.svg import finish_svg
+from scaling_callback.reporting.figures.palette import INK, PALETTE, pick_colour
+from scaling_callback.reporting.rendering.svg import finish_svg
 from scaling_callback.reporting.units import format_power, format_tick, format_tick_percent
 
 WIDTH = 5.5

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from scaling_callback.reporting.audit_sections import describe_checklist, describe_making, describe_recommendations
-from scaling_callback.reporting.blocks import Block, Pictures, Reasons, Report, Section, Words
 from scaling_callback.reporting.doubts import list_doubts
 from scaling_callback.reporting.figures import plot_figures
-from scaling_callback.reporting.forecast_sections import (
+from scaling_callback.reporting.pages.audit_sections import (
+    describe_checklist,
+    describe_making,
+    describe_recommendations,
+)
+from scaling_callback.reporting.pages.blocks import Block, Pictures, Reasons, Report, Section, Words
+from scaling_callback.reporting.pages.forecast_sections import (
     describe_forecast,
     describe_law,
     describe_record,
     describe_runs,
 )
-from scaling_callback.reporting.split_sections import describe_choices, describe_split, explain_absence
+from scaling_callback.reporting.pages.split_sections import describe_choices, describe_split, explain_absence
 from scaling_callback.reporting.tables import HeldOut, held_out_measurement
 from scaling_callback.reporting.units import format_count, format_level, format_loss, format_percent
 from scaling_callback.snapshot import Snapshot

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from scaling_callback.forecasting import find_twins, included
 from scaling_callback.forecasting.evidence import FIRST_TENTH
 from scaling_callback.records import Run, same_count
-from scaling_callback.reporting.checkpoints import count_checkpoints, find_cut
+from scaling_callback.reporting.audit.checkpoints import count_checkpoints, find_cut
 from scaling_callback.reporting.figures.series import rank_sizes
 from scaling_callback.reporting.units import format_count, format_level, format_percent, format_value
 from scaling_callback.snapshot import Snapshot

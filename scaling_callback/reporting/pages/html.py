@@ -9,12 +9,12 @@ from html import escape
 from importlib import resources
 
 from scaling_callback.errors import MissingDependency
-from scaling_callback.reporting.blocks import Report
-from scaling_callback.reporting.canvas import render_svg
-from scaling_callback.reporting.contents import gather
-from scaling_callback.reporting.markdown import write_markdown
-from scaling_callback.reporting.palette import write_variables
-from scaling_callback.reporting.plain import write_json
+from scaling_callback.reporting.figures.palette import write_variables
+from scaling_callback.reporting.pages.blocks import Report
+from scaling_callback.reporting.pages.contents import gather
+from scaling_callback.reporting.pages.markdown import write_markdown
+from scaling_callback.reporting.pages.plain import write_json
+from scaling_callback.reporting.rendering.canvas import render_svg
 from scaling_callback.snapshot import Snapshot
 
 TEMPLATE = "report.html.j2"
@@ -77,7 +77,7 @@ def write_equation(equation: str) -> str:
 
 
 def _read_template(name: str) -> str:
-    return resources.files("scaling_callback.reporting").joinpath(name).read_text(encoding="utf-8")
+    return resources.files("scaling_callback.reporting.pages").joinpath(name).read_text(encoding="utf-8")
 
 
 WRITERS: dict[str, Callable[[Report], str]] = {

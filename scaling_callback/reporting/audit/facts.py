@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import Literal, TypeAlias
 
 from scaling_callback.records import Run
-from scaling_callback.reporting.questions import QUESTIONS
+from scaling_callback.reporting.audit.questions import QUESTIONS
 from scaling_callback.reporting.units import format_count
 from scaling_callback.snapshot import Snapshot
 

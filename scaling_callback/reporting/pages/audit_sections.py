@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from scaling_callback.laws import get_law
-from scaling_callback.reporting.blocks import Block, Entries, Entry, Heading, Words
-from scaling_callback.reporting.checklist import STATUSES, Item, checklist
-from scaling_callback.reporting.facts import list_versions
-from scaling_callback.reporting.recommendations import STUDY, Recommendation, check_recommendations
+from scaling_callback.reporting.audit.checklist import STATUSES, Item, checklist
+from scaling_callback.reporting.audit.facts import list_versions
+from scaling_callback.reporting.audit.recommendations import STUDY, Recommendation, check_recommendations
+from scaling_callback.reporting.pages.blocks import Block, Entries, Entry, Heading, Words
 from scaling_callback.reporting.units import format_duration, format_level
 from scaling_callback.snapshot import Snapshot
 

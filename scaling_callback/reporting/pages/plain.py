@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scaling_callback.reporting import blocks
-from scaling_callback.reporting.blocks import Block, Report, Section
-from scaling_callback.reporting.plotly import write_plotly
+from scaling_callback.reporting.pages import blocks
+from scaling_callback.reporting.pages.blocks import Block, Report, Section
+from scaling_callback.reporting.rendering.plotly import write_plotly
 from scaling_callback.reporting.results import to_json_values
 
 
@@ -16,7 +16,7 @@ def write_json(report: Report) -> str:
     """The report as one JSON object.
 
     Example:
-        >>> from scaling_callback.reporting.blocks import Section, Words
+        >>> from scaling_callback.reporting.pages.blocks import Section, Words
         >>> section = Section("runs", "Runs", (Words("There are none."),))
         >>> json.loads(write_json(Report("A", "There is no forecast.", "", None, (section,))))["runs"]
         {'title': 'Runs', 'says': ['There are none.']}

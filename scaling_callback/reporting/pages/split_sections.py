@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from scaling_callback.allocating import Allocation, Frontier
-from scaling_callback.reporting.blocks import Block, Cell, Column, Reasons, Table, Value, Words, give, span, start, word
+from scaling_callback.reporting.pages.blocks import (
+    Block,
+    Cell,
+    Column,
+    Reasons,
+    Table,
+    Value,
+    Words,
+    give,
+    span,
+    start,
+    word,
+)
 from scaling_callback.reporting.units import (
     MINUS,
     UNKNOWN,

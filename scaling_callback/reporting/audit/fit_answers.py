@@ -8,10 +8,10 @@ from scaling_callback.fitting import MIN_RUNS, Fit, solver
 from scaling_callback.forecasting.joint import CHECKPOINTS, EARLIEST, SHARE
 from scaling_callback.laws import get_law
 from scaling_callback.records import FINAL_PROGRESS
-from scaling_callback.reporting.answers import Answer, ask, leave, no_fit, say
-from scaling_callback.reporting.assumptions import judge_form, judge_repetition, judge_tie
-from scaling_callback.reporting.checkpoints import count_checkpoints, uses_joint
-from scaling_callback.reporting.facts import Known, list_values, list_versions
+from scaling_callback.reporting.audit.answers import Answer, ask, leave, no_fit, say
+from scaling_callback.reporting.audit.assumptions import judge_form, judge_repetition, judge_tie
+from scaling_callback.reporting.audit.checkpoints import count_checkpoints, uses_joint
+from scaling_callback.reporting.audit.facts import Known, list_values, list_versions
 from scaling_callback.reporting.tables import held_out_measurement
 from scaling_callback.reporting.units import format_level, format_loss, format_percent, format_value
 from scaling_callback.snapshot import Snapshot

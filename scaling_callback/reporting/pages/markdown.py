@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scaling_callback.reporting import blocks
-from scaling_callback.reporting.blocks import Block, Cell, Column, Report, Section, Table
+from scaling_callback.reporting.pages import blocks
+from scaling_callback.reporting.pages.blocks import Block, Cell, Column, Report, Section, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#&$!])")
 _BEGINS = re.compile(r"^(\d+)([.)])(?=\s|$)|^([-+=])(?=\s|[-=]*$)")
@@ -18,7 +18,7 @@ def write_markdown(report: Report) -> str:
     r"""The report as one text. Figures are told in words: a picture has no place in a text of its own.
 
     Example:
-        >>> from scaling_callback.reporting.blocks import Section, Words
+        >>> from scaling_callback.reporting.pages.blocks import Section, Words
         >>> section = Section("runs", "Runs", (Words("There are none."),))
         >>> print(write_markdown(Report("A | B", "There is no forecast.", "", None, (section,))))
         # A \| B

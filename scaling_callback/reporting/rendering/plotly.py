@@ -23,7 +23,7 @@ from scaling_callback.reporting.figures.drawing import (
     Marks,
     Rule,
 )
-from scaling_callback.reporting.palette import INK, pick_colour
+from scaling_callback.reporting.figures.palette import INK, pick_colour
 
 TEXT = "#24292f"
 """Colour of what takes the page's own in a report."""

@@ -10,7 +10,7 @@ import textwrap
 from typing import Any, cast
 
 from scaling_callback.errors import InputError
-from scaling_callback.reporting.questions import QUESTIONS
+from scaling_callback.reporting.audit.questions import QUESTIONS
 
 LARGEST = 2**18
 """Bytes: far more than anybody answers."""

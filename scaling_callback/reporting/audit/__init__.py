@@ -1,0 +1,1 @@
+"""What reviewers ask: the checklist, the recommendations, and the form for what only people know."""
