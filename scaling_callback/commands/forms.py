@@ -16,6 +16,16 @@ from scaling_callback.tables import is_table
 from scaling_callback.terminal import one_line, tell
 
 
+def name_form(source: str, card: str | None) -> str | None:
+    """Where the answers of a source stand: the file `card`, else the form in the ladder; `None` for a table.
+
+    Example:
+        >>> name_form("ladder/", None), name_form("ladder.csv", "card.yaml"), name_form("ladder.csv", None)
+        ('ladder/card.yaml', 'card.yaml', None)
+    """
+    return card or (None if is_table(source) else f"{source.rstrip('/')}/{FORM}")
+
+
 def find_answers(source: str, card: str | None) -> dict[str, str]:
     """The answers by key: of the file `card`, else of the form in the ladder; none for a table without one.
 
@@ -25,7 +35,7 @@ def find_answers(source: str, card: str | None) -> dict[str, str]:
     """
     if card is None:
         data = None if is_table(source) else Ladder(source).form()
-        return {} if data is None else read_form(data, f"{source.rstrip('/')}/{FORM}")
+        return {} if data is None else read_form(data, name_form(source, None) or FORM)
     path = Path(card)
     if not os.path.lexists(path):
         _check_place(path, source)

@@ -13,6 +13,7 @@ from scaling_callback.importing import Keys, Record, import_runs, read_csv, read
 from scaling_callback.importing.csv import COLUMNS
 from scaling_callback.importing.wandb import read_filter
 from scaling_callback.ladder import Ladder
+from scaling_callback.reporting.audit.form import write_form
 from scaling_callback.reporting.words.imports import describe_import, show_import
 from scaling_callback.tables import is_table
 from scaling_callback.terminal import Progress
@@ -63,16 +64,18 @@ def _import(options: argparse.Namespace, records: Iterable[Record], place: str) 
     if is_table(options.output):
         raise InputError(f"{options.output} is a file, or is called like a table; give --output the folder of a ladder")
     said = {f.name: getattr(options, f.name) for f in fields(Keys) if f.name != "keep"}
+    ladder = Ladder(options.output)
     with Progress("runs") as progress:
         made = import_runs(
             records,
-            Ladder(options.output),
+            ladder,
             Keys(**said, keep=tuple(options.keep)),
             place=place,
             only=options.only,
             unfinished=options.unfinished,
             progress=progress,
         )
+    ladder.leave_form(write_form())
     output = describe_import(made)
     return output, show_import(output)
 

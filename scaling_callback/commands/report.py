@@ -9,7 +9,7 @@ from pathlib import Path
 from scaling_callback import pipeline
 from scaling_callback.arguments import check_output, check_suffix, read_budget
 from scaling_callback.commands.base import Command, Output
-from scaling_callback.commands.forms import find_answers
+from scaling_callback.commands.forms import find_answers, name_form
 from scaling_callback.commands.options import add_constraints, add_sources, add_target, constrain, read_config
 from scaling_callback.commands.sources import read_runs
 from scaling_callback.errors import InputError
@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> Output:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give --output a path that can") from None
-    output = {"output": str(path), "checklist": checklist_numbers(snapshot, answers)}
+    card = name_form(options.source, options.card)
+    output = {"output": str(path), "checklist": checklist_numbers(snapshot, answers), "card": card}
     return output, text.show_report(output)
 
 

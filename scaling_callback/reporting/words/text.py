@@ -221,9 +221,10 @@ def _say_held(cell: Mapping[str, Any]) -> str:
 def show_report(result: Mapping[str, Any]) -> Answer:
     """`report` in words."""
     lists: Mapping[str, Sequence[int]] = result["checklist"]
+    where = f" in {result['card']}" if result["card"] else " (--card FILE writes a form for them)"
     return [
         Verdict(
             f"wrote {result['output']}; of the 26 questions a reviewer asks, {len(lists['answered'])} are answered, "
-            f"{len(lists['asked'])} wait for you, {len(lists['unanswered'])} are open"
+            f"{len(lists['asked'])} wait for you{where}, {len(lists['unanswered'])} are open"
         )
     ]
