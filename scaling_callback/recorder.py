@@ -160,13 +160,18 @@ class ScalingRecorder:
         counted = _known(tokens)
         if not is_count(counted):
             raise InputError(f"tokens is {tokens!r}, so the loss {loss!r} is not recorded; give a positive count")
-        self._unwritten.append(Observation(tokens=counted, loss=float(loss), step=step, lr=lr, wall_time=self._now()))
+        seen = Observation(tokens=counted, loss=float(loss), step=step, lr=lr, wall_time=self._now())
+        self._unwritten.append(seen)
         if self._writer is None:
             self._writer = self._start(math.nan if math.isnan(step) else counted / max(step, 1.0))
         self._write(horizon)
         self._refits.ask(self._ask())
         done = self._refits.take()
-        return Decision() if done is None else self._publish(done)
+        if done is not None:
+            return self._publish(done)
+        assert isinstance(self._card, RunCard)
+        self._publisher.observe(seen, self._card.flops_per_token or 6.0 * self._card.params)
+        return Decision()
 
     def _write(self, horizon: float | None) -> None:
         """Write what was observed and is not yet in the ladder, such as while a disk was full."""

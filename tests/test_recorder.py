@@ -77,7 +77,9 @@ def test_a_spent_time_budget_puts_refits_off_but_not_the_last_one(tmp_path: Path
     rarely = record(tmp_path, last)
     assert len(always.scalars) == 6
     # the first refit finds nothing spent yet; then nothing until the end
-    assert len(rarely.scalars) == 2
+    refitted = [values for _, values in rarely.scalars if "scaling/runs" in values]
+    assert len(refitted) == 2
+    assert [values["scaling/loss"] for _, values in rarely.scalars[:6]] == last.curve.loss.tolist()
     assert rarely.scalars[-1][1][TOKENS] == last.horizon
 
 

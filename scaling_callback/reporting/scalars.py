@@ -9,11 +9,14 @@ import numpy as np
 
 from scaling_callback.curves import Abstention
 from scaling_callback.laws import get_law
-from scaling_callback.records import Run
+from scaling_callback.records import Observation, Run
 from scaling_callback.snapshot import Snapshot
 
 PREFIX = "scaling"
 """What the name of every metric begins with, before a slash."""
+
+PAUSE = 600.0
+"""Seconds that a training may be silent between two observations without having paused."""
 
 TOKENS = "scaling/tokens"
 """The step metric: what every other metric is drawn against."""
@@ -82,6 +85,17 @@ def make_scalars(snapshot: Snapshot, run: str) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
+def make_observed(seen: Observation, flops_per_token: float) -> dict[str, float]:
+    """What an observation says by itself, between two refits; a loss that is no number is absent.
+
+    Example:
+        >>> make_observed(Observation(1e6, 3.5), 6e6)
+        {'scaling/tokens': 1000000.0, 'scaling/loss': 3.5, 'scaling/run_flops': 6000000000000.0}
+    """
+    values = {TOKENS: seen.tokens, "scaling/loss": seen.loss, "scaling/run_flops": flops_per_token * seen.tokens}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
 def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float]) -> dict[str, str]:
     """The reason in words for every metric that is not `present`."""
     no_fit = snapshot.absent.get("fit", "")
@@ -113,13 +127,19 @@ def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float])
 def _device_hours(run: Run) -> float | None:
     """Hours of all devices that the run has taken; `None` where times or devices are not known.
 
-    Tokens times the median time that one took: a pause between two observations, such as for a resume, counts for
-    nothing, and the time before the first is told by the rate after it.
+    The time between observations, and before the first as long as its tokens take at the median pace. A gap that is
+    ten times as long as usual, and longer than ten minutes, is a pause: it counts as its tokens usually take.
     """
-    seconds, tokens = np.diff(run.curve.wall_time), np.diff(run.curve.tokens)
-    rates = (seconds / tokens)[np.isfinite(seconds) & (seconds > 0)]
+    gaps, tokens = np.diff(run.curve.wall_time), np.diff(run.curve.tokens)
+    known = np.isfinite(gaps) & (gaps >= 0)
     try:
         devices = float(run.card.extra.get("devices", ""))
     except ValueError:
         return None
-    return float(np.median(rates)) * float(run.curve.tokens[-1]) * devices / 3600.0 if len(rates) else None
+    if not known.any():
+        return None
+    gaps, tokens = gaps[known], tokens[known]
+    pace = float(np.median(gaps / tokens))
+    paused = gaps > np.maximum(PAUSE, 10.0 * pace * tokens)
+    seconds = float(np.where(paused, pace * tokens, gaps).sum()) + pace * float(run.curve.tokens[-1] - tokens.sum())
+    return seconds * devices / 3600.0

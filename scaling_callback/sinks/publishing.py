@@ -13,7 +13,7 @@ from scaling_callback.records import Observation
 from scaling_callback.reporting.alerts import Reference, find_alerts
 from scaling_callback.reporting.figures import plot_figures
 from scaling_callback.reporting.results import describe_answers
-from scaling_callback.reporting.scalars import TOKENS, explain_absences, make_scalars
+from scaling_callback.reporting.scalars import TOKENS, explain_absences, make_observed, make_scalars
 from scaling_callback.sinks.base import Sink
 from scaling_callback.snapshot import Decision, Snapshot
 from scaling_callback.tables import list_rows
@@ -55,6 +55,12 @@ class Publisher:
     def describe(self, record: Mapping[str, Any]) -> None:
         """The configuration, once, before anything else."""
         self._send(lambda sink: sink.describe(record))
+
+    def observe(self, seen: Observation, flops_per_token: float) -> None:
+        """What was observed, where no refit says more."""
+        values = make_observed(seen, flops_per_token)
+        self._step = 0 if math.isnan(seen.step) else int(seen.step)
+        self._send(lambda sink: sink.log(values, step=self._step))
 
     def publish(
         self, snapshot: Snapshot, run: str, latest: Observation | None, seconds: float, decision: Decision
