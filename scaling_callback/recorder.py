@@ -235,7 +235,7 @@ class ScalingRecorder:
                 self._writer.issue(made)
         decision = decide(self._rules, snapshot, run)
         began = time.monotonic()
-        self._publisher.publish(snapshot, run, latest, done.seconds, decision)
+        self._warn.attempt(lambda: self._publisher.publish(snapshot, run, latest, done.seconds, decision))
         self._refits.wait(time.monotonic() - began)  # figures keep the training waiting as refits do
         return decision
 

@@ -30,7 +30,8 @@ NOT_RUN: dict[str, str] = {
     ): "it makes an environment and trains for minutes; tests/test_demo.py and tests/test_makefile.py run its parts",
     'pip install ".[all]"    # in a clone of the repository\n': "it needs a network; tests/test_makefile.py installs",
     (
-        "scaling-callback import-wandb my-team/my-project --tokens-per-step config.batch_tokens --output from-wandb/\n"
+        "scaling-callback import-wandb my-team/ladder --tokens-per-step config.batch_tokens --output ladder/\n"
+        'scaling-callback import-wandb my-team/ladder --filter state=finished --only "gpt-*" --output ladder/\n'
     ): "it asks W&B; tests/test_importing_wandb.py asks a stand-in of the service on this machine",
 }
 """Blocks that cannot be run here, by their exact text, each with the reason."""

@@ -171,6 +171,22 @@ def test_a_ladder_that_shall_stay_at_home_is_not_sent(tmp_path: Path) -> None:
     assert not items(records, "artifact")
 
 
+@pytest.mark.parametrize("counted", [True, False], ids=["by its owner", "by W&B"])
+def test_an_owner_who_logs_to_the_run_himself_loses_no_row(tmp_path: Path, counted: bool) -> None:
+    run, snapshot = begin(tmp_path), make_snapshot(12)
+    sink = get_sink(run)
+    sink.describe({})
+    for index in range(6):
+        run.log({"train/loss": 3.0 - index / 10}, **({"step": index} if counted else {}))
+        sink.log(make_scalars(snapshot, "a") | {TOKENS: 1e6 * (index + 1)}, step=index)
+        sink.draw(plot_figures(snapshot), step=index)
+    sink.conclude({}, ROWS)
+    _, records = end(run)
+    rows = items(records, "history")
+    assert len([row for row in rows if "train/loss" in row]) == 6
+    assert [row[TOKENS] for row in rows if "scaling/runs" in row] == [1e6 * (index + 1) for index in range(6)]
+
+
 def test_a_thousand_refits_of_a_hundred_runs_stay_below_5_mb_and_keep_the_last_figures(tmp_path: Path) -> None:
     snapshot = make_snapshot(100)
     run = begin(tmp_path)

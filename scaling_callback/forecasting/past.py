@@ -120,7 +120,8 @@ def recompute_past(
 def place_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast], target: Target) -> tuple[PastForecast, ...]:
     """The forecasts of this target that were issued while training, in the order of the compute spent by then.
 
-    How much that was is known from the wall times of the observations; a forecast or run without any is left out.
+    How much that was is known from the wall times of the observations; a forecast or run without any is left out, and
+    so are held-out runs, of which nothing was known.
     """
     assert target.params is not None
     assert target.tokens is not None
@@ -137,6 +138,8 @@ def place_issued(runs: Sequence[Run], issued: Sequence[IssuedForecast], target: 
     times = np.array([one.wall_time for one in made])
     compute, finished = np.zeros(len(made)), np.zeros(len(made), dtype=np.intp)
     for run in runs:
+        if run.card.held_out:
+            continue
         compute += run.flops_per_token * _tokens_by(run, times)
         if run.final is not None:
             finished += run.final.wall_time <= times

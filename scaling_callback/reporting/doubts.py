@@ -19,6 +19,10 @@ MIN_SCORES = 5
 """Fewer scores than this say nothing about the coverage of intervals."""
 
 
+NOTED = "noted_"
+"""What the names of oddities in records begin with: they are no doubts of the answer."""
+
+
 @dataclass(frozen=True)
 class Doubt:
     """A reason to trust the numbers less: a name that programs can test, and a sentence."""
@@ -56,7 +60,7 @@ def _gather_notes(snapshot: Snapshot) -> dict[str, str]:
     found: dict[str, str] = {}
     for index, (note, names) in enumerate(group_notes(snapshot.runs).items(), start=1):
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-        found[f"note_{index}"] = f"{note} ({', '.join(map(_quote_name, names[:SHOWN_NAMES]))}{more})"
+        found[f"{NOTED}{index}"] = f"{note} ({', '.join(map(_quote_name, names[:SHOWN_NAMES]))}{more})"
     return found
 
 

@@ -177,6 +177,16 @@ def format_duration(seconds: float | None) -> str:
     return f"{whole} s"
 
 
+def number(count: int, noun: str, plural: str = "") -> str:
+    """A count with its noun.
+
+    Example:
+        >>> number(1, "run"), number(30, "run"), number(2, "search", "searches")
+        ('1 run', '30 runs', '2 searches')
+    """
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 

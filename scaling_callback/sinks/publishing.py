@@ -6,17 +6,19 @@ import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from scaling_callback.errors import MissingDependency
 from scaling_callback.records import Observation
 from scaling_callback.reporting.alerts import Reference, find_alerts
-from scaling_callback.reporting.figures import plot_figures
+from scaling_callback.reporting.figures import FIGURES
 from scaling_callback.reporting.results import describe_answers
 from scaling_callback.reporting.scalars import TOKENS, explain_absences, make_observed, make_scalars
 from scaling_callback.sinks.base import Sink
 from scaling_callback.snapshot import Decision, Snapshot
 from scaling_callback.tables import list_rows
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger("scaling_callback")
 
@@ -59,7 +61,7 @@ class Publisher:
     def observe(self, seen: Observation, flops_per_token: float) -> None:
         """What was observed, where no refit says more."""
         values = make_observed(seen, flops_per_token)
-        self._step = 0 if math.isnan(seen.step) else int(seen.step)
+        self._step = _step_of(seen)
         self._send(lambda sink: sink.log(values, step=self._step))
 
     def publish(
@@ -77,17 +79,13 @@ class Publisher:
         values = make_scalars(snapshot, run) | {"scaling/refit_seconds": seconds}
         if latest is not None:
             values[TOKENS] = latest.tokens
-            self._step = 0 if math.isnan(latest.step) else int(latest.step)
+            self._step = _step_of(latest)
         self._send(lambda sink: sink.log(values, step=self._step))
-        self._explain(snapshot, run, values)
+        self._attempt(lambda: self._explain(snapshot, run, values), "reasons")
+        self._attempt(lambda: self._alert(snapshot, run, decision), "alerts")
         self._refits += 1
         if self._refits & (self._refits - 1) == 0:  # a power of two
             self._draw(snapshot)
-        alerts, self._reference = find_alerts(snapshot, run, decision, self._reference)
-        for alert in alerts:
-            if alert.name not in self._alerted:  # what goes on is no news
-                self._send(lambda sink, alert=alert: sink.alert(alert))
-        self._alerted = frozenset(alert.name for alert in alerts)
 
     def conclude(self, snapshot: Snapshot) -> None:
         """The run has ended: its last figures, and what was said at last."""
@@ -95,6 +93,13 @@ class Publisher:
             self._draw(snapshot)
         answers, rows = describe_answers(snapshot), list_rows(snapshot.runs)
         self._send(lambda sink: sink.conclude(answers, rows))
+
+    def _alert(self, snapshot: Snapshot, run: str, decision: Decision) -> None:
+        alerts, self._reference = find_alerts(snapshot, run, decision, self._reference)
+        for alert in alerts:
+            if alert.name not in self._alerted:  # what goes on is no news
+                self._send(lambda sink, alert=alert: sink.alert(alert))
+        self._alerted = frozenset(alert.name for alert in alerts)
 
     def _explain(self, snapshot: Snapshot, run: str, values: Mapping[str, float]) -> None:
         reasons = explain_absences(snapshot, run, values)
@@ -108,10 +113,20 @@ class Publisher:
         self._explained = said
 
     def _draw(self, snapshot: Snapshot) -> None:
-        if self._sinks:
-            figures, step = plot_figures(snapshot), self._step
-            self._send(lambda sink: sink.draw(figures, step=step))
-            self._drawn = snapshot
+        """Every figure that can be made; one that cannot keeps none of the others back."""
+        if not self._sinks:
+            return
+        made = [self._attempt(lambda plot=plot: plot(snapshot), "figures") for plot in FIGURES]
+        figures, step = [figure for figure in made if figure is not None], self._step
+        self._send(lambda sink: sink.draw(figures, step=step))
+        self._drawn = snapshot
+
+    def _attempt(self, work: Callable[[], _T], what: str) -> _T | None:
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - what is shown must not cost what is recorded and decided
+            self._warn(f"some {what} could not be made ({type(error).__name__}: {error})")
+            return None
 
     def _send(self, send: Callable[[Sink], None]) -> None:
         for sink in self._sinks:
@@ -121,6 +136,11 @@ class Publisher:
                 self._warn(f"a logger is sent less than it could show: {error}")
             except Exception as error:  # noqa: BLE001 - a logger's trouble must not cost the record
                 self._warn(f"a logger did not take what was sent to it ({type(error).__name__}: {error})")
+
+
+def _step_of(seen: Observation) -> int:
+    """The trainer's step; of a loop that does not tell it the tokens, which rise like it."""
+    return int(seen.tokens if math.isnan(seen.step) else seen.step)
 
 
 def _without_figures(reasons: Mapping[str, str]) -> dict[str, str]:

@@ -69,6 +69,7 @@ class WandbSink:
         self._table = table
         self._record: dict[str, Any] = {}
         self._at: Row = {}  # the step metrics of the last row
+        self._open: tuple[int, set[str]] = (-1, set())  # the owner's row that was last added to, and what was added
         self._drawn: set[str] = set()
         self._left = MOST_FIGURE_BYTES
         self._kept_back: Sequence[Figure] = ()
@@ -87,7 +88,7 @@ class WandbSink:
         row = {rename(name, self._prefix): value for name, value in values.items()}
         tokens = rename(TOKENS, self._prefix)
         self._at = {name: row[name] for name in (tokens,) if name in row} | self._count(step)
-        self._run().log(row | self._at)
+        self._add(row)
 
     def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
         """Into the summary: `scaling/absent`, what is absent now and why, and `scaling/doubts`."""
@@ -128,6 +129,25 @@ class WandbSink:
             self._log_plots(_write(self._kept_back))
             self._kept_back = ()
 
+    def _add(self, row: Row) -> None:
+        """A row of its own; in a run that its owner logs to, a part of the row that is open.
+
+        An owner who counts steps himself loses every row whose step W&B has passed: so none is closed here, unless what
+        it holds of ours would be written over because he has logged nothing since.
+        """
+        run = self._run()
+        if self._step is not None:  # a logger of Lightning counts in a metric of its own
+            run.log(row | self._at)
+            return
+        opened, names = self._open
+        if opened != run.step:
+            names = set[str]()
+        elif not names.isdisjoint(row):
+            run.log({}, commit=True)
+            names = set[str]()
+        run.log(row | self._at, commit=False)
+        self._open = run.step, names | {*row}
+
     def _define(self, run: Any, name: str) -> None:
         run.define_metric(rename(name, self._prefix), step_metric=rename(TOKENS, self._prefix))
 
@@ -155,7 +175,7 @@ class WandbSink:
                 self._drawn.add(name)
             row[rename(FIGURES + name, self._prefix)] = wandb.Plotly(figure_of(plot))
         if row:
-            run.log(row | self._at)
+            self._add(row)
 
     def _keep(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """All observations as a file that the command line reads; the last one of each run as a table to look at."""
@@ -166,7 +186,7 @@ class WandbSink:
         self._define(run, TABLE)
         # cells of one column may be text in one row and a number in another
         table = wandb.Table(columns=[*columns], data=cells, allow_mixed_types=True)
-        run.log({rename(TABLE, self._prefix): table} | self._at)
+        self._add({rename(TABLE, self._prefix): table})
         artifact = wandb.Artifact(name_artifact(str(self._record.get("ladder", "")), self._prefix), type="ladder")
         with artifact.new_file("ladder.csv", encoding="utf-8") as file:
             write_rows(rows, file)

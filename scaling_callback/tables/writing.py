@@ -21,7 +21,7 @@ def list_rows(runs: Iterable[Run]) -> list[dict[str, object]]:
         >>> from scaling_callback.testing import planted_ladder
         >>> row = list_rows(planted_ladder(points=2, noise=0.0)[:1])[-1]
         >>> row["run"], row["params"], row["tokens"], round(row["loss"], 2)
-        ('n1e+07-r5', 10000000.0, 50000000.0, 6.47)
+        ('n1e+07-r5', 10000000.0, 50000000.0, 6.48)
     """
     runs = tuple(runs)
     others = dict.fromkeys(name for run in runs for name in (*run.card.sizes, *run.card.extra))

@@ -16,7 +16,7 @@ from scaling_callback.forecasting.evidence import FIRST_TENTH
 from scaling_callback.records import Run, same_count
 from scaling_callback.reporting.audit.checkpoints import count_checkpoints, find_cut
 from scaling_callback.reporting.figures.series import rank_sizes
-from scaling_callback.reporting.units import format_count, format_level, format_percent, format_value
+from scaling_callback.reporting.units import format_count, format_level, format_percent, format_value, number
 from scaling_callback.snapshot import Snapshot
 
 STUDY = "Choshen, Zhang, Andreas 2025, arXiv 2410.11840"
@@ -76,7 +76,7 @@ def check_sizes(snapshot: Snapshot) -> Found:
     sizes = len(rank_sizes(_finished(snapshot)))
     if not sizes:
         return _concerns_not("0 sizes", "No run has finished.")
-    return _judge(sizes >= FEWEST_SIZES, f"{sizes} sizes", f"Finished runs have {sizes} size(s).")
+    return _judge(sizes >= FEWEST_SIZES, number(sizes, "size"), f"Finished runs have {number(sizes, 'size')}.")
 
 
 def check_seeds(snapshot: Snapshot) -> Found:
@@ -85,8 +85,8 @@ def check_seeds(snapshot: Snapshot) -> Found:
     if not runs:
         return _concerns_not("0 runs", "No run has finished.")
     sizes, repeats = len(rank_sizes(runs)), max(Counter(find_twins(runs).values()).values())
-    figure = f"{sizes} sizes, {repeats} seed(s)"
-    return _judge(sizes > repeats, figure, f"{sizes} size(s), and of one setting at most {repeats} seed(s).")
+    figure = f"{number(sizes, 'size')}, {number(repeats, 'run')} of one setting at most"
+    return _judge(sizes > repeats, figure, f"{figure}.")
 
 
 def check_checkpoints(snapshot: Snapshot) -> Found:

@@ -6,7 +6,7 @@ from scaling_callback.reporting.figures.drawing import INK, Axis, Figure, Layer,
 from scaling_callback.reporting.figures.frames import frame_counts, frame_losses
 from scaling_callback.reporting.figures.marks import mark_ends, mark_target
 from scaling_callback.reporting.figures.series import collect_runs, find_target, trace_compute
-from scaling_callback.reporting.units import format_loss, format_power
+from scaling_callback.reporting.units import format_flops, format_loss
 from scaling_callback.snapshot import Snapshot
 
 LAW_WORDS = {"frontier": "law, compute-optimal split", "ladder": "law, the ladder's own split", "size": "law"}
@@ -26,7 +26,7 @@ def plot_compute(snapshot: Snapshot) -> Figure | None:
     finals = sum(run.final is not None for run in runs)
     alt = f"Loss against compute on logarithmic axes for {len(runs)} runs, {finals} of them finished"
     if target is not None:
-        alt += f"; the target at {format_power(target.compute)} FLOPs is forecast at {format_loss(target.loss)}"
+        alt += f"; the target at {format_flops(target.compute)} FLOPs is forecast at {format_loss(target.loss)}"
     layers: list[Layer] = []
     for run in runs:
         held = run.role == "held out"
@@ -42,6 +42,8 @@ def plot_compute(snapshot: Snapshot) -> Figure | None:
     ends = [6.0 * run.params * run.tokens[-1] for run in runs if len(run.tokens)]
     last = [target.compute] if target else []
     words = LAW_CAPTIONS[law.kind] if law else "No law is fitted yet."
+    if law and snapshot.forecast and snapshot.forecast.parts:
+        words += " The forecast combines other laws, and may lie off the line."
     return Figure(
         name="compute",
         title="Loss against compute",

@@ -36,7 +36,8 @@ def plot_isoflop(snapshot: Snapshot) -> Figure | None:
         layers.append(Line(x, y, INK, width=1.0, label="optimum of the law"))
         layers += _mark_split(made, valleys[-1])
     else:
-        layers += [Marks([n], [loss], "|", INK, size=9) for n, loss in optima]
+        x, y = [n for n, _ in optima], [loss for _, loss in optima]
+        layers.append(Marks(x, y, "|", INK, size=9, label="minimum of the law, no advice"))
     refused = f" The split is refused ({', '.join(made.reasons)}): the law's minima are marked, and are no advice."
     chosen = (
         f" The heavy part is within {format_percent(made.valleys[-1].excess)} of the lowest loss of the budget."

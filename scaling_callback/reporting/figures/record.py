@@ -27,6 +27,8 @@ def plot_record(snapshot: Snapshot) -> Figure | None:
     places = place_rows(rows)
     height = len(set(places))
     labelled = height <= LABELLED_ROWS
+    # more rows than can be told apart are drawn finer, so that their spread is seen
+    width, size = (1.5, 5.0) if labelled else (0.5, 2.6)
     layers: list[Layer] = [Rule(0.0, across="y")]
     for kind, (marker, colour, label) in LOOKS.items():
         chosen = [(row, place) for row, place in zip(rows, places, strict=True) if row.kind == kind]
@@ -34,9 +36,11 @@ def plot_record(snapshot: Snapshot) -> Figure | None:
             continue
         at = [place for _, place in chosen]
         if kind != "issued":  # every refit issues a forecast: bars on all of them would hide the rest
-            layers.append(Bars(at, [row.lower for row, _ in chosen], [row.upper for row, _ in chosen], colour, "x"))
+            layers.append(
+                Bars(at, [row.lower for row, _ in chosen], [row.upper for row, _ in chosen], colour, "x", width)
+            )
         errors, names = [row.error for row, _ in chosen], [_name_row(row) for row, _ in chosen]
-        layers.append(Marks(errors, at, marker, colour, kind == "issued", 5.0, label, names))
+        layers.append(Marks(errors, at, marker, colour, kind == "issued", size, label, names))
     limit = limit_errors(rows)
     names = {place: _name_row(row) for row, place in zip(rows, places, strict=True)} if labelled else {}
     level = format_level(snapshot.config.level)

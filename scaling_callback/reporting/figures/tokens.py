@@ -13,6 +13,7 @@ from scaling_callback.reporting.figures.marks import (
 )
 from scaling_callback.reporting.figures.palette import name_size
 from scaling_callback.reporting.figures.series import collect_runs, find_target, rank_sizes, trace_sizes
+from scaling_callback.reporting.units import number
 from scaling_callback.snapshot import Snapshot
 
 
@@ -44,7 +45,7 @@ def plot_tokens(snapshot: Snapshot) -> Figure | None:
         title="Loss against tokens, by size",
         caption=f"Thin lines are training curves, marks are finals, hollow where the fit does not use them. "
         f"{words}{', dashed for the target' if laws and target else ''}.{explain_legend(sizes)}",
-        alt=f"Loss against training tokens on logarithmic axes for {len(sizes)} model size(s)",
+        alt=f"Loss against training tokens on logarithmic axes for {number(len(sizes), 'size')} of models",
         layers=tuple(layers),
         x=Axis("training tokens D", "count", log=True, limits=frame_counts(ends, last, 3.0)),
         y=Axis("loss", log=True, limits=frame_losses(runs, None, target)),

@@ -13,7 +13,7 @@ from scaling_callback.records import Array
 from scaling_callback.reporting.figures.series import POINTS, can_trace
 from scaling_callback.snapshot import Snapshot
 
-MOST_ISSUED = 200
+MOST_ISSUED = 60
 """More issued forecasts than this are not drawn: every n-th of them is."""
 
 BUDGETS = 5

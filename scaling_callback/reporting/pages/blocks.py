@@ -176,6 +176,7 @@ class Report:
         title: Its heading: text from outside.
         verdict: The answer in one sentence.
         comparison: What a held-out run says to it; empty where there is none.
+        caution: How many reasons for doubt stand below; empty where there are none.
         summary: The forecast in figures; `None` where there is none.
         sections: The sections behind it.
     """
@@ -183,6 +184,7 @@ class Report:
     title: str
     verdict: str
     comparison: str
+    caution: str
     summary: Section | None
     sections: tuple[Section, ...]
 

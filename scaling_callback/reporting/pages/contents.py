@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from scaling_callback.reporting.doubts import list_doubts
+from scaling_callback.reporting.doubts import NOTED, list_doubts
 from scaling_callback.reporting.figures import plot_figures
 from scaling_callback.reporting.pages.audit_sections import (
     describe_checklist,
@@ -21,7 +21,7 @@ from scaling_callback.reporting.pages.forecast_sections import (
 )
 from scaling_callback.reporting.pages.split_sections import describe_choices, describe_split, explain_absence
 from scaling_callback.reporting.tables import HeldOut, held_out_measurement
-from scaling_callback.reporting.units import format_count, format_level, format_loss, format_percent
+from scaling_callback.reporting.units import format_count, format_level, format_loss, format_percent, number
 from scaling_callback.snapshot import Snapshot
 
 TITLE = "Scaling report"
@@ -62,6 +62,7 @@ def gather(snapshot: Snapshot, answers: Mapping[str, str] | None = None, *, titl
         title=title or TITLE,
         verdict=write_verdict(snapshot),
         comparison=write_comparison(measured) if measured else "",
+        caution=write_caution(snapshot),
         summary=Section("forecast", "Forecast", summary) if summary else None,
         sections=sections,
     )
@@ -84,6 +85,19 @@ def write_verdict(snapshot: Snapshot) -> str:
     if not (math.isfinite(made.lower) and math.isfinite(made.upper)):
         interval = "without an interval"
     return f"{where} is forecast to end at a loss of {format_loss(made.median)} ({interval})."
+
+
+def write_caution(snapshot: Snapshot) -> str:
+    """How many reasons there are to doubt the forecast; empty where there are none, or no forecast.
+
+    Example:
+        >>> from scaling_callback import Config, Target, refresh
+        >>> from scaling_callback.testing import planted_ladder
+        >>> write_caution(refresh(planted_ladder(ratios=(20,)), (), Config(target=Target(params=1e9, tokens=2e10))))
+        '3 reasons for doubt stand below.'
+    """
+    count = sum(not doubt.name.startswith(NOTED) for doubt in list_doubts(snapshot)) if snapshot.forecast else 0
+    return f"{number(count, 'reason')} for doubt {'stands' if count == 1 else 'stand'} below." if count else ""
 
 
 def write_comparison(held: HeldOut) -> str:

@@ -41,6 +41,9 @@ from scaling_callback.reporting.units import (
 )
 from scaling_callback.snapshot import Snapshot
 
+TALL = 60
+"""Rows of a table beyond which a page shows a part of it and scrolls."""
+
 
 def signed(share: float | None) -> str:
     """A difference as a percentage with its sign."""
@@ -56,7 +59,7 @@ def describe_forecast(snapshot: Snapshot, measured: HeldOut | None) -> tuple[Blo
     ends = span((made.lower, made.upper), format_loss, none="none")
     facts = [
         Fact("loss", "Forecast loss", give(made.median, format_loss), place),
-        Fact("interval", f"{format_level(made.level)} interval", ends, "for its expected loss"),
+        Fact("interval", f"{format_level(made.level)} interval", ends, "for the loss that is measured there"),
     ]
     if measured is not None:
         inside = {None: "without an interval", True: "inside the interval", False: "outside the interval"}
@@ -241,7 +244,11 @@ def _show_record(
         Column("covered", "Inside"),
     )
     missed = {"forecasts": count, "are": record.are, "bias": record.bias, "coverage": record.coverage}
-    return Heading(title), Words(words, values={f"{key}_record": missed}), Table(key, title, columns, rows, tall=True)
+    return (
+        Heading(title),
+        Words(words, values={f"{key}_record": missed}),
+        Table(key, title, columns, rows, tall=len(rows) > TALL),
+    )
 
 
 def describe_runs(snapshot: Snapshot) -> tuple[Block, ...]:
@@ -265,7 +272,7 @@ def describe_runs(snapshot: Snapshot) -> tuple[Block, ...]:
         Column("role", "In the fit"),
         Column("why", under="role", name=True),
     )
-    return (Table("runs", "Runs", columns, rows, tall=True),)
+    return (Table("runs", "Runs", columns, rows, tall=len(rows) > TALL),)
 
 
 def _show_run(row: RunRow) -> Mapping[str, Cell]:

@@ -20,7 +20,7 @@ def write_markdown(report: Report) -> str:
     Example:
         >>> from scaling_callback.reporting.pages.blocks import Section, Words
         >>> section = Section("runs", "Runs", (Words("There are none."),))
-        >>> print(write_markdown(Report("A | B", "There is no forecast.", "", None, (section,))))
+        >>> print(write_markdown(Report("A | B", "There is no forecast.", "", "", None, (section,))))
         # A \| B
         <BLANKLINE>
         **There is no forecast.**
@@ -31,8 +31,7 @@ def write_markdown(report: Report) -> str:
         <BLANKLINE>
     """
     parts = [f"# {escape(report.title)}", f"**{escape(report.verdict)}**"]
-    if report.comparison:
-        parts.append(escape(report.comparison))
+    parts += [escape(line) for line in (report.comparison, report.caution) if line]
     for section in (*((report.summary,) if report.summary else ()), *report.sections):
         parts += _write_section(section)
     text = "\n\n".join(part for part in parts if part) + "\n"

@@ -18,7 +18,7 @@ def write_json(report: Report) -> str:
     Example:
         >>> from scaling_callback.reporting.pages.blocks import Section, Words
         >>> section = Section("runs", "Runs", (Words("There are none."),))
-        >>> json.loads(write_json(Report("A", "There is no forecast.", "", None, (section,))))["runs"]
+        >>> json.loads(write_json(Report("A", "There is no forecast.", "", "", None, (section,))))["runs"]
         {'title': 'Runs', 'says': ['There are none.']}
     """
     text = json.dumps(to_json_values(describe_report(report)), allow_nan=False, ensure_ascii=False, indent=1)
@@ -33,6 +33,7 @@ def describe_report(report: Report) -> dict[str, Any]:
         "title": report.title,
         "verdict": report.verdict,
         "comparison": report.comparison or None,
+        "caution": report.caution or None,
         **{section.key: _describe_section(section) for section in sections},
     }
 

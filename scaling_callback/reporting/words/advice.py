@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from scaling_callback.reporting.units import number
 from scaling_callback.reporting.words.layout import Notes
-from scaling_callback.reporting.words.lines import number
 from scaling_callback.tables import list_names
 
 ADVICE = {

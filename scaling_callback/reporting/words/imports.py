@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaling_callback.importing import Imported
-from scaling_callback.reporting.units import format_count
+from scaling_callback.reporting.units import format_count, number
 from scaling_callback.reporting.words.advice import list_set_aside
 from scaling_callback.reporting.words.layout import Answer, Notes, Table, Verdict
-from scaling_callback.reporting.words.lines import number
 from scaling_callback.tables import NO_PLAN, list_names
 
 MOST_NOTES = 12

@@ -106,13 +106,3 @@ def _take(text: str, most: int) -> str:
 def show_ends(ends: Sequence[float] | None, form: Callable[[float], str]) -> str:
     """An interval in the form of its value; empty where there is none."""
     return f"{form(ends[0])} to {form(ends[1])}" if ends else ""
-
-
-def number(count: int, noun: str, plural: str = "") -> str:
-    """A count with its noun.
-
-    Example:
-        >>> number(1, "run"), number(30, "run"), number(2, "search", "searches")
-        ('1 run', '30 runs', '2 searches')
-    """
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"

@@ -14,10 +14,11 @@ from scaling_callback.reporting.units import (
     format_loss,
     format_percent,
     format_value,
+    number,
 )
 from scaling_callback.reporting.words.advice import count_doubts, list_doubts, list_set_aside
 from scaling_callback.reporting.words.layout import Answer, Notes, Table, Verdict
-from scaling_callback.reporting.words.lines import make_visible, number, shorten, show_ends
+from scaling_callback.reporting.words.lines import make_visible, shorten, show_ends
 
 SHOWN_REASONS = 3
 """Reasons for missing forecasts that are listed, the most frequent ones."""
@@ -35,7 +36,10 @@ def show_source(result: Mapping[str, Any]) -> Answer:
     found = number(len(problems), "problem") if problems else "no problems"
     head = f"{number(result['runs'], 'run')}, {number(result['observations'], 'observation')}, {found}"
     reach = [
-        (name, f"{number(len(values), noun)}, {' to '.join(map(format_count, sorted({min(values), max(values)})))}")
+        (
+            name,
+            f"{number(len(values), noun)}, {' to '.join(map(format_count, sorted({min(values), max(values)})))}",
+        )
         for name, noun in (("params", "size"), ("tokens", "length"))
         if (values := {run[name] for run in last})
     ]
@@ -92,7 +96,10 @@ def show_fit(result: Mapping[str, Any]) -> Answer:
     agree = f"{proof['agreeing']} of {number(proof['starts'], 'search', 'searches')} agree"
     facts = [
         ("law", result["equation"] + (", of parameters N and tokens D" if "L(N, D" in result["equation"] else "")),
-        ("fitted to", f"{number(result['n_observations'], 'point')} of {number(result['n_runs'], 'run')}"),
+        (
+            "fitted to",
+            f"{number(result['n_observations'], 'point')} of {number(result['n_runs'], 'run')}",
+        ),
         ("search", f"{result['status'].replace('_', ' ')}, {agree}"),
         ("objective", f"{result['objective']:.6g} ({result['minimised']})"),
     ]

@@ -13,10 +13,11 @@ from scaling_callback.reporting.units import (
     format_percent,
     format_value,
     name_cost,
+    number,
 )
 from scaling_callback.reporting.words.advice import count_doubts, list_doubts, list_set_aside
 from scaling_callback.reporting.words.layout import Answer, Block, Notes, Table, Verdict
-from scaling_callback.reporting.words.lines import number, show_ends
+from scaling_callback.reporting.words.lines import show_ends
 
 FORMS = {"params": format_count, "tokens": format_count, "tokens_per_param": format_value, "loss": format_loss}
 """How each value of a split is said."""
@@ -28,9 +29,13 @@ def show_allocation(result: Mapping[str, Any]) -> Answer:
     served = f", {format_percent(spent / result['flops'])} of them for inference" if spent else ""
     budget = f"{format_flops(result['flops'])} FLOPs ({name_cost(cost['source'], cost['inference_tokens'])}{served})"
     if not result["identified"]:
-        what = "the loss there" if result["fixed"] else "the optimal split"
         reasons = list_doubts(result["reasons"], "why:")
-        refusal = Verdict(f"these runs do not determine {what} of {budget}", sure=False)
+        given = (
+            f"the loss of a model of the {result['fixed']} that are given, for"
+            if result["fixed"]
+            else "the optimal split of"
+        )
+        refusal = Verdict(f"these runs do not determine {given} {budget}", sure=False)
         return [refusal, reasons, *_show_beside(result), *list_set_aside(result)]
     ends = result["intervals"]
     sides = [
