@@ -20,6 +20,7 @@ copyright = "the authors; Apache License 2.0"  # noqa: A001 - Sphinx reads this 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "directives"]
 exclude_patterns = ["_build"]
 root_doc = "index"
+smartquotes = False  # --json must stay what can be typed
 
 # links to headings of other pages are checked; a title stands for a link that has no words of its own
 myst_heading_anchors = 3

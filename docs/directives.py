@@ -66,8 +66,13 @@ def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def _table(actions: Iterable[argparse.Action]) -> list[str]:
-    rows = [f"| `{_name(action)}` | {_say(action)} |" for action in actions]
+    rows = [f"| `{_bar(_name(action))}` | {_bar(_say(action))} |" for action in actions]
     return ["| option | |", "| --- | --- |", *rows, ""] if rows else []
+
+
+def _bar(text: str) -> str:
+    """Text in a cell of a table, which a bar would end."""
+    return text.replace("|", r"\|")
 
 
 def _name(action: argparse.Action) -> str:

@@ -32,8 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(_json(output) if options.json else words)
     except NotEnoughData as error:
         return _refuse(f"{options.source}: {error}")
-    except (ScalingError, OSError) as error:
+    except ScalingError as error:
         return _refuse(str(error))
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        return _refuse(f"{what}; check that the path exists and that you may use it")
     except KeyboardInterrupt:
         tell("scaling-callback: interrupted")
         return 130

@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from scaling_callback.allocating import Constraints
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import Curve, IssuedForecast, Observation, Run, RunCard, Target
 from scaling_callback.reporting import Figure, plot_figures, render_png, render_svg, write_plotly
 from scaling_callback.reporting.figures import FIGURES, Area, Axis, Bars, Line, Marks
 from scaling_callback.reporting.figures.palette import PALETTE
-from scaling_callback.reporting.figures.series import MOST_POINTS, collect_runs
+from scaling_callback.reporting.figures.series import MOST_POINTS, collect_runs, trace_compute
 from scaling_callback.snapshot import Config, Snapshot
 from scaling_callback.testing import planted_isoflop, planted_ladder, planted_loss
 
@@ -161,6 +162,20 @@ def test_valleys_are_the_law_along_each_budget_with_its_optimum_and_the_losses_m
     assert len(shown) == len(measured)
     for params, loss in shown.items():
         assert loss == pytest.approx(measured[min(measured, key=lambda n: abs(n - params))], rel=1e-6)
+
+
+def test_the_line_of_the_law_runs_along_the_split_that_pays_for_all_that_the_budget_must_pay_for() -> None:
+    config = replace(CONFIG, target=None, flops=1e21, constraints=Constraints(inference_tokens=1e11))
+    snapshot = refresh(planted_ladder(sizes=(1e7, 3e7, 1e8, 3e8, 1e9), seed=3), (), config)
+    fit, allocation = snapshot.fit, snapshot.allocation
+    assert fit is not None
+    assert allocation is not None
+    assert allocation.identified
+    law = trace_compute(snapshot)
+    assert law is not None
+    budgets = 6 * law.params * law.tokens + 2 * law.params * 1e11
+    again = [fit.optimum(float(budget), {}, allocation.cost) for budget in budgets]
+    np.testing.assert_allclose(np.transpose(again), [law.params, law.tokens], rtol=1e-6)
 
 
 def test_a_refused_split_is_not_drawn_as_advice() -> None:

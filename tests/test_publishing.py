@@ -124,7 +124,7 @@ def test_a_sink_that_lacks_a_package_or_fails_keeps_nothing_from_the_others() ->
 
     said: list[str] = []
     good = RecordingSink()
-    publisher = Publisher([Bare(), good], said.append)
+    publisher = Publisher([Bare(), good], lambda message, _about: said.append(message))
     publisher.publish(usual(), "a", None, 0.1, GO_ON)
     publisher.conclude(usual())
     assert len(good.drawn) == 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from scaling_callback.allocating.constraints import UNCONSTRAINED, Constraints
-from scaling_callback.allocating.frontier import Frontier
+from scaling_callback.allocating.frontier import Frontier, IsoFlop
 from scaling_callback.allocating.reasons import (
     doubt_analyses,
     doubt_design,
@@ -85,6 +85,7 @@ class Allocation:
             optimum is identified.
         budgets: The same for other budgets.
         approaches: What the approaches that know no law say of this budget, and the law's own answer.
+        profiles: The losses at equal compute that the ladder holds.
     """
 
     flops: float
@@ -103,6 +104,7 @@ class Allocation:
     excess: float | None = None
     budgets: tuple[Allocation, ...] = ()
     approaches: tuple[Frontier, ...] = ()
+    profiles: tuple[IsoFlop, ...] = ()
 
     @property
     def identified(self) -> bool:

@@ -193,7 +193,7 @@ def find_doubts(fit: Fit, params: float, tokens: float, level: float, record: Tr
         )
     if factor > FAR:
         doubts["far_extrapolation"] = (
-            f"the target has {factor:.2g} times the compute of the largest run; no published forecast is reliable "
+            f"the target has {factor:,.0f} times the compute of the largest run; no published forecast is reliable "
             f"beyond about {FAR:g}"
         )
     if record is not None and record.coverage is not None and len(record.scores) >= FEW_SCORES:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from scaling_callback import allocating
-from scaling_callback.allocating import Allocation, estimate_frontiers, set_beside
+from scaling_callback.allocating import Allocation, estimate_frontiers, estimate_isoflop, set_beside
 from scaling_callback.costs import Cost
 from scaling_callback.errors import InputError
 from scaling_callback.fitting import Fit, Progress
@@ -77,12 +77,14 @@ def describe_split(found: Fit, runs: Sequence[Run], flops: float, config: Config
     others = [b for b in (flops * f for f in BUDGETS) if math.isfinite(b) and cost.tokens(1.0, b) > 1]
     budgets = [made, *(ask(budget) for budget in others)]
     made = replace(made, budgets=tuple(sorted(budgets, key=lambda split: split.flops)))
+    if cost.inference_tokens or UNIQUE in config.further:
+        return replace(made, doubts={**made.doubts, **NO_APPROACHES}) if beside else made
+    known = [run for run in runs if not run.card.held_out]  # an answer is compared with those
+    made = replace(made, profiles=estimate_isoflop(known, flops, cost=cost, replicates=0).profiles)
     if not beside:
         return made
-    if cost.inference_tokens or UNIQUE in config.further:
-        return replace(made, doubts={**made.doubts, **NO_APPROACHES})
     frontiers = estimate_frontiers(
-        [run for run in runs if not run.card.held_out],  # an answer is compared with those
+        known,
         flops,
         fit=found,
         cost=cost,

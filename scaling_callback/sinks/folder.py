@@ -46,7 +46,7 @@ class Folder:
     def draw(self, figures: Sequence[Figure]) -> None:
         """A drawing each, which any browser opens."""
         for figure in figures:
-            self._write(f"{figure.name}.svg", render_svg(figure).replace("<svg ", SVG, 1))
+            self._write(f"{figure.name}.svg", render_svg(figure, words=True).replace("<svg ", SVG, 1))
 
     def alert(self, alert: Alert, step: int) -> None:
         """One more line."""

@@ -6,17 +6,22 @@ import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from scaling_callback.errors import MissingDependency
 from scaling_callback.records import Observation
 from scaling_callback.reporting.alerts import Reference, find_alerts
 from scaling_callback.reporting.figures import FIGURES
+from scaling_callback.reporting.figures.series import thin
 from scaling_callback.reporting.results import describe_answers
 from scaling_callback.reporting.scalars import TOKENS, explain_absences, make_observed, make_scalars
 from scaling_callback.sinks.base import Sink
 from scaling_callback.snapshot import Decision, Snapshot
 from scaling_callback.tables import list_rows
+
+MOST_ROWS = 20_000
+"""Observations of the table that each run leaves: of a larger ladder some of each run, evenly in ln D."""
 
 _T = TypeVar("_T")
 
@@ -31,7 +36,7 @@ class Publisher:
 
     Args:
         sinks: Who receives.
-        warn: Told once of each kind of failure.
+        warn: Told of each failure, and what it is about; says each thing once.
 
     Example:
         >>> from scaling_callback.pipeline import refresh
@@ -44,7 +49,7 @@ class Publisher:
         (12.0, ['compute', 'tokens'])
     """
 
-    def __init__(self, sinks: Sequence[Sink], warn: Callable[[str], None]) -> None:
+    def __init__(self, sinks: Sequence[Sink], warn: Callable[[str, str | None], None]) -> None:
         self._sinks = sinks
         self._warn = warn
         self._refits = 0
@@ -91,7 +96,10 @@ class Publisher:
         """The run has ended: its last figures, and what was said at last."""
         if snapshot is not self._drawn:
             self._draw(snapshot)
-        answers, rows = describe_answers(snapshot), list_rows(snapshot.runs)
+        runs = (*snapshot.runs, *snapshot.excluded)
+        share = max(2, MOST_ROWS // max(len(runs), 1))
+        rows = list_rows(replace(run, curve=thin(run.curve, share)) for run in runs)
+        answers = describe_answers(snapshot)
         self._send(lambda sink: sink.conclude(answers, rows))
 
     def _alert(self, snapshot: Snapshot, run: str, decision: Decision) -> None:
@@ -125,7 +133,7 @@ class Publisher:
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - what is shown must not cost what is recorded and decided
-            self._warn(f"some {what} could not be made ({type(error).__name__}: {error})")
+            self._warn(f"some {what} could not be made ({type(error).__name__}: {error})", what)
             return None
 
     def _send(self, send: Callable[[Sink], None]) -> None:
@@ -133,9 +141,10 @@ class Publisher:
             try:
                 send(sink)
             except MissingDependency as error:
-                self._warn(f"a logger is sent less than it could show: {error}")
+                self._warn(f"a logger is sent less than it could show: {error}", None)
             except Exception as error:  # noqa: BLE001 - a logger's trouble must not cost the record
-                self._warn(f"a logger did not take what was sent to it ({type(error).__name__}: {error})")
+                about = f"{type(sink).__name__} {type(error).__name__}"  # what it says may change each time
+                self._warn(f"a logger did not take what was sent to it ({type(error).__name__}: {error})", about)
 
 
 def _step_of(seen: Observation) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -91,7 +92,11 @@ class WandbSink:
         self._add(row)
 
     def explain(self, absent: Mapping[str, str], doubts: Mapping[str, str]) -> None:
-        """Into the summary: `scaling/absent`, what is absent now and why, and `scaling/doubts`."""
+        """Into the summary: `scaling/absent`, what is absent now and why, and `scaling/doubts`.
+
+        W&B would keep the last value of a metric there, which stands no longer.
+        """
+        self._run().summary.update({rename(name, self._prefix): None for name in absent})
         self._summarise(
             absent={rename(name, self._prefix): reason for name, reason in absent.items()}, doubts=dict(doubts)
         )
@@ -229,10 +234,10 @@ def name_artifact(ladder: str, prefix: str) -> str:
 
     Example:
         >>> name_artifact("s3://bucket/my ladder", "scaling")
-        'scaling-my-ladder'
+        'scaling-my-ladder-63cb5bde'
     """
-    last = ladder.rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{prefix}-{last}")[:LONGEST_GROUP]
+    last, place = ladder.rstrip("/").rpartition("/")[2], hashlib.sha256(ladder.encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', f'{prefix}-{last}')[: LONGEST_GROUP - 9]}-{place}"
 
 
 def _write(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:

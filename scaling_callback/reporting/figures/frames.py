@@ -44,11 +44,13 @@ def frame_past(past: Past, target: TargetMark, measured: float | None) -> tuple[
     middle = [target.loss, *late[0], *late[1], *([measured] if measured else [])]
     low, high = min(middle), max(middle)
     room = max((high / low) ** 0.8, 1.03)
-    also = [target.lower, target.upper]
+    also: list[float] = []
     for series in (past.recomputed, past.issued):
         also += [*series.median, *series.lower, *series.upper]
     near = [end for end in also if low / room <= end <= high * room]
-    low, high = min([low, *near]), max([high, *near])
+    # the present interval is what is asked for
+    now = [end for end in (target.lower, target.upper) if 0.5 * target.loss < end < 2.0 * target.loss]
+    low, high = min([low, *near, *now]), max([high, *near, *now])
     room = max((high / low) ** 0.05, 1.002)
     return low / room, high * room
 

@@ -30,13 +30,18 @@ def plot_isoflop(snapshot: Snapshot) -> Figure | None:
         marker = MARKERS[rank % len(MARKERS)]
         if len(valley.measured_params):
             layers.append(Marks(valley.measured_params, valley.measured_loss, marker, colour, size=4.0))
-    optima = [valley.optimum for valley in valleys if valley.optimum is not None]
+    # a minimum beyond the sizes that are drawn would stand on no line
+    optima = [
+        valley.optimum
+        for valley in valleys
+        if valley.optimum is not None and valley.params.min() <= valley.optimum[0] <= valley.params.max()
+    ]
     if made.identified and made.fixed is None:
         x, y = zip(*optima, strict=True)
         layers.append(Line(x, y, INK, width=1.0, label="optimum of the law"))
         layers += _mark_split(made, valleys[-1])
     else:
-        x, y = [n for n, _ in optima], [loss for _, loss in optima]
+        x, y = ([optimum[i] for optimum in optima] for i in (0, 1))
         layers.append(Marks(x, y, "|", INK, size=9, label="minimum of the law, no advice"))
     refused = f" The split is refused ({', '.join(made.reasons)}): the law's minima are marked, and are no advice."
     chosen = (
@@ -52,13 +57,20 @@ def plot_isoflop(snapshot: Snapshot) -> Figure | None:
         + (" Marks are measured losses at that compute." if points else "")
         + (refused if made.reasons else chosen),
         alt=f"Loss against parameters for {len(valleys)} budgets, up to {format_flops(made.flops)} FLOPs"
-        + (f"; the best N there is {format_count(made.params)}" if made.params else "; the best N is not known"),
+        + _say_best(made),
         layers=tuple(layers),
         x=Axis("parameters N", "count", log=True),
         y=Axis("loss", log=True, limits=_frame(valleys)),
         height=4.0,
         columns=2,
     )
+
+
+def _say_best(made: Allocation) -> str:
+    if made.params is None:
+        return "; the best N is not known"
+    count = format_count(made.params)
+    return f"; N is {count}, with the {made.fixed} as given" if made.fixed else f"; the best N there is {count}"
 
 
 def _mark_split(made: Allocation, valley: Valley) -> list[Layer]:

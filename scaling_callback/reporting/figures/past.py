@@ -41,7 +41,7 @@ def plot_past(snapshot: Snapshot) -> Figure | None:
     return Figure(
         name="forecast",
         title="The forecast as the ladder grew",
-        caption="Each point is made from nothing but what was known when the ladder had taken that much compute. "
+        caption="Each point is made from the first 3, 4, 6, 8, 12, ... runs alone, those with less compute first. "
         "An interval that later forecasts leave was too narrow; one that is wider than the figure is cut off.",
         alt=alt,
         layers=tuple(layers),

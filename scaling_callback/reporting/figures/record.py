@@ -12,7 +12,7 @@ LABELLED_ROWS = 32
 """More rows than this cannot carry a label each."""
 
 LOOKS = {
-    "recomputed": ("o", "final", "recomputed from the runs before it"),
+    "recomputed": ("o", "final", "recomputed from runs before it"),
     "issued": ("s", "guess", "issued while training"),
     "target": ("D", "held", "the target, measured on a held-out run"),
 }
@@ -48,6 +48,7 @@ def plot_record(snapshot: Snapshot) -> Figure | None:
         name="record",
         title="Forecasts against what was then measured",
         caption=f"One row a run{', N on D tokens' if labelled else ''}, the most compute on top. "
+        f"Each is the last forecast before that run, made after 3, 4, 6, 8, 12, ... runs. "
         f"Bars are {level} intervals, cut off at the edge: that share of them should cross zero.",
         alt=f"Relative errors of {len(rows)} earlier forecasts with their intervals, around a line at zero",
         layers=tuple(layers),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_callback.fitting import Fit
 from scaling_callback.records import Array, Curve, Run, same_count
@@ -23,6 +22,9 @@ POINTS = 80
 
 MOST_POINTS = 4000
 """Points that all curves of a figure have together: more are not seen, and would make a page or a dashboard slow."""
+
+ROUNDING = 1e-9
+"""Of ln D: a loss that stands where one is wanted is the one."""
 
 LEAST_REACH = 1.5
 """Lines of the law run on by this factor beyond the data, where nothing else says how far."""
@@ -155,7 +157,7 @@ def collect_runs(snapshot: Snapshot) -> tuple[RunSeries, ...]:
     share = max(MOST_POINTS // max(len(snapshot.runs), 1), 2)
     for run in sorted(snapshot.runs, key=lambda run: run.params):
         row, final = rows[run.name], run.final
-        shown = _thin(run.curve, share)
+        curve = thin(run.curve.take(np.isfinite(run.curve.loss) & (run.curve.loss > 0)), share)
         guess = None
         if row.forecast is not None and row.lower is not None and row.upper is not None and row.horizon:
             guess = (row.horizon, row.forecast, row.lower, row.upper)
@@ -165,8 +167,8 @@ def collect_runs(snapshot: Snapshot) -> tuple[RunSeries, ...]:
                 params=run.params,
                 size=_rank(sizes, run.params),
                 role=row.role,
-                tokens=run.curve.tokens[shown],
-                loss=run.curve.loss[shown],
+                tokens=curve.tokens,
+                loss=curve.loss,
                 final=(final.tokens, final.loss) if final else None,
                 guess=guess,
             )
@@ -194,7 +196,9 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
     end = max(reach * LEAST_REACH, target.compute if target else 0.0)
     compute = np.geomspace(float(evidence.min()), end, POINTS)
     if snapshot.allocation is not None and snapshot.allocation.identified:
-        params = np.array([fit.optimum(float(c), snapshot.config.further)[0] for c in compute])
+        further, cost = snapshot.config.further, snapshot.allocation.cost
+        splits = np.array([fit.optimum(float(c), further, cost) for c in compute])
+        params, tokens = splits[np.isfinite(splits).all(1) & (splits > 0).all(1)].T
         kind = "frontier"
     else:
         x = np.log(evidence)
@@ -204,9 +208,8 @@ def trace_compute(snapshot: Snapshot) -> LawLine | None:
             at_reach = np.log(fit.points.params).mean() + slope * (np.log(reach) - x.mean())
             ends = np.log([reach, target.compute]), [at_reach, np.log(target.params)]
             along = np.where(compute > reach, np.interp(np.log(compute), *ends), along)
-        params = np.exp(along)
-        kind = "ladder"
-    tokens = compute / (6.0 * params)
+        params, kind = np.exp(along), "ladder"
+        tokens = compute / (6.0 * params)
     return LawLine(params, tokens, fit.predict(params, tokens, **snapshot.config.further), reach, kind)
 
 
@@ -255,15 +258,23 @@ def collect_residuals(snapshot: Snapshot) -> tuple[ResidualMark, ...]:
     return tuple(marks)
 
 
-def _thin(curve: Curve, most: int) -> NDArray[np.intp]:
-    """Places of at most so many of the losses that can be drawn, the first and the last among them."""
-    places = np.flatnonzero(np.isfinite(curve.loss) & (curve.loss > 0))
-    if len(places) <= most:
-        return places
-    along = np.log(curve.tokens[places])
+def thin(curve: Curve, most: int) -> Curve:
+    """At most so many of the losses of a curve, the first and the last among them, spread evenly in ln D.
+
+    Example:
+        >>> from scaling_callback.records import Observation
+        >>> curve = Curve.of([Observation(2.0**i, 3.0) for i in range(9)])
+        >>> thin(curve, 3).tokens.tolist()
+        [1.0, 16.0, 256.0]
+    """
+    if len(curve) <= most:
+        return curve
+    along = np.log(curve.tokens)
     first, last = float(along[0]), float(along[-1])
-    nearest = np.searchsorted(along, first + (last - first) * np.arange(most) / (most - 1))
-    return places[np.unique(np.minimum(nearest, len(places) - 1))]
+    nearest = np.searchsorted(along, first + (last - first) * np.arange(most) / (most - 1) - ROUNDING)
+    chosen = np.zeros(len(curve), dtype=np.bool_)
+    chosen[np.minimum(nearest, len(curve) - 1)] = True
+    return curve.take(chosen | curve.is_final)
 
 
 def can_trace(snapshot: Snapshot, fit: Fit) -> bool:

@@ -79,7 +79,6 @@ class Valley:
         optimum: N and loss at the law's optimum; `None` where the law has none.
         measured_params: N of measured losses at this budget, shape (s,).
         measured_loss: Those losses, shape (s,).
-        measured_optimum: N of their parabola's vertex.
     """
 
     flops: float
@@ -88,7 +87,6 @@ class Valley:
     optimum: tuple[float, float] | None
     measured_params: Array
     measured_loss: Array
-    measured_optimum: float | None
 
 
 def trace_past(snapshot: Snapshot) -> Past | None:
@@ -124,13 +122,12 @@ def spent_by(snapshot: Snapshot) -> float:
 def trace_valleys(snapshot: Snapshot) -> tuple[Valley, ...]:
     """The loss along budgets, increasing, the one that is split last; empty without a budget or a law.
 
-    The budgets are those of the IsoFLOP approach where it found any, else spread from the least of the evidence.
+    The budgets are those at which the ladder holds losses of several sizes, else spread from the least of the evidence.
     """
     fit, allocation = snapshot.fit, snapshot.allocation
     if fit is None or allocation is None or not can_trace(snapshot, fit):
         return ()
-    measured = next((found.profiles for found in allocation.approaches if found.profiles), ())
-    asked = allocation.flops
+    measured, asked = allocation.profiles, allocation.flops
     if measured:
         step = -(-len(measured) // BUDGETS)
         chosen = measured[::-1][::step][::-1]  # the largest always
@@ -151,7 +148,6 @@ def trace_valleys(snapshot: Snapshot) -> tuple[Valley, ...]:
                 optimum=optimum,
                 measured_params=np.array(profile.params) if profile else none,
                 measured_loss=np.array(profile.loss) if profile else none,
-                measured_optimum=profile.optimum if profile else None,
             )
         )
     return tuple(valleys)

@@ -94,7 +94,7 @@ def write_caution(snapshot: Snapshot) -> str:
         >>> from scaling_callback import Config, Target, refresh
         >>> from scaling_callback.testing import planted_ladder
         >>> write_caution(refresh(planted_ladder(ratios=(20,)), (), Config(target=Target(params=1e9, tokens=2e10))))
-        '3 reasons for doubt stand below.'
+        '5 reasons for doubt stand below.'
     """
     count = sum(not doubt.name.startswith(NOTED) for doubt in list_doubts(snapshot)) if snapshot.forecast else 0
     return f"{number(count, 'reason')} for doubt {'stands' if count == 1 else 'stand'} below." if count else ""

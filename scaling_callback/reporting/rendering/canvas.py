@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import Any
 
 from scaling_callback.errors import MissingDependency
@@ -33,6 +34,12 @@ WIDTH = 5.5
 """Inches of 72 units: about the width of a phone's screen, so that text stays readable there."""
 
 PNG_DPI = 150
+
+LINE = 86
+"""Characters of a caption in a line of a picture."""
+
+LINE_HEIGHT = 0.16
+"""Inches of such a line."""
 
 DASHES: Mapping[Dash, Any] = {"solid": "-", "dashed": (0, (4, 1.6)), "dotted": (0, (1.2, 1.4))}
 
@@ -70,13 +77,17 @@ STYLE: Mapping[str, Any] = {
 }
 
 
-def render_svg(figure: Figure) -> str:
+def render_svg(figure: Figure, *, words: bool = False) -> str:
     """The figure as an `<svg>` element to stand inside HTML; its colours follow the page's.
+
+    Args:
+        figure: What is drawn.
+        words: Whether title and caption are in it, where no page says them.
 
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    with _draw(figure) as drawn:
+    with _draw(figure, words=words) as drawn:
         # nothing behind the drawing, so that it takes the page's background
         drawn.patch.set_visible(False)
         page = io.StringIO()
@@ -85,19 +96,19 @@ def render_svg(figure: Figure) -> str:
 
 
 def render_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
-    """The figure as a PNG on white.
+    """The figure as a PNG on white, with its title and caption.
 
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    with _draw(figure) as drawn:
+    with _draw(figure, words=True) as drawn:
         page = io.BytesIO()
         drawn.savefig(page, format="png", dpi=dpi, metadata={"Software": None})
     return page.getvalue()
 
 
 @contextmanager
-def _draw(figure: Figure) -> Generator[Any]:
+def _draw(figure: Figure, *, words: bool) -> Generator[Any]:
     """The figure as one of matplotlib, under a style of our own."""
     try:
         import matplotlib as mpl
@@ -111,8 +122,11 @@ def _draw(figure: Figure) -> Generator[Any]:
         # the user's own matplotlibrc must not change a report
         library.rcdefaults()
         library.rcParams.update(STYLE)
-        canvas: Any = Canvas(figsize=(WIDTH, figure.height), layout="constrained")
+        said = [figure.title, *wrap(figure.caption, LINE)] if words else []
+        canvas: Any = Canvas(figsize=(WIDTH, figure.height + LINE_HEIGHT * len(said)), layout="constrained")
         axes: Any = canvas.add_subplot()
+        if said:
+            canvas.suptitle("\n".join(said), x=0.01, ha="left", fontsize=8.4)
         axes.set_axisbelow(True)
         axes.patch.set_visible(False)
         for layer in figure.layers:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,9 @@ SYMBOLS = {
 
 LONGEST_NAME = 60
 
+LINE = 110
+"""Characters of a caption in a line below the title."""
+
 AXIS_FORMAT: Mapping[str, dict[str, Any]] = {
     "power": {"exponentformat": "power"},
     "count": {"exponentformat": "B"},
@@ -67,10 +71,11 @@ def write_plotly(figure: Figure) -> dict[str, Any]:
     """
     traces = [trace for layer in figure.layers for trace in TRACE.get(type(layer), _no_trace)(layer)]
     shapes = [SHAPE[type(layer)](layer) for layer in figure.layers if type(layer) in SHAPE]
+    said = wrap(escape(figure.caption), LINE)
     return {
         "data": traces,
         "layout": {
-            "title": {"text": figure.title},
+            "title": {"text": "<br>".join([figure.title, *(f"<sup>{line}</sup>" for line in said)])},
             "xaxis": _write_axis(figure.x),
             "yaxis": _write_axis(figure.y),
             "shapes": shapes,
@@ -79,7 +84,7 @@ def write_plotly(figure: Figure) -> dict[str, Any]:
             "plot_bgcolor": "white",
             "paper_bgcolor": "white",
             "font": {"color": TEXT},
-            "margin": {"l": 70, "r": 20, "t": 50, "b": 60},
+            "margin": {"l": 70, "r": 20, "t": 60 + 16 * len(said), "b": 60},
         },
     }
 

@@ -156,7 +156,7 @@ def show_forecast(result: Mapping[str, Any]) -> Answer:
         ("loss at most compute", format_loss(result["baselines"].get("most_compute"))),
     ]
     if record["forecasts"]:
-        past = f"{number(record['forecasts'], 'forecast')} of these runs from those before"
+        past = f"{number(record['forecasts'], 'forecast')} of these runs from earlier ones"
         missed = f"missed by {format_percent(record['are'])} on average"
         facts.append(("track record", f"{past} {missed}; {format_percent(record['coverage'])} within their interval"))
     for index, (name, part) in enumerate(result["combines"].items()):
