@@ -30,7 +30,7 @@ from scaling_callback.reporting.rendering.plotly import write_plotly
 from scaling_callback.reporting.results import describe_fit, describe_forecast
 from scaling_callback.reporting.scalars import METRICS, TOKENS, make_scalars
 from scaling_callback.sinks import get_sink
-from scaling_callback.sinks.wandb import MOST_FIGURE_BYTES, WandbSink, group_of
+from scaling_callback.sinks.wandb import MOST_FIGURE_BYTES, WandbSink, group_of, name_artifact
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.tables import read_table
 from scaling_callback.testing import planted_ladder
@@ -155,7 +155,7 @@ def test_the_ladders_artifact_is_an_observation_table(tmp_path: Path) -> None:
     say(get_sink(run), make_snapshot(12))
     _, records = end(run)
     made = {artifact["type"]: artifact for artifact in items(records, "artifact")}
-    assert made["ladder"]["name"] == "scaling-my-ladder"
+    assert made["ladder"]["name"] == name_artifact("runs/my ladder", "scaling")
     (entry,) = made["ladder"]["manifest"]["contents"]
     table = tmp_path / "ladder.csv"
     table.write_bytes(Path(entry["local_path"]).read_bytes())
@@ -182,7 +182,7 @@ def test_an_owner_who_logs_to_the_run_himself_loses_no_row(tmp_path: Path, count
         sink.draw(plot_figures(snapshot), step=index)
     sink.conclude({}, ROWS)
     _, records = end(run)
-    rows = items(records, "history")
+    rows = [row["item"] for row in items(records, "history")]
     assert len([row for row in rows if "train/loss" in row]) == 6
     assert [row[TOKENS] for row in rows if "scaling/runs" in row] == [1e6 * (index + 1) for index in range(6)]
 

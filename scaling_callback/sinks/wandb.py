@@ -144,6 +144,9 @@ class WandbSink:
         if self._step is not None:  # a logger of Lightning counts in a metric of its own
             run.log(row | self._at)
             return
+        run.log(
+            {}, commit=False
+        )  # adds nothing; of a finished run `step` would wait half a minute, and this is refused
         opened, names = self._open
         if opened != run.step:
             names = set[str]()
