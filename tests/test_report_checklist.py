@@ -314,6 +314,34 @@ def test_the_form_of_a_ladder_is_read_and_nothing_is_written_into_one(
     assert f"{ladder}/card.yaml line 1: 'tokeniser'" in said
 
 
+@pytest.mark.parametrize("spelled", ["same", "dots", "symbolic", "hard", "dangling", "of a ladder"])
+def test_a_report_is_never_written_over_the_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spelled: str
+) -> None:
+    source, card = tmp_path / "absent.csv", tmp_path / "answers.md"
+    output = tmp_path / ("answers.md" if spelled == "same" else "report.md")
+    if spelled != "dangling":
+        card.write_text("corpus: c4\n", "utf-8")
+    asked = ["--card", str(card)]
+    if spelled == "dots":
+        output = tmp_path / "folder" / ".." / "answers.md"
+        (tmp_path / "folder").mkdir()
+    elif spelled in ("symbolic", "dangling"):
+        output.symlink_to(card)
+    elif spelled == "hard":
+        output.hardlink_to(card)
+    elif spelled == "of a ladder":
+        source, asked = tmp_path / "ladder", []
+        source.mkdir()
+        card = card.rename(source / "card.yaml")
+        output.hardlink_to(card)
+    status, _, said = ask(capsys, str(source), *asked, "--output", str(output))
+    assert (status, said.count("\n")) == (2, 1)
+    assert "holds the answers" in said  # and not that SOURCE is absent: it is refused before any work
+    assert card.exists() == (spelled != "dangling")
+    assert spelled == "dangling" or card.read_text("utf-8") == "corpus: c4\n"
+
+
 @pytest.mark.parametrize(("name", "begins"), [("r.html", "<!"), ("r.MD", "# "), ("r.json", "{"), ("r", "<!")])
 def test_the_suffix_says_how_the_report_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, begins: str

@@ -51,6 +51,29 @@ def find_answers(source: str, card: str | None) -> dict[str, str]:
         raise InputError(f"{path} cannot be read ({error.strerror}); give --card a file that can") from None
 
 
+def check_apart(output: Path, form: str | None) -> None:
+    """Refuse, before any work, to write a report over the answers that it is made with.
+
+    Args:
+        output: Where the report is to be written.
+        form: Where the answers stand (`name_form`), or are going to.
+
+    Raises:
+        InputError: Both are one file, however they are spelled or linked.
+    """
+    if form is None:
+        return
+    card = Path(form)
+    one = output.samefile(card) if output.exists() and card.exists() else _follow(output) == _follow(card)
+    if one:
+        raise InputError(f"{output} holds the answers, or is to hold them ({form}); give --output another path")
+
+
+def _follow(path: Path) -> str:
+    """What a path means in the end, whatever links and dots it is spelled with."""
+    return os.path.realpath(path)
+
+
 def _check_place(path: Path, source: str) -> None:
     """Refuse to write a form where the command line writes nothing: into SOURCE, or into any ladder.
 
@@ -58,7 +81,7 @@ def _check_place(path: Path, source: str) -> None:
         InputError: It lies there, or cannot be written at all.
     """
     check_output(path, source, "--card", FORM)
-    place = Path(os.path.realpath(path)).parent
+    place = Path(_follow(path)).parent
     if next(place.glob("*/card.json"), None) or (place / "card.json").exists():
         raise InputError(
             f"{path} lies in a ladder, where its trainings alone write; give --card another path, and copy it there"

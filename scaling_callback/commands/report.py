@@ -9,7 +9,7 @@ from pathlib import Path
 from scaling_callback import pipeline
 from scaling_callback.arguments import check_output, check_suffix, read_budget
 from scaling_callback.commands.base import Command, Output
-from scaling_callback.commands.forms import find_answers, name_form
+from scaling_callback.commands.forms import check_apart, find_answers, name_form
 from scaling_callback.commands.options import add_constraints, add_sources, add_target, constrain, read_config
 from scaling_callback.commands.sources import read_runs
 from scaling_callback.errors import InputError
@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> Output:
     path = Path(options.output)
     check_output(path, options.source)
     write = WRITERS[check_suffix(path, WRITERS)]
+    check_apart(path, name_form(options.source, options.card))
     runs, issued = read_runs(options)
     answers = find_answers(options.source, options.card)
     with Progress("report") as progress:
