@@ -129,6 +129,27 @@ def test_a_fact_that_some_runs_alone_say_is_told_with_their_number() -> None:
     assert "bpe (said of 1 of 12 runs)" in {item.number: item for item in checklist(snapshot)}[13].text
 
 
+@pytest.mark.parametrize("answers", [{}, {"left_out": "two that diverged"}])
+def test_runs_that_are_set_aside_for_their_loss_are_told_whatever_the_form_says(answers: dict[str, str]) -> None:
+    hot = [Run(replace(run.card, name=f"{run.name}-hot", peak_lr=1.0), run.curve) for run in planted().runs]
+    snapshot = refresh([*planted().runs, *hot], (), replace(CONFIG, runs="best", replicates=0))
+    items = {item.number: item for item in checklist(snapshot, answers)}
+    for number in (6, 25):
+        assert "12 of 24 runs are set aside" in items[number].text
+    assert "No run is left out" not in items[25].text
+    assert "set aside" not in items[7].text + "".join(item.text for item in checklist(planted(), answers))
+
+
+def test_no_run_is_said_to_be_left_out_where_a_card_excludes_none() -> None:
+    first, *others = planted().runs
+    for runs, said in (
+        (planted().runs, "No run is left out."),
+        ((without(first, excluded="spike"), *others), "1 run excluded by a line in its card: spike."),
+    ):
+        items = {item.number: item for item in checklist(refresh(runs, (), replace(CONFIG, replicates=0)))}
+        assert items[25].text.startswith(said)
+
+
 def test_repetition_is_worked_out_from_the_unique_tokens() -> None:
     items = {item.number: item for item in checklist(told(planted(), unique_tokens="6e9"))}
     assert "4.000 passes over the data" in items[5].text

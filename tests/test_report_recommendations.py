@@ -25,13 +25,18 @@ def ladder(sizes: tuple[float, ...] = FIVE, ratios: tuple[float, ...] = (5.0, 20
     return planted_ladder(sizes=sizes, ratios=ratios, seed=1)
 
 
-def seeded(count: int) -> list[Run]:
-    """Two sizes, each with so many seeds."""
+def seeded(count: int, sizes: tuple[float, ...] = (1e7, 1e8)) -> list[Run]:
+    """Runs of these sizes, each with so many seeds."""
     return [
         Run(replace(run.card, name=f"{run.name}-{seed}", seed=str(seed)), run.curve, completed=True)
-        for run in ladder((1e7, 1e8), (20.0,))
+        for run in ladder(sizes, (20.0,))
         for seed in range(count)
     ]
+
+
+def swept() -> list[Run]:
+    """The same runs at another learning rate."""
+    return [Run(replace(run.card, name=f"{run.name}-hot", peak_lr=1.0), run.curve) for run in ladder()]
 
 
 def target_run(share: float) -> Run:
@@ -54,7 +59,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "sizes_over_seeds": {
         "pass": lambda: ask(ladder()),
-        "fail": lambda: ask(seeded(3)),
+        "fail": lambda: ask(seeded(3), replace(CONFIG, runs="best")),
         "not applicable": lambda: ask(()),
     },
     "checkpoints": {
@@ -77,7 +82,11 @@ CASES: dict[str, dict[str, Any]] = {
         "fail": lambda: ask([*ladder(), target_run(0.2)]),
         "not applicable": lambda: ask(ladder()),
     },
-    "no_pruning": {"pass": lambda: ask(ladder()), "not applicable": lambda: ask(())},
+    "no_pruning": {
+        "pass": lambda: ask(ladder()),
+        "fail": lambda: ask(seeded(2, FIVE), replace(CONFIG, runs="best")),
+        "not applicable": lambda: ask((*ladder(), *swept()), replace(CONFIG, runs="best")),
+    },
     "few_parameters": {
         "pass": lambda: ask(ladder()),
         "fail": lambda: ask(ladder(FIVE[:2]), replace(CONFIG, prior=False)),
@@ -110,6 +119,14 @@ def test_a_finished_run_that_is_left_out_without_a_word_on_its_schedule_fails_th
     pruned = replace(made, evidence=replace(made.evidence, left_out={name: "far from the law"}))
     found = {check.name: check for check in check_recommendations(pruned)}["no_pruning"]
     assert (found.outcome, found.figure) == ("fail", "1 of 10 runs")
+
+
+def test_runs_that_are_set_aside_for_their_loss_are_told_with_their_number() -> None:
+    for runs, aside in (((*ladder(), *swept()), "10 of 20 runs"), (seeded(2, FIVE), "5 of 10 runs")):
+        made = ask(runs, replace(CONFIG, runs="best"))
+        found = {check.name: check for check in check_recommendations(made)}["no_pruning"]
+        assert found.figure == aside
+        assert f"{aside} are set aside" in found.sentence
 
 
 def test_a_forecast_without_baselines_fails_the_check() -> None:

@@ -82,6 +82,17 @@ def group_notes(runs: Iterable[Run]) -> dict[str, list[str]]:
     return names
 
 
+def say_set_aside(snapshot: Snapshot) -> str:
+    """How many runs were not looked at because another one ended lower; empty where there are none."""
+    aside = len(snapshot.set_aside)
+    if not aside:
+        return ""
+    return (
+        f"{aside} of {aside + len(snapshot.runs)} runs are set aside: of those that share size and horizon only the "
+        "one that ended at the lowest loss is looked at."
+    )
+
+
 def list_values(values: Iterable[str]) -> str:
     """The different values in their order, the first few by name.
 

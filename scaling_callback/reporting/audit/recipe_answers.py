@@ -6,9 +6,16 @@ from collections.abc import Callable
 
 from scaling_callback.reporting.audit.answers import Answer, ask, leave, say
 from scaling_callback.reporting.audit.assumptions import count_passes
-from scaling_callback.reporting.audit.facts import Fact, Known, list_counts, list_horizons, list_values
+from scaling_callback.reporting.audit.facts import (
+    Fact,
+    Known,
+    list_counts,
+    list_horizons,
+    list_values,
+    say_set_aside,
+)
 from scaling_callback.reporting.figures.series import rank_sizes
-from scaling_callback.reporting.units import format_count, format_value
+from scaling_callback.reporting.units import format_count, format_value, number
 
 
 def say_models(known: Known) -> Answer:
@@ -19,7 +26,10 @@ def say_models(known: Known) -> Answer:
     finished = sum(run.final is not None for run in runs)
     sizes = rank_sizes(runs)
     span = " to ".join(dict.fromkeys((format_count(min(sizes)), format_count(max(sizes)))))
-    return say(f"{len(runs)} runs, {finished} of them finished, of {len(sizes)} size(s): {span}.")
+    return say(
+        f"{number(len(runs), 'run')}, {finished} of them finished, of {number(len(sizes), 'size')}: {span}.",
+        say_set_aside(known.snapshot),
+    )
 
 
 def say_tokens(known: Known) -> Answer:
