@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from scaling_callback.fitting import Status
-from scaling_callback.reporting.audit.facts import group_notes
+from scaling_callback.reporting.audit.facts import MIN_SCORES, group_notes
 from scaling_callback.snapshot import Snapshot
 
 SHOWN_NAMES = 3
@@ -14,10 +14,6 @@ SHOWN_NAMES = 3
 
 NAME_LENGTH = 40
 """Longer names are cut off in a sentence; tables hold them whole."""
-
-MIN_SCORES = 5
-"""Fewer scores than this say nothing about the coverage of intervals."""
-
 
 NOTED = "noted_"
 """What the names of oddities in records begin with: they are no doubts of the answer."""

@@ -15,6 +15,9 @@ from scaling_callback.snapshot import Snapshot
 SHOWN_VALUES = 4
 """Different values that a sentence lists before it counts the others."""
 
+MIN_SCORES = 5
+"""Fewer scores than this say nothing about a record."""
+
 
 Origin: TypeAlias = Literal["tool", "card", "form"]
 """Where something comes from: worked out here, said by the cards of runs, or written by somebody into the form."""
