@@ -124,9 +124,25 @@ def test_a_size_is_named_only_by_a_counting_that_every_run_shares() -> None:
 
 
 def test_a_fact_that_some_runs_alone_say_is_told_with_their_number() -> None:
-    first, *others = planted().runs
-    snapshot = replace(planted(), runs=(without(first, recipe={"tokenizer": "bpe"}), *others))
-    assert "bpe (said of 1 of 12 runs)" in {item.number: item for item in checklist(snapshot)}[13].text
+    said: dict[str, Any] = {
+        "schedule": "cosine", "peak_lr": 0.01, "batch_tokens": 4096.0, "seed": "7", "loss_kind": "val/loss",
+        "sizes": {"total": 5.0}, "recipe": {"tokenizer": "bpe"}, "extra": {"pass_tokens": "1e9"},
+    }  # fmt: skip
+    silent = dict.fromkeys(said) | {"sizes": {}, "recipe": {}, "extra": {}}
+    runs = [without(run, **(said if i < 2 else silent)) for i, run in enumerate(planted().runs)]
+    items = {item.number: item.text for item in checklist(replace(planted(), runs=tuple(runs)))}
+    limit = "(said of 2 of 12 runs)"
+    assert f"L: val/loss {limit}." in items[2]
+    assert f"over the data {limit}" in items[5]
+    assert f"as its loader counts {limit}." in items[8]
+    assert f"Recorded besides: total {limit}." in items[9]
+    assert f"Schedule: cosine {limit}. Peak learning rate: 0.01 {limit}." in items[11]
+    assert f"Tokens in a batch: 4.1k {limit}." in items[11]
+    assert f"Tokenizer: bpe {limit}." in items[13]
+    assert f"Seeds: 7 {limit}." in items[13]
+    assert f"Metric: val/loss {limit}." in items[19]
+    every = checklist(replace(planted(), runs=tuple(without(run, **said) for run in planted().runs)))
+    assert not any("(said of" in item.text for item in every)
 
 
 @pytest.mark.parametrize("answers", [{}, {"left_out": "two that diverged"}])

@@ -64,15 +64,18 @@ class Known:
                 said.append(str(value))
         if not said:
             return None
+        return Fact(list_values(said) + self.limit(len(said)), "card")
+
+    def limit(self, said: int) -> str:
+        """What follows a fact that the cards of so many runs hold: nothing where all do."""
         total = len(self.snapshot.runs)
-        some = "" if len(said) == total else f" (said of {len(said)} of {total} runs)"
-        return Fact(list_values(said) + some, "card")
+        return "" if said == total else f" (said of {said} of {total} runs)"
 
     def loss(self) -> Fact | None:
         """What the loss is, as recorded."""
         kinds = [run.card.loss_kind for run in self.snapshot.runs if run.card.loss_kind]
         if kinds and not self.answers.get("metric", "").strip():
-            return Fact(list_values(kinds), "card")
+            return Fact(list_values(kinds) + self.limit(len(kinds)), "card")
         return self.find("metric")
 
 
