@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import time
 from dataclasses import replace
 from functools import cache
@@ -17,6 +18,7 @@ import pytest
 from support_chromium import Chromium
 from test_reporting import HOSTILE, Page
 
+from scaling_callback.errors import MissingDependency
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import Curve, Run, Target
 from scaling_callback.reporting import WRITERS, Report, gather
@@ -260,6 +262,17 @@ def test_a_report_of_a_hundred_runs_takes_five_seconds_at_most() -> None:
     for write in WRITERS.values():
         write(made)
     assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
+def test_the_page_alone_needs_what_draws_and_fills_it(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    snapshot = refresh(planted_ladder(seed=3), (), Config(target=TARGET, replicates=0))
+    monkeypatch.setitem(sys.modules, package, None)
+    made = gather(snapshot)
+    assert WRITERS[".md"](made).startswith("# ")
+    assert json.loads(WRITERS[".json"](made))["verdict"] == made.verdict
+    with pytest.raises(MissingDependency, match=package):
+        WRITERS[".html"](made)
 
 
 def test_losses_that_are_not_finite_break_no_format() -> None:

@@ -324,6 +324,28 @@ def test_a_named_form_that_is_missing_is_written_beside_a_table_and_read_the_nex
     assert (item["status"], item["sources"], item["text"]) == ("answered", ["form"], "here <b>.")
 
 
+def test_a_report_says_where_its_questions_can_be_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ladder, table, card = tmp_path / "ladder", tmp_path / "runs.csv", tmp_path / "mine.yaml"
+    runs = planted_ladder(points=4)
+    write_table(runs, table)
+    for run in runs:
+        Ladder(ladder).start(run.card).observe(list(run.curve))
+    form = ladder / "card.yaml"
+    form.write_text(write_form(), "utf-8")
+
+    def where(*arguments: str) -> tuple[str | None, str]:
+        _, answer, _ = ask(capsys, *arguments, "--output", str(tmp_path / "report.json"))
+        (said,) = json.loads((tmp_path / "report.json").read_text("utf-8"))["checklist"]["says"]
+        return answer["card"], said.partition("Answer what is asked in ")[2].partition(", in the recipe")[0]
+
+    without = (None, "a form (report --card FILE writes one)")
+    assert where(str(ladder)) == (str(form), str(form))
+    assert where(str(ladder), "--card", str(card)) == (str(card), str(card))
+    assert where(str(table)) == without
+    form.unlink()
+    assert where(str(ladder)) == without
+
+
 def test_the_form_of_a_ladder_is_read_and_nothing_is_written_into_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,16 +27,20 @@ from scaling_callback.snapshot import Snapshot
 TITLE = "Scaling report"
 
 
-def gather(snapshot: Snapshot, answers: Mapping[str, str] | None = None, *, title: str | None = None) -> Report:
+def gather(
+    snapshot: Snapshot,
+    answers: Mapping[str, str] | None = None,
+    *,
+    title: str | None = None,
+    form: str | None = None,
+) -> Report:
     """Everything that a report says.
 
     Args:
         snapshot: What is reported.
         answers: What the form of the ladder says, by key (`form.read_form`).
         title: The heading.
-
-    Raises:
-        MissingDependency: matplotlib is not installed.
+        form: Where that form is, for who answers what is asked; `None` where there is none.
 
     Example:
         >>> from scaling_callback.pipeline import refresh
@@ -54,7 +58,7 @@ def gather(snapshot: Snapshot, answers: Mapping[str, str] | None = None, *, titl
         *((Section("sensitivity", "Under other choices", choices),) if choices else ()),
         Section("runs", "Runs", describe_runs(snapshot)),
         Section("recommendations", "Recommendations", describe_recommendations(snapshot)),
-        Section("checklist", "Reporting checklist", describe_checklist(snapshot, answers)),
+        Section("checklist", "Reporting checklist", describe_checklist(snapshot, answers, form)),
         Section("making", "How this was made", describe_making(snapshot)),
     )
     summary = describe_forecast(snapshot, measured)
@@ -94,7 +98,7 @@ def write_caution(snapshot: Snapshot) -> str:
         >>> from scaling_callback import Config, Target, refresh
         >>> from scaling_callback.testing import planted_ladder
         >>> write_caution(refresh(planted_ladder(ratios=(20,)), (), Config(target=Target(params=1e9, tokens=2e10))))
-        '3 reasons for doubt stand below.'
+        '5 reasons for doubt stand below.'
     """
     count = sum(not doubt.name.startswith(NOTED) for doubt in list_doubts(snapshot)) if snapshot.forecast else 0
     return f"{number(count, 'reason')} for doubt {'stands' if count == 1 else 'stand'} below." if count else ""
