@@ -191,6 +191,7 @@ class Snapshot:
         absent: What could not be said (`fit`, `forecast`, `track_record`), each with its reason.
         sensitivity: The answers under other choices; `None` where they were not asked for, or there is no fit.
         excluded: Runs that a line in their card excludes, and that nothing above looked at.
+        set_aside: Runs that `config.runs` leaves out for another that ended at a lower loss, likewise.
         past: The forecasts of the target while the ladder was smaller: recomputed ones, then issued ones.
     """
 
@@ -207,6 +208,7 @@ class Snapshot:
     member_records: Mapping[str, TrackRecord] = field(default_factory=dict[str, TrackRecord])
     sensitivity: Panel | None = None
     excluded: tuple[Run, ...] = ()
+    set_aside: tuple[Run, ...] = ()
     past: tuple[PastForecast, ...] = ()
 
 

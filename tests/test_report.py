@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import time
 from dataclasses import replace
 from functools import cache
@@ -17,10 +18,13 @@ import pytest
 from support_chromium import Chromium
 from test_reporting import HOSTILE, Page
 
+from scaling_callback.errors import MissingDependency
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import Curve, Run, Target
 from scaling_callback.reporting import WRITERS, Report, gather
+from scaling_callback.reporting.doubts import NOTED, list_doubts
 from scaling_callback.reporting.pages.blocks import Words
+from scaling_callback.reporting.pages.markdown import escape
 from scaling_callback.snapshot import Config, Snapshot
 from scaling_callback.testing import planted_ladder
 
@@ -103,7 +107,7 @@ def test_markdown_holds_every_name_as_text_and_no_html() -> None:
     }
     shown = [re.sub("[\u2068\u2069]", "", cell) for cell in cells]
     for run in hostile().runs:
-        printable = "".join(c if c.isprintable() or c in "\u202e\ud800" else repr(c)[1:-1] for c in run.name)
+        printable = "".join(c if c.isprintable() or c == "\ud800" else repr(c)[1:-1] for c in run.name)
         wanted = safe(" ".join(printable.replace("\\r\\n", " ").split()))
         assert any(cell.startswith(wanted) for cell in shown), wanted
 
@@ -117,12 +121,35 @@ def test_every_row_of_a_markdown_table_has_its_columns() -> None:
         assert len(set(bars)) == 1
 
 
+TURNS = "[\u202a-\u202e\u2066-\u2069]"
+"""What opens or ends a part of a line with a direction of its own."""
+
+
+def loose(text: str) -> list[str]:
+    """Those of them that belong to no isolated name, and to no isolated sentence that holds such names."""
+    for _ in range(2):
+        text = re.sub(f"\u2068(?:(?!{TURNS}).)*\u2069", "", text)
+    return re.findall(TURNS, text)
+
+
 def test_what_turns_a_line_around_stays_within_itself_in_markdown() -> None:
+    assert not loose(written(".md"))
     for line in written(".md").splitlines():
-        if "\u202e" in line:
-            before, _, after = line.partition("\u202e")
-            assert "\u2068" in before
-            assert "\u2069" in after
+        if found := re.search("[\u0590-\u08ff]", line):
+            assert "\u2068" in line[: found.start()]
+
+
+@pytest.mark.parametrize("name", ["a\u2069\u202ebc", "\u2068a", "a\u2067b\u202c", "\u2069\u2069\u202dx\u2066"])
+def test_no_name_ends_its_isolation_or_turns_what_follows(name: str) -> None:
+    first, *others = planted_ladder(seed=3)
+    odd = Run(replace(first.card, name=name), first.curve, ("odd",))
+    (doubt,) = [d for d in list_doubts(refresh([odd, *others], (), Config(replicates=0))) if d.name.startswith(NOTED)]
+    assert re.findall(TURNS, doubt.sentence) == ["\u2068", "\u2069"]
+    assert doubt.sentence.startswith("Odd (\u2068")
+    assert doubt.sentence.endswith("\u2069).")
+    assert not re.findall(TURNS, escape(name))
+    assert not loose(escape(doubt.sentence))
+    assert escape(name) != escape(f"{name}\u202e")  # two names stay two
 
 
 def test_json_holds_the_same_names_and_values_and_no_number_that_json_has_not() -> None:
@@ -235,6 +262,17 @@ def test_a_report_of_a_hundred_runs_takes_five_seconds_at_most() -> None:
     for write in WRITERS.values():
         write(made)
     assert time.process_time() - began < 5.0
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
+def test_the_page_alone_needs_what_draws_and_fills_it(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    snapshot = refresh(planted_ladder(seed=3), (), Config(target=TARGET, replicates=0))
+    monkeypatch.setitem(sys.modules, package, None)
+    made = gather(snapshot)
+    assert WRITERS[".md"](made).startswith("# ")
+    assert json.loads(WRITERS[".json"](made))["verdict"] == made.verdict
+    with pytest.raises(MissingDependency, match=package):
+        WRITERS[".html"](made)
 
 
 def test_losses_that_are_not_finite_break_no_format() -> None:

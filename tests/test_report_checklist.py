@@ -124,9 +124,46 @@ def test_a_size_is_named_only_by_a_counting_that_every_run_shares() -> None:
 
 
 def test_a_fact_that_some_runs_alone_say_is_told_with_their_number() -> None:
+    said: dict[str, Any] = {
+        "schedule": "cosine", "peak_lr": 0.01, "batch_tokens": 4096.0, "seed": "7", "loss_kind": "val/loss",
+        "sizes": {"total": 5.0}, "recipe": {"tokenizer": "bpe"}, "extra": {"pass_tokens": "1e9"},
+    }  # fmt: skip
+    silent = dict.fromkeys(said) | {"sizes": {}, "recipe": {}, "extra": {}}
+    runs = [without(run, **(said if i < 2 else silent)) for i, run in enumerate(planted().runs)]
+    items = {item.number: item.text for item in checklist(replace(planted(), runs=tuple(runs)))}
+    limit = "(said of 2 of 12 runs)"
+    assert f"L: val/loss {limit}." in items[2]
+    assert f"over the data {limit}" in items[5]
+    assert f"as its loader counts {limit}." in items[8]
+    assert f"Recorded besides: total {limit}." in items[9]
+    assert f"Schedule: cosine {limit}. Peak learning rate: 0.01 {limit}." in items[11]
+    assert f"Tokens in a batch: 4.1k {limit}." in items[11]
+    assert f"Tokenizer: bpe {limit}." in items[13]
+    assert f"Seeds: 7 {limit}." in items[13]
+    assert f"Metric: val/loss {limit}." in items[19]
+    every = checklist(replace(planted(), runs=tuple(without(run, **said) for run in planted().runs)))
+    assert not any("(said of" in item.text for item in every)
+
+
+@pytest.mark.parametrize("answers", [{}, {"left_out": "two that diverged"}])
+def test_runs_that_are_set_aside_for_their_loss_are_told_whatever_the_form_says(answers: dict[str, str]) -> None:
+    hot = [Run(replace(run.card, name=f"{run.name}-hot", peak_lr=1.0), run.curve) for run in planted().runs]
+    snapshot = refresh([*planted().runs, *hot], (), replace(CONFIG, runs="best", replicates=0))
+    items = {item.number: item for item in checklist(snapshot, answers)}
+    for number in (6, 25):
+        assert "12 of 24 runs are set aside" in items[number].text
+    assert "No run is left out" not in items[25].text
+    assert "set aside" not in items[7].text + "".join(item.text for item in checklist(planted(), answers))
+
+
+def test_no_run_is_said_to_be_left_out_where_a_card_excludes_none() -> None:
     first, *others = planted().runs
-    snapshot = replace(planted(), runs=(without(first, recipe={"tokenizer": "bpe"}), *others))
-    assert "bpe (said of 1 of 12 runs)" in {item.number: item for item in checklist(snapshot)}[13].text
+    for runs, said in (
+        (planted().runs, "No run is left out."),
+        ((without(first, excluded="spike"), *others), "1 run excluded by a line in its card: spike."),
+    ):
+        items = {item.number: item for item in checklist(refresh(runs, (), replace(CONFIG, replicates=0)))}
+        assert items[25].text.startswith(said)
 
 
 def test_repetition_is_worked_out_from_the_unique_tokens() -> None:
@@ -287,6 +324,28 @@ def test_a_named_form_that_is_missing_is_written_beside_a_table_and_read_the_nex
     assert (item["status"], item["sources"], item["text"]) == ("answered", ["form"], "here <b>.")
 
 
+def test_a_report_says_where_its_questions_can_be_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ladder, table, card = tmp_path / "ladder", tmp_path / "runs.csv", tmp_path / "mine.yaml"
+    runs = planted_ladder(points=4)
+    write_table(runs, table)
+    for run in runs:
+        Ladder(ladder).start(run.card).observe(list(run.curve))
+    form = ladder / "card.yaml"
+    form.write_text(write_form(), "utf-8")
+
+    def where(*arguments: str) -> tuple[str | None, str]:
+        _, answer, _ = ask(capsys, *arguments, "--output", str(tmp_path / "report.json"))
+        (said,) = json.loads((tmp_path / "report.json").read_text("utf-8"))["checklist"]["says"]
+        return answer["card"], said.partition("Answer what is asked in ")[2].partition(", in the recipe")[0]
+
+    without = (None, "a form (report --card FILE writes one)")
+    assert where(str(ladder)) == (str(form), str(form))
+    assert where(str(ladder), "--card", str(card)) == (str(card), str(card))
+    assert where(str(table)) == without
+    form.unlink()
+    assert where(str(ladder)) == without
+
+
 def test_the_form_of_a_ladder_is_read_and_nothing_is_written_into_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -312,6 +371,34 @@ def test_the_form_of_a_ladder_is_read_and_nothing_is_written_into_one(
     status, _, said = ask(capsys, str(ladder), "--output", output)
     assert (status, said.count("\n")) == (2, 1)
     assert f"{ladder}/card.yaml line 1: 'tokeniser'" in said
+
+
+@pytest.mark.parametrize("spelled", ["same", "dots", "symbolic", "hard", "dangling", "of a ladder"])
+def test_a_report_is_never_written_over_the_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spelled: str
+) -> None:
+    source, card = tmp_path / "absent.csv", tmp_path / "answers.md"
+    output = tmp_path / ("answers.md" if spelled == "same" else "report.md")
+    if spelled != "dangling":
+        card.write_text("corpus: c4\n", "utf-8")
+    asked = ["--card", str(card)]
+    if spelled == "dots":
+        output = tmp_path / "folder" / ".." / "answers.md"
+        (tmp_path / "folder").mkdir()
+    elif spelled in ("symbolic", "dangling"):
+        output.symlink_to(card)
+    elif spelled == "hard":
+        output.hardlink_to(card)
+    elif spelled == "of a ladder":
+        source, asked = tmp_path / "ladder", []
+        source.mkdir()
+        card = card.rename(source / "card.yaml")
+        output.hardlink_to(card)
+    status, _, said = ask(capsys, str(source), *asked, "--output", str(output))
+    assert (status, said.count("\n")) == (2, 1)
+    assert "holds the answers" in said  # and not that SOURCE is absent: it is refused before any work
+    assert card.exists() == (spelled != "dangling")
+    assert spelled == "dangling" or card.read_text("utf-8") == "corpus: c4\n"
 
 
 @pytest.mark.parametrize(("name", "begins"), [("r.html", "<!"), ("r.MD", "# "), ("r.json", "{"), ("r", "<!")])

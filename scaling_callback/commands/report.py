@@ -9,7 +9,7 @@ from pathlib import Path
 from scaling_callback import pipeline
 from scaling_callback.arguments import check_output, check_suffix, read_budget
 from scaling_callback.commands.base import Command, Output
-from scaling_callback.commands.forms import find_answers, name_form
+from scaling_callback.commands.forms import check_apart, find_answers, name_form
 from scaling_callback.commands.options import add_constraints, add_sources, add_target, constrain, read_config
 from scaling_callback.commands.sources import read_runs
 from scaling_callback.errors import InputError
@@ -42,14 +42,15 @@ def run(options: argparse.Namespace) -> Output:
     path = Path(options.output)
     check_output(path, options.source)
     write = WRITERS[check_suffix(path, WRITERS)]
+    check_apart(path, name_form(options.source, options.card))
     runs, issued = read_runs(options)
-    answers = find_answers(options.source, options.card)
+    answers, form = find_answers(options.source, options.card)
     with Progress("report") as progress:
         config = constrain(read_config(options), options)
         config = replace(config, target=options.target, flops=options.flops, sensitivity=True)
         snapshot = pipeline.refresh(runs, issued, config, progress)
     try:
-        page = write(gather(snapshot, answers))
+        page = write(gather(snapshot, answers, form=form))
     except (ValueError, ArithmeticError) as error:  # axes of counts that no training has overflow in many places
         raise InputError(
             f"{options.source}: no figure can be drawn of such numbers ({error}); are params and tokens plain counts?"
@@ -58,8 +59,7 @@ def run(options: argparse.Namespace) -> Output:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); give --output a path that can") from None
-    card = name_form(options.source, options.card)
-    output = {"output": str(path), "checklist": checklist_numbers(snapshot, answers), "card": card}
+    output = {"output": str(path), "checklist": checklist_numbers(snapshot, answers), "card": form}
     return output, text.show_report(output)
 
 

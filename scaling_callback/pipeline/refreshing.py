@@ -66,6 +66,7 @@ def refresh(
         InputError: The configuration names something that does not exist.
     """
     kept = select(runs, config)
+    names = {run.name for run in kept}
     cluster = cluster_by(kept, config)
     evidence = gather_evidence(runs, kept, config)
     absent: dict[str, str] = {}
@@ -125,6 +126,7 @@ def refresh(
         absent=absent,
         sensitivity=panel,
         excluded=tuple(run for run in runs if run.card.excluded),
+        set_aside=tuple(run for run in included(runs) if run.name not in names),
         past=_recall(forecast, finished, clusters, forecasters, included(runs), issued, config),
     )
 

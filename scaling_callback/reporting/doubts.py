@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from scaling_callback.fitting import Status
-from scaling_callback.reporting.audit.facts import group_notes
+from scaling_callback.reporting.audit.facts import MIN_SCORES, group_notes
 from scaling_callback.snapshot import Snapshot
 
 SHOWN_NAMES = 3
@@ -14,10 +14,6 @@ SHOWN_NAMES = 3
 
 NAME_LENGTH = 40
 """Longer names are cut off in a sentence; tables hold them whole."""
-
-MIN_SCORES = 5
-"""Fewer scores than this say nothing about the coverage of intervals."""
-
 
 NOTED = "noted_"
 """What the names of oddities in records begin with: they are no doubts of the answer."""
@@ -65,8 +61,12 @@ def _gather_notes(snapshot: Snapshot) -> dict[str, str]:
 
 
 def _quote_name(name: str) -> str:
-    """A run's name, short, and isolated so that right-to-left marks in it do not turn the sentence around."""
-    short = name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    """A run's name, short, and isolated so that what is written to the left does not turn the sentence around.
+
+    Marks that would end the isolation, or turn anything around themselves, are shown as escapes.
+    """
+    seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    short = seen if len(seen) <= NAME_LENGTH else seen[: NAME_LENGTH - 1] + "\N{HORIZONTAL ELLIPSIS}"
     return f"\N{FIRST STRONG ISOLATE}{short}\N{POP DIRECTIONAL ISOLATE}"
 
 

@@ -46,22 +46,25 @@ def judge_repetition(known: Known) -> str:
     said = known.find("unique_tokens")
     unique = as_count(said.text) if said else None
     longest = max((run.horizon or 0.0 for run in known.snapshot.runs), default=0.0)
-    passes = longest / unique if unique else count_passes(known)[1]
+    _, most, counted = count_passes(known)
+    passes, limit = (longest / unique, "") if unique else (most, known.limit(counted))
     if not passes:
         return "Every token counts as new; whether they are is not known."
     if passes <= 1:
-        return f"Every token counts as new, and the longest run makes {format_value(passes)} passes over the data."
+        return (
+            f"Every token counts as new, and the longest run makes {format_value(passes)} passes over the data{limit}."
+        )
     return (
-        f"Every token counts as new, though the longest run makes {format_value(passes)} passes over the data: "
+        f"Every token counts as new, though the longest run makes {format_value(passes)} passes over the data{limit}: "
         "a law of unique tokens may serve better."
     )
 
 
-def count_passes(known: Known) -> tuple[float, float]:
-    """Fewest and most passes of a run over its data set, as its loader said; 0 and 0 where none did."""
+def count_passes(known: Known) -> tuple[float, float, int]:
+    """Fewest and most passes of a run over its data set, and how many runs' loaders said them; 0 where none did."""
     passes: list[float] = []
     for run in known.snapshot.runs:
         tokens = as_count(run.card.extra.get("pass_tokens", ""))
         if tokens is not None and run.horizon is not None:
             passes.append(run.horizon / tokens)
-    return (min(passes), max(passes)) if passes else (0.0, 0.0)
+    return (min(passes), max(passes), len(passes)) if passes else (0.0, 0.0, 0)

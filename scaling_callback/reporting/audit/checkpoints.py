@@ -5,7 +5,8 @@ from __future__ import annotations
 from scaling_callback.forecasting import MEMBERS
 from scaling_callback.forecasting.evidence import FIRST_TENTH
 from scaling_callback.forecasting.joint import EARLIEST, finals_and_checkpoints
-from scaling_callback.laws.gap import PROGRESS
+from scaling_callback.laws import get_law
+from scaling_callback.laws.gap import PROGRESS, with_gap
 from scaling_callback.snapshot import Snapshot
 
 
@@ -33,6 +34,14 @@ def count_checkpoints(snapshot: Snapshot) -> int:
         return 0
     used = {*snapshot.evidence.used}
     return len(snapshot.evidence.points) - sum(run.name in used and run.final is not None for run in snapshot.runs)
+
+
+def count_parameters(snapshot: Snapshot) -> tuple[int, ...]:
+    """Parameters of each law that the forecast combines, those of the gap of checkpoints among them."""
+    if not uses_joint(snapshot):
+        return ()
+    gap = with_gap if count_checkpoints(snapshot) else get_law
+    return tuple(len(gap(get_law(member.law)).parameters) for member in MEMBERS)
 
 
 def find_cut(snapshot: Snapshot) -> float:

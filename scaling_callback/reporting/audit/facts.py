@@ -15,6 +15,9 @@ from scaling_callback.snapshot import Snapshot
 SHOWN_VALUES = 4
 """Different values that a sentence lists before it counts the others."""
 
+MIN_SCORES = 5
+"""Fewer scores than this say nothing about a record."""
+
 
 Origin: TypeAlias = Literal["tool", "card", "form"]
 """Where something comes from: worked out here, said by the cards of runs, or written by somebody into the form."""
@@ -61,15 +64,18 @@ class Known:
                 said.append(str(value))
         if not said:
             return None
+        return Fact(list_values(said) + self.limit(len(said)), "card")
+
+    def limit(self, said: int) -> str:
+        """What follows a fact that the cards of so many runs hold: nothing where all do."""
         total = len(self.snapshot.runs)
-        some = "" if len(said) == total else f" (said of {len(said)} of {total} runs)"
-        return Fact(list_values(said) + some, "card")
+        return "" if said == total else f" (said of {said} of {total} runs)"
 
     def loss(self) -> Fact | None:
         """What the loss is, as recorded."""
         kinds = [run.card.loss_kind for run in self.snapshot.runs if run.card.loss_kind]
         if kinds and not self.answers.get("metric", "").strip():
-            return Fact(list_values(kinds), "card")
+            return Fact(list_values(kinds) + self.limit(len(kinds)), "card")
         return self.find("metric")
 
 
@@ -80,6 +86,17 @@ def group_notes(runs: Iterable[Run]) -> dict[str, list[str]]:
         for note in run.notes:
             names.setdefault(note, []).append(run.name)
     return names
+
+
+def say_set_aside(snapshot: Snapshot) -> str:
+    """How many runs were not looked at because another one ended lower; empty where there are none."""
+    aside = len(snapshot.set_aside)
+    if not aside:
+        return ""
+    return (
+        f"{aside} of {aside + len(snapshot.runs)} runs are set aside: of those that share size and horizon only the "
+        "one that ended at the lowest loss is looked at."
+    )
 
 
 def list_values(values: Iterable[str]) -> str:

@@ -11,9 +11,9 @@ from scaling_callback.records import FINAL_PROGRESS
 from scaling_callback.reporting.audit.answers import Answer, ask, leave, no_fit, say
 from scaling_callback.reporting.audit.assumptions import judge_form, judge_repetition, judge_tie
 from scaling_callback.reporting.audit.checkpoints import count_checkpoints, uses_joint
-from scaling_callback.reporting.audit.facts import Known, list_values, list_versions
+from scaling_callback.reporting.audit.facts import Known, list_values, list_versions, say_set_aside
 from scaling_callback.reporting.tables import held_out_measurement
-from scaling_callback.reporting.units import format_level, format_loss, format_percent, format_value
+from scaling_callback.reporting.units import format_level, format_loss, format_percent, format_value, number
 from scaling_callback.snapshot import Snapshot
 
 SHOWN_REASONS = 3
@@ -175,14 +175,18 @@ def say_left_out(known: Known) -> Answer:
         return leave("There is no run.")
     excluded = [str(run.card.excluded) for run in snapshot.excluded]
     counts = Counter(left[run.name] for run in snapshot.runs if run.name in left)
-    parts = [f"{count} run(s): {reason}" for reason, count in counts.most_common(SHOWN_REASONS)]
+    parts = [f"{number(count, 'run')}: {reason}" for reason, count in counts.most_common(SHOWN_REASONS)]
     if len(counts) > SHOWN_REASONS:
         parts.append(f"{len(counts) - SHOWN_REASONS} more reasons, in the table of runs")
-    best = " Of runs that share size and horizon only the best was looked at." if snapshot.config.runs == "best" else ""
+    cards = "its card" if len(excluded) == 1 else "their cards"
+    found = (
+        say_set_aside(snapshot),
+        f"{'; '.join(parts)}." if parts else "",
+        f"{number(len(excluded), 'run')} excluded by a line in {cards}: {list_values(excluded)}." if excluded else "",
+    )
     return say(
-        f"{'; '.join(parts)}." if parts else "No run is left out.",
-        f"{len(excluded)} run(s) are excluded by a line in their card: {list_values(excluded)}." if excluded else "",
-        f"By hand: {by_hand.text}." if by_hand else f"Runs that never reached the tool are not known to it.{best}",
+        *(found if any(found) else ("No run is left out.",)),
+        f"By hand: {by_hand.text}." if by_hand else "Runs that never reached the tool are not known to it.",
         of=(by_hand,),
     )
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from scaling_callback.reporting.audit.answers import Answer, ask, leave, say
 from scaling_callback.reporting.audit.assumptions import count_passes
-from scaling_callback.reporting.audit.facts import Fact, Known, list_counts, list_horizons, list_values
+from scaling_callback.reporting.audit.facts import (
+    Fact,
+    Known,
+    list_counts,
+    list_horizons,
+    list_values,
+    say_set_aside,
+)
 from scaling_callback.reporting.figures.series import rank_sizes
-from scaling_callback.reporting.units import format_count, format_value
+from scaling_callback.reporting.units import format_count, format_value, number
 
 
 def say_models(known: Known) -> Answer:
@@ -19,7 +27,10 @@ def say_models(known: Known) -> Answer:
     finished = sum(run.final is not None for run in runs)
     sizes = rank_sizes(runs)
     span = " to ".join(dict.fromkeys((format_count(min(sizes)), format_count(max(sizes)))))
-    return say(f"{len(runs)} runs, {finished} of them finished, of {len(sizes)} size(s): {span}.")
+    return say(
+        f"{number(len(runs), 'run')}, {finished} of them finished, of {number(len(sizes), 'size')}: {span}.",
+        say_set_aside(known.snapshot),
+    )
 
 
 def say_tokens(known: Known) -> Answer:
@@ -40,13 +51,13 @@ def say_data(known: Known) -> Answer:
     """8: corpus and repetition: how many unique tokens, or how often the runs go over their data."""
     corpus, unique = known.find("corpus"), known.find("unique_tokens")
     epochs, dataset = known.note("epochs"), known.note("dataset_length")
-    fewest, most = count_passes(known)
+    fewest, most, counted = count_passes(known)
     passes = f"{format_value(fewest)} to {format_value(most)}" if fewest < most else format_value(most)
     repetition = [
         f"Unique tokens: {unique.text}." if unique else "",
         f"Epochs: {epochs.text}." if epochs else "",
         f"Data set: {dataset.text}." if dataset else "",
-        f"A run makes {passes} passes over it, as its loader counts." if most else "",
+        f"A run makes {passes} passes over it, as its loader counts{known.limit(counted)}." if most else "",
     ]
     missing = ["corpus"] * (corpus is None) + ["unique_tokens"] * (not (unique or epochs or most))
     said = _join(f"{corpus.text}." if corpus else "", *repetition)
@@ -58,17 +69,17 @@ def say_data(known: Known) -> Answer:
 def say_size_counting(known: Known) -> Answer:
     """9: how N is counted."""
     runs = known.snapshot.runs
-    named = {name: None for run in runs for name in run.card.sizes if name != "params"}
+    counts = Counter(name for run in runs for name in run.card.sizes if name != "params")
+    named = {name: f"{name}{known.limit(count)}" for name, count in counts.items()}
+    recorded = ", ".join(named.values())
     kind = known.find("params_kind")
     if kind is not None:
-        return say(
-            f"{kind.text}.", f"Also recorded: {', '.join(named)}." if named else "", of=(kind,), tool=bool(named)
-        )
+        return say(f"{kind.text}.", f"Also recorded: {recorded}." if named else "", of=(kind,), tool=bool(named))
     # a convention is the primary one where it is the N of every run
     primary = [name for name in named if all(run.card.sizes.get(name) == run.params for run in runs)]
     if primary:
-        return say(f"N is {' = '.join(primary)}. Recorded: {', '.join(named)}.", of=(_CARD,), tool=False)
-    return ask("params_kind", known=f"Recorded besides: {', '.join(named)}." if named else "")
+        return say(f"N is {' = '.join(primary)}. Recorded: {recorded}.", of=(_CARD,), tool=False)
+    return ask("params_kind", known=f"Recorded besides: {recorded}." if named else "")
 
 
 def say_compute_counting(known: Known) -> Answer:
@@ -91,18 +102,21 @@ def say_hyperparameters(known: Known) -> Answer:
     """11: schedule, warmup, learning rate, batch, optimiser."""
     cards = [run.card for run in known.snapshot.runs]
     schedules = [card.schedule for card in cards if card.schedule]
-    rates = sorted({card.peak_lr for card in cards if card.peak_lr is not None})
-    batches = list_counts(card.batch_tokens for card in cards)
+    rates = sorted(card.peak_lr for card in cards if card.peak_lr is not None)
+    batches = [card.batch_tokens for card in cards if card.batch_tokens is not None]
     if not schedules or not rates:
         missing = [name for name, there in (("schedule", schedules), ("peak learning rate", rates)) if not there]
         return leave(f"Not recorded: {' and '.join(missing)}.")
-    span = f"{rates[0]:.4g}" if len(rates) == 1 else f"{rates[0]:.4g} to {rates[-1]:.4g}"
+    span = " to ".join(dict.fromkeys((f"{rates[0]:.4g}", f"{rates[-1]:.4g}")))
     optimiser, settings = known.find("optimizer"), known.note("optimizer_settings")
     warmup, tuning = known.note("warmup"), known.find("tuning")
     said = _join(
-        f"Schedule: {list_values(schedules)}. Peak learning rate: {span}.",
+        f"Schedule: {list_values(schedules)}{known.limit(len(schedules))}.",
+        f"Peak learning rate: {span}{known.limit(len(rates))}.",
         f"Warmup: {warmup.text}." if warmup else "",
-        f"Tokens in a batch: {batches}." if batches else "The batch size is not recorded.",
+        f"Tokens in a batch: {list_counts(batches)}{known.limit(len(batches))}."
+        if batches
+        else "The batch size is not recorded.",
         f"Optimiser: {optimiser.text}." if optimiser else "",
         f"As found: {settings.text}." if settings else "",
         f"Tuning: {tuning.text}." if tuning else "",
@@ -128,7 +142,8 @@ def say_architecture(known: Known) -> Answer:
 def say_environment(known: Known) -> Answer:
     """13: tokenizer, precision, seed, hardware, code version."""
     recorded = [run.card.seed for run in known.snapshot.runs if run.card.seed]
-    seeds = known.find("seeds") or (Fact(list_values(recorded), "card") if recorded else None)
+    held = Fact(list_values(recorded) + known.limit(len(recorded)), "card") if recorded else None
+    seeds = known.find("seeds") or held
     facts = {
         "tokenizer": known.find("tokenizer"),
         "precision": known.find("precision"),

@@ -14,9 +14,10 @@ from typing import Literal, TypeAlias
 from scaling_callback.forecasting import find_twins, included
 from scaling_callback.forecasting.evidence import FIRST_TENTH
 from scaling_callback.records import Run, same_count
-from scaling_callback.reporting.audit.checkpoints import count_checkpoints, find_cut
+from scaling_callback.reporting.audit.checkpoints import count_checkpoints, count_parameters, find_cut
+from scaling_callback.reporting.audit.facts import MIN_SCORES, say_set_aside
 from scaling_callback.reporting.figures.series import rank_sizes
-from scaling_callback.reporting.units import format_count, format_level, format_percent, format_value, number
+from scaling_callback.reporting.units import format_count, format_level, format_percent, number
 from scaling_callback.snapshot import Snapshot
 
 STUDY = "Choshen, Zhang, Andreas 2025, arXiv 2410.11840"
@@ -84,7 +85,7 @@ def check_seeds(snapshot: Snapshot) -> Found:
     runs = _finished(snapshot)
     if not runs:
         return _concerns_not("0 runs", "No run has finished.")
-    sizes, repeats = len(rank_sizes(runs)), max(Counter(find_twins(runs).values()).values())
+    sizes, repeats = len(rank_sizes(runs)), max(Counter(find_twins([*runs, *snapshot.set_aside]).values()).values())
     figure = f"{number(sizes, 'size')}, {number(repeats, 'run')} of one setting at most"
     return _judge(sizes > repeats, figure, f"{figure}.")
 
@@ -123,6 +124,11 @@ def check_error(snapshot: Snapshot) -> Found:
             "This ladder has no record of its own: expect what published families show, at least 4%.",
         )
     own = format_percent(record.are)
+    if len(record.scores) < MIN_SCORES:
+        few = number(len(record.scores), "forecast")
+        return _concerns_not(
+            few, f"{few} of this ladder's own runs, off by {own} on average, are too few to tell the error to expect."
+        )
     return Found(
         "pass",
         f"{own} here",
@@ -145,9 +151,12 @@ def check_target(snapshot: Snapshot) -> Found:
     if forecast is None:
         return _concerns_not("no target", "There is no forecast.")
     begun = [run for run in snapshot.runs if _is_of(run, forecast.params, forecast.tokens) and len(run.curve)]
-    if not begun:
+    used = [run for run in begun if not run.card.held_out]
+    if begun and not used:
+        return _concerns_not("held out", "A run of the target's size and length is held out, not used.")
+    if not used:
         return _concerns_not("not begun", "No run of the target's size and length has begun, which may be too dear.")
-    seen = max(float(run.progress[-1]) for run in begun)
+    seen = max(float(run.progress[-1]) for run in used)
     return _judge(
         seen >= THIRD, format_level(seen), f"A run of the target's size and length has seen {format_level(seen)}."
     )
@@ -162,12 +171,36 @@ def check_pruning(snapshot: Snapshot) -> Found:
     ended = {run.name for run in known if run.final is not None}
     # whoever has no final has nothing that could be compared; a finished one must be told why
     dropped = [name for name in left if name in ended and not any(word in left[name] for word in EXPLAINED)]
-    by_hand = len(snapshot.excluded)
-    hand = f" {by_hand} more are excluded by a line in their card, with its reason." if by_hand else ""
+    by_hand = number(len(snapshot.excluded), "run")
+    hand = f" A line in the card excludes {by_hand}, with its reason." if snapshot.excluded else ""
     figure = f"{len(dropped)} of {len(known)} runs"
     if dropped:
-        return Found("fail", figure, f"{len(dropped)} finished run(s) are left out, and not for their schedule.{hand}")
-    return Found("pass", figure, f"{len(left)} run(s) are left out, none for its distance from the law.{hand}")
+        finished = number(len(dropped), "finished run")
+        return Found("fail", figure, f"Left out, and not for the schedule: {finished}.{hand}")
+    if snapshot.set_aside:
+        return _judge_best(snapshot, hand)
+    return Found("pass", figure, f"Left out: {number(len(left), 'run')}, none for its distance from the law.{hand}")
+
+
+def _judge_best(snapshot: Snapshot, hand: str) -> Found:
+    """What to say where the best run of each size and horizon alone is looked at."""
+    aside, said = snapshot.set_aside, say_set_aside(snapshot)
+    twins = find_twins([*snapshot.runs, *aside])
+    kept = {twins[run.name] for run in snapshot.runs}
+    repeats = sum(twins[run.name] in kept for run in aside)
+    figure = f"{len(aside)} of {len(aside) + len(snapshot.runs)} runs"
+    if repeats:
+        return Found(
+            "fail",
+            figure,
+            f"{said} The seed alone tells {number(repeats, 'run')} of these from one that is kept: what is chosen "
+            f"there is chance, and the law comes out too low.{hand}",
+        )
+    return _concerns_not(
+        figure,
+        f"{said} For settings that were swept, such as the learning rate, that is the published practice; it is a "
+        f"choice by the loss all the same, which the study did not test.{hand}",
+    )
 
 
 def check_parameters(snapshot: Snapshot) -> Found:
@@ -175,14 +208,17 @@ def check_parameters(snapshot: Snapshot) -> Found:
     fit = snapshot.fit
     if fit is None:
         return _concerns_not("0 points", "Nothing is fitted.")
-    independent, terms = fit.points.n_independent, fit.prior_terms
-    each = independent / fit.free if fit.free else float("inf")
-    prior = f" and {terms} term(s) of a prior" if terms else ""
-    return _judge(
-        independent + terms > fit.free,
-        f"{format_value(each)} runs per parameter",
-        f"{independent} independent run(s){prior} carry {fit.free} free parameter(s).",
+    independent, free, terms = fit.points.n_independent, fit.free, fit.prior_terms
+    carried = f"{number(independent, 'independent run')} for {number(free, 'free parameter')} of the fit that is shown."
+    prior = f" {number(terms, 'term')} of a prior steady it, which are no data." if terms else ""
+    more = (
+        f" The laws that the forecast combines have {' and '.join(map(str, joint))} parameters, and see "
+        f"{number(count_checkpoints(snapshot), 'checkpoint')} beside the ends of runs."
+        if (joint := count_parameters(snapshot))
+        else ""
     )
+    figure = f"{number(independent, 'run')}, {number(free, 'parameter')}"
+    return _judge(independent >= free, figure, f"{carried}{prior}{more}")
 
 
 def check_borrowing(snapshot: Snapshot) -> Found:

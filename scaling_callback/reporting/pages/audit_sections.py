@@ -26,7 +26,10 @@ SIGNS = {
 }
 """How an item stands, for whoever sees no colour."""
 
-ORIGINS = {"tool": "worked out here", "card": "from the runs' cards", "form": "from card.yaml"}
+ORIGINS = {"tool": "worked out here", "card": "from the runs' cards", "form": "from the form"}
+
+NO_FORM = "a form (report --card FILE writes one)"
+"""Where to answer what is asked, of a ladder without a form and of a table."""
 
 
 def describe_recommendations(snapshot: Snapshot) -> tuple[Block, ...]:
@@ -60,15 +63,17 @@ def _show_recommendation(check: Recommendation) -> Entry:
     )
 
 
-def describe_checklist(snapshot: Snapshot, answers: Mapping[str, str] | None) -> tuple[Block, ...]:
-    """The 26 items of the (Mis)Fitting study."""
+def describe_checklist(
+    snapshot: Snapshot, answers: Mapping[str, str] | None, form: str | None = None
+) -> tuple[Block, ...]:
+    """The 26 items of the (Mis)Fitting study; `form` is where the user may answer."""
     items = checklist(snapshot, answers)
     totals = {status: sum(item.status == status for item in items) for status in STATUSES}
     words = (
         f"The {len(items)} items of the (Mis)Fitting study (Li et al. 2025, arXiv 2502.18969). {totals['answered']} "
         f"are answered from what was recorded, {totals['asked']} wait for you, and {totals['unanswered']} could not be "
-        "filled in from this ladder. Nothing here is guessed. Answer what is asked in card.yaml, the form in the "
-        "ladder's folder, or in the recipe of the runs."
+        f"filled in from this ladder. Nothing here is guessed. Answer what is asked in {form or NO_FORM}, in the "
+        "recipe of the runs, or in a column of their table."
     )
     blocks: list[Block] = [Words(words)]
     for group, entries in groupby(items, key=lambda item: item.group):

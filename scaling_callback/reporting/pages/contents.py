@@ -27,16 +27,20 @@ from scaling_callback.snapshot import Snapshot
 TITLE = "Scaling report"
 
 
-def gather(snapshot: Snapshot, answers: Mapping[str, str] | None = None, *, title: str | None = None) -> Report:
+def gather(
+    snapshot: Snapshot,
+    answers: Mapping[str, str] | None = None,
+    *,
+    title: str | None = None,
+    form: str | None = None,
+) -> Report:
     """Everything that a report says.
 
     Args:
         snapshot: What is reported.
         answers: What the form of the ladder says, by key (`form.read_form`).
         title: The heading.
-
-    Raises:
-        MissingDependency: matplotlib is not installed.
+        form: Where that form is, for who answers what is asked; `None` where there is none.
 
     Example:
         >>> from scaling_callback.pipeline import refresh
@@ -54,7 +58,7 @@ def gather(snapshot: Snapshot, answers: Mapping[str, str] | None = None, *, titl
         *((Section("sensitivity", "Under other choices", choices),) if choices else ()),
         Section("runs", "Runs", describe_runs(snapshot)),
         Section("recommendations", "Recommendations", describe_recommendations(snapshot)),
-        Section("checklist", "Reporting checklist", describe_checklist(snapshot, answers)),
+        Section("checklist", "Reporting checklist", describe_checklist(snapshot, answers, form)),
         Section("making", "How this was made", describe_making(snapshot)),
     )
     summary = describe_forecast(snapshot, measured)

@@ -38,7 +38,7 @@ def write_html(report: Report) -> str:
     """The same from what was gathered.
 
     Raises:
-        MissingDependency: jinja2 is not installed.
+        MissingDependency: matplotlib or jinja2 is not installed.
     """
     try:
         from jinja2 import Environment, FunctionLoader, StrictUndefined

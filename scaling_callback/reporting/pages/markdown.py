@@ -11,7 +11,9 @@ from scaling_callback.reporting.pages.blocks import Block, Cell, Column, Report,
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#&$!])")
 _BEGINS = re.compile(r"^(\d+)([.)])(?=\s|$)|^([-+=])(?=\s|[-=]*$)")
-_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]")
+_RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\u200e\u200f\u2068\u2069\ufb1d-\ufefc]")
+_TURNS = re.compile(r"(\u2068[^\u202a-\u202e\u2066-\u2069]*\u2069)|[\u202a-\u202e\u2066-\u2069]")
+"""A name that is isolated in a sentence, or a mark that turns what follows and belongs to no such name."""
 
 
 def write_markdown(report: Report) -> str:
@@ -42,13 +44,16 @@ def write_markdown(report: Report) -> str:
 def escape(text: str) -> str:
     r"""Text on one line that Markdown shows as it is; what may turn the line around stays within itself.
 
+    Marks that would turn what follows are shown as escapes, but for those around a name that a sentence isolates.
+
     Example:
         >>> print(escape("a|b `c`\n<script> 1_000"))
         a\|b \`c\` \<script\> 1\_000
         >>> print(escape("1. first"), escape("- first"))
         1\. first \- first
     """
-    line = "".join(c if c.isprintable() or _RIGHT_TO_LEFT.match(c) else _show(c) for c in " ".join(text.split()))
+    tame = _TURNS.sub(lambda found: found[1] or _show(found[0]), " ".join(text.split()))
+    line = "".join(c if c.isprintable() or _RIGHT_TO_LEFT.match(c) else _show(c) for c in tame)
     marked = _BEGINS.sub(
         lambda found: f"{found[1]}\\{found[2]}" if found[1] else f"\\{found[3]}", _SPECIAL.sub(r"\\\1", line)
     )
