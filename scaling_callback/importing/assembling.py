@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from scaling_callback.importing.keys import Chosen, find_value, read_amount
-from scaling_callback.importing.record import Log, Record
-from scaling_callback.records import FINAL_PROGRESS, Array, BoolArray, Curve, Run, RunCard, as_count
+from scaling_callback.importing.record import LeftOut, Log, Record
+from scaling_callback.records import FINAL_PROGRESS, Array, BoolArray, Curve, Run, RunCard, as_count, is_count
 from scaling_callback.tables import NO_PLAN, list_names
 from scaling_callback.tables.cells import shorten
 
@@ -32,10 +32,6 @@ class Refusal:
     reason: str
 
 
-class _LeftOut(Exception):
-    """Raised where it is found that a run cannot be imported; becomes a `Refusal`."""
-
-
 def make_run(record: Record, keys: Chosen) -> Run | Refusal:
     """The run of a record: its card, its observations, and notes on what was left out or worked out.
 
@@ -45,23 +41,25 @@ def make_run(record: Record, keys: Chosen) -> Run | Refusal:
     """
     try:
         return _make_run(record, keys)
-    except _LeftOut as left_out:
+    except LeftOut as left_out:
         return Refusal(str(left_out))
 
 
 def _make_run(record: Record, keys: Chosen) -> Run:
+    if record.fault:
+        raise LeftOut(record.fault)
     params, horizon, each = (_amount(record, key) for key in (keys.params, keys.total_tokens, keys.tokens_per_step))
     if params is None:
-        raise _LeftOut(f"it has no {shorten(keys.params)}, which is to be its number of parameters")
+        raise LeftOut(f"it has no {shorten(keys.params)}, which is to be its number of parameters")
     missing = [key for key in (keys.loss, keys.tokens) if key is not None and key not in record.metrics]
     if missing:
         known = [key for key in record.metrics if not key.startswith("_")]
-        raise _LeftOut(f"it has no metric {list_names(missing)}; it has: {list_names(known) or 'none'}")
+        raise LeftOut(f"it has no metric {list_names(missing)}; it has: {list_names(known) or 'none'}")
     wanted = [key for key in (keys.loss, keys.tokens, keys.step, keys.lr, FINAL) if key in record.metrics]
     log = record.read([key for key in wanted if key is not None])
     if not log.held[keys.loss].any():
         active = " yet: the run is still active; import again later" if record.state == "unfinished" else ""
-        raise _LeftOut(f"no row with a number as {shorten(keys.loss)} can be read{active}")
+        raise LeftOut(f"no row with a number as {shorten(keys.loss)} can be read{active}")
     curve, notes = _observe(record, log, keys, each)
     return _complete(record, keys, curve, notes, params=params, horizon=horizon, each=each)
 
@@ -79,7 +77,10 @@ def _complete(
     reached = float(curve.tokens[-1])
     ended = record.state != "unfinished"
     completed = ended and (horizon is None or reached >= FINAL_PROGRESS * horizon)
-    if record.state == "unknown" and horizon is None and not curve.is_final.any():
+    last = float(curve.loss[-1])
+    if completed and not is_count(last) and not curve.is_final.any():
+        notes = [*notes, f"its last loss is {last:g}: it has no final loss"]
+    elif record.state == "unknown" and horizon is None and not curve.is_final.any():
         notes = [*notes, NO_PLAN]
     kept = {key: value for key in keys.keep if (value := _text(find_value(record, key))) is not None}
     measure = keys.tokens or f"step x {keys.tokens_per_step}"
@@ -130,10 +131,10 @@ def _observe(record: Record, log: Log, keys: Chosen, each: float | None) -> tupl
     elif step is not None and each is not None:
         tokens, inferred, carried = step * each, unused, unused
     else:
-        raise _LeftOut("it has no steps to multiply by the tokens of one; give --step, or --tokens")
+        raise LeftOut("it has no steps to multiply by the tokens of one; give --step, or --tokens")
     known = rows & (tokens > 0) & np.isfinite(tokens)
     if not known.any():
-        raise _LeftOut(f"none of its {int(rows.sum())} losses stands at a known, positive number of tokens")
+        raise LeftOut(f"none of its {int(rows.sum())} losses stands at a known, positive number of tokens")
     every = last = np.flatnonzero(known)
     if record.ordered and step is not None and (told or log.counts_training):
         last = last[_standing(axis[last])]
@@ -155,7 +156,7 @@ def _observe(record: Record, log: Log, keys: Chosen, each: float | None) -> tupl
         }
     )
     if 2 * len(curve) < len(every):
-        raise _LeftOut(
+        raise LeftOut(
             f"its {len(every)} losses stand at {len(curve)} numbers of tokens that grow; is "
             f"{shorten(str(keys.tokens))} a count of all tokens so far? give another --tokens, or --tokens-per-step"
         )
@@ -184,7 +185,7 @@ def _refuse_falls(name: str, tokens: Array, axis: Array) -> None:
     falls = np.flatnonzero(np.diff(tokens) < 0)
     if len(falls):
         before, after = int(falls[0]), int(falls[0]) + 1
-        raise _LeftOut(
+        raise LeftOut(
             f"{shorten(name)} falls from {tokens[before]:g} to {tokens[after]:g} while steps go on from "
             f"{axis[before]:g} to {axis[after]:g}: it is no count of all tokens so far; give another --tokens"
         )
@@ -231,7 +232,7 @@ def _amount(record: Record, key: str | None) -> float | None:
         return None if key is None else read_amount(key)
     amount = None if isinstance(value, bool) else read_amount(str(value))
     if amount is None:
-        raise _LeftOut(f"{shorten(key)} is {shorten(str(value))!r}; it must be a positive, finite number")
+        raise LeftOut(f"{shorten(key)} is {shorten(str(value))!r}; it must be a positive, finite number")
     return amount
 
 

@@ -197,8 +197,12 @@ def _refuse(place: str, option: str, what: str, known: Sequence[str]) -> NoRetur
     stem = option.partition("_")[0].removesuffix("s")
     shown = sorted((key for key in known if not key.startswith("_")), key=lambda key: stem not in key.lower())
     there = f"; it has: {list_names(shown)}" if shown else ""
-    other = " (or --tokens-per-step)" if option == "tokens" else ""
+    other = _OTHERWISE.get(option, "")
     raise InputError(f"{place} has {what}; name it with --{option.replace('_', '-')} KEY{other}{there}")
 
 
 _WORDS = {"loss": "validation loss", "tokens": "tokens seen so far", "params": "number of parameters"}
+_OTHERWISE = {
+    "tokens": " (or --tokens-per-step)",
+    "params": ", which the configuration of each run must hold where sizes differ, or give one number (--params 124M)",
+}
