@@ -114,10 +114,27 @@ def read_pair(value: str) -> tuple[str, str]:
         >>> read_pair("data = a=b")
         ('data', 'a=b')
     """
-    column, equals, wanted = (part.strip() for part in value.partition("="))
-    if not equals or not column:
-        raise argparse.ArgumentTypeError(f"{value!r} is not of the form COLUMN=VALUE")
-    return column, wanted
+    return _split(value, "COLUMN=VALUE")
+
+
+def read_mapping(value: str) -> tuple[str, str]:
+    """What a column holds, and its name in a table.
+
+    Example:
+        >>> read_mapping("loss=val/loss")
+        ('loss', 'val/loss')
+    """
+    name, column = _split(value, "NAME=COLUMN, such as loss=val/loss")
+    if not column:
+        raise argparse.ArgumentTypeError(f"{value!r} names no column; give NAME=COLUMN, such as loss=val/loss")
+    return name, column
+
+
+def _split(value: str, form: str) -> tuple[str, str]:
+    left, equals, right = (part.strip() for part in value.partition("="))
+    if not equals or not left:
+        raise argparse.ArgumentTypeError(f"{value!r} is not of the form {form}")
+    return left, right
 
 
 def read_project(value: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling_callback import Ladder
+from scaling_callback import Ladder, ScalingCallback, ScalingRecorder, Target
 from scaling_callback.cli import main
 from scaling_callback.errors import InputError
 from scaling_callback.importing import Keys, import_runs, read_csv, read_tensorboard
@@ -392,3 +392,164 @@ def test_a_source_without_the_package_it_needs_says_which(tmp_path: Path, monkey
         list(read_tensorboard(str(tmp_path)))
     with pytest.raises(InputError):
         list(read_csv(str(tmp_path)))
+
+
+def log_runs(folder: Path, *names: str, config: str = "n_params: 1000000\ntokens_per_step: 100\n") -> None:
+    """Runs as Lightning's CSVLogger leaves them."""
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "hparams.yaml").write_text(config)
+        (folder / name / "metrics.csv").write_text("step,val_loss\n10,4.0\n20,3.5\n")
+
+
+def test_what_is_wrong_with_one_run_of_a_folder_leaves_out_that_run_alone(tmp_path: Path, bring: Any) -> None:
+    log_runs(tmp_path / "logs", *"abcdef")
+    damage = {"b": "step,val_loss\n10,four\n", "c": "", "d": "step,val_loss\n", "e": "step,val_loss\n1,2\0\n"}
+    for name, text in damage.items():
+        (tmp_path / "logs" / name / "metrics.csv").write_text(text)
+
+    made = bring("import-csv", tmp_path / "logs")
+
+    assert (made["added"], [*made["left_out"]]) == (["a", "f"], [*"bcde"])
+    assert made["left_out"]["b"] == "b/metrics.csv row 2: val_loss is 'four'; it must be a number"
+    assert made["left_out"]["c"].startswith("c/metrics.csv is empty, as of a run that has just begun")
+    assert made["left_out"]["d"].startswith("d/metrics.csv has a header but no rows")
+    assert made["left_out"]["e"].startswith("e/metrics.csv row 2 holds a NUL byte")
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_refused_with_the_reason(tmp_path: Path, refuse: Any) -> None:
+    log_runs(tmp_path / "logs", "a")
+    (tmp_path / "logs" / "a" / "metrics.csv").write_text("")
+
+    assert "none of the 1 run(s)" in (said := refuse("import-csv", tmp_path / "logs"))
+    assert "'a': a/metrics.csv is empty" in said
+
+
+def test_empty_and_damaged_event_files_leave_out_their_run_alone(tmp_path: Path, bring: Any) -> None:
+    tensorboard = pytest.importorskip("torch.utils.tensorboard")
+    write_events(tmp_path / "runs" / "a", planted_ladder(sizes=(1e7,), ratios=(20.0,), points=3)[0])
+    tensorboard.SummaryWriter(str(tmp_path / "runs" / "begun")).close()
+    (tmp_path / "runs" / "none").mkdir()
+    (tmp_path / "runs" / "none" / "events.out.tfevents.1").write_bytes(b"")
+
+    made = bring("import-tensorboard", tmp_path / "runs", "--params", "10M")
+
+    assert (made["added"], [*made["left_out"]]) == (["a"], ["begun", "none"])
+    assert all("the event files are empty" in reason for reason in made["left_out"].values())
+
+
+def test_a_name_that_no_run_has_is_refused_with_the_names_that_there_are(
+    tmp_path: Path, bring: Any, refuse: Any
+) -> None:
+    log_runs(tmp_path / "logs", "gpt-a", "gpt-b", "run[1]")
+
+    for option in ("--unfinished", "--only"):
+        said = refuse("import-csv", tmp_path / "logs", "--only", "gpt-a", option, "gpt-c")
+        assert f"{option} gpt-c is the name of no run of" in said
+        assert "its runs are: gpt-a, gpt-b, run[1]" in said
+    assert bring("import-csv", tmp_path / "logs", "--only", "run[1]", "--unfinished", "gpt-*")["added"] == ["run[1]"]
+
+
+def test_a_run_that_diverged_has_no_end_and_is_told_so(tmp_path: Path, bring: Any) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("run,params,tokens,loss\na,1e5,1e6,3.0\na,1e5,2e6,nan\n")
+
+    made = bring("import-csv", table)
+
+    assert (made["finished"], made["notes"]) == (0, {"a": ["its last loss is nan: it has no final loss"]})
+
+
+def test_refusals_say_what_could_be_typed_instead(tmp_path: Path, refuse: Any, capsys: Any) -> None:
+    log_runs(tmp_path / "logs", "a", config="width: 64\n")
+
+    said = refuse("import-csv", tmp_path / "logs", "--tokens-per-step", "100")
+    assert "the configuration of each run must hold where sizes differ, or give one number (--params 124M)" in said
+    assert "width" in said
+    assert "give a table (.csv, .jsonl, .parquet), or a folder of Lightning's CSVLogger" in refuse(
+        "import-csv", tmp_path / "absent"
+    )
+    for typed in ("loss", "loss="):
+        with pytest.raises(SystemExit):
+            main(["import-csv", str(tmp_path / "logs"), "--output", str(tmp_path / "out"), "--map", typed])
+        assert "NAME=COLUMN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("refit_in", ["training", "process"])
+def test_what_the_callback_logged_itself_comes_back_as_the_ladder_has_it(
+    tmp_path: Path, bring: Any, refit_in: str
+) -> None:
+    loggers = pytest.importorskip("lightning.pytorch.loggers")
+    support = pytest.importorskip("support_training")
+    source = tmp_path / "logs"
+    for logger in (loggers.CSVLogger(source, name="csv"), loggers.TensorBoardLogger(source, name="events")):
+        callback = ScalingCallback(
+            Target(params=1e6, tokens=1e7), tmp_path / "own", refit_in=refit_in, refit_budget=None, run=logger.name
+        )
+        support.train(callback, logger=logger, val_check_interval=2, log_every_n_steps=1)
+
+    for command in ("import-csv", "import-tensorboard"):
+        made = bring(command, source, "--params", "144", "--total-tokens", "384")
+        assert (made["keys"]["loss"], made["keys"]["tokens"]) == ("scaling/loss", "scaling/tokens")
+    imported = Ladder(tmp_path / "ladder").runs()
+    for got, run in zip(imported, Ladder(tmp_path / "own").runs(), strict=True):
+        check_same(got, run, "tokens", "loss", "step", exactly=run.name == "csv")
+        assert got.final is not None
+        assert got.final.tokens == 384
+
+    other = import_runs(
+        read_csv(str(source / "csv")), Ladder(tmp_path / "o"), Keys(loss="val_loss", params="144"), place=""
+    )
+    assert other.runs[0].curve.tokens.tolist() == [64, 128, 192, 256, 320, 384]
+    assert other.runs[0].curve.step.tolist() == [1, 3, 5, 7, 9, 11]  # as Lightning counts them
+
+
+@pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoardLogger"])
+def test_a_loss_that_is_no_number_is_an_observation_though_it_was_never_logged(
+    tmp_path: Path, bring: Any, kind: str
+) -> None:
+    logger = getattr(pytest.importorskip("lightning.pytorch.loggers"), kind)(tmp_path / "logs", name="")
+    recorder = ScalingRecorder(
+        Target(params=1e6, tokens=1e7), tmp_path / "own", RunCard(name="a", params=1e5), loggers=[logger]
+    )
+    for step, loss in enumerate([3.0, 2.5, float("nan")], start=1):
+        recorder.observe(loss, tokens=64.0 * step, step=step)
+    recorder.finish()
+    logger.save()
+
+    command = "import-csv" if kind == "CSVLogger" else "import-tensorboard"
+    made = bring(command, tmp_path / "logs", "--params", "1e5")
+
+    (got,) = Ladder(tmp_path / "ladder").runs()
+    assert got.curve.tokens.tolist() == [64, 128, 192]
+    np.testing.assert_array_equal(got.curve.loss, [3.0, 2.5, float("nan")])
+    assert (made["finished"], got.final) == (0, None)
+
+
+def test_what_a_late_refit_logs_again_supersedes_nothing(tmp_path: Path, bring: Any) -> None:
+    rows = ["step,scaling/loss,scaling/tokens", "1,4.0,100", "2,3.5,200", "3,3.0,300", "2,3.5,200", "4,2.5,400"]
+    log_runs(tmp_path / "logs", "a")
+    (tmp_path / "logs" / "a" / "metrics.csv").write_text("\n".join(rows))
+
+    made = bring("import-csv", tmp_path / "logs")
+
+    (got,) = Ladder(tmp_path / "ladder").runs()
+    assert got.curve.loss.tolist() == [4.0, 3.5, 3.0, 2.5]
+    assert made["notes"]["a"] == ["no total_tokens: its last row is taken as its end"]
+
+
+def test_of_several_losses_that_the_callback_logs_each_has_tokens_of_its_own(tmp_path: Path, bring: Any) -> None:
+    log_runs(tmp_path / "logs", "a", "older")
+    (tmp_path / "logs" / "a" / "metrics.csv").write_text(
+        "step,val_loss,scaling/loss,scaling/tokens,scaling-code/loss,scaling-code/tokens\n"
+        "9,4.0,,,,\n10,,4.0,1000,,\n10,,,,2.0,1000\n19,3.5,,,,\n20,,3.5,2000,,\n20,,,,1.5,2000\n"
+    )
+
+    assert bring("import-csv", tmp_path / "logs", "--only", "a")["keys"]["loss"] == "scaling/loss"
+    code = import_runs(
+        read_csv(str(tmp_path / "logs")), Ladder(tmp_path / "code"), Keys(loss="scaling-code/loss"), place=""
+    )
+    assert (code.keys.tokens, code.runs[0].curve.loss.tolist()) == ("scaling-code/tokens", [2.0, 1.5])
+    both = import_runs(
+        read_csv(str(tmp_path / "logs")), Ladder(tmp_path / "both"), Keys(tokens_per_step="100"), place=""
+    )
+    assert (both.keys.loss, len(both.runs)) == ("val_loss", 2)

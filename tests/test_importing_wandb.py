@@ -293,3 +293,65 @@ def test_what_people_write_into_a_card_stays(api: WandbApi, tmp_path: Path, caps
 
     (got,) = Ladder(tmp_path).runs()
     assert (got.card.excluded, got.card.extra["state"]) == ("the loader was wrong", "finished")
+
+
+def log_sparsely(step: str = "trainer/global_step") -> list[dict[str, Any]]:
+    """A training that logs its step with its own loss, and what it validates without."""
+    return [row for n in (1, 2, 3) for row in ({"train_loss": 5.0 - n, step: 100 * n}, {"val_loss": 4.0 - n / 10})]
+
+
+@pytest.mark.parametrize("options", [(), ("--step", "trainer/global_step")])
+def test_tokens_per_step_are_multiplied_by_steps_of_the_training_and_never_by_rows(
+    api: WandbApi, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    rowless = StoredRun("b", "b", [{"val_loss": 3.0}, {"val_loss": 2.9}], {"n_params": 1e6, "batch_tokens": 1000})
+    api.projects[PLACE] = [StoredRun("a", "a", log_sparsely(), dict(rowless.config)), rowless]
+
+    made = bring(tmp_path, capsys, *options)
+
+    (got,) = Ladder(tmp_path).runs()
+    assert got.curve.step.tolist() == [150, 250, 350]
+    assert got.curve.tokens.tolist() == [150e3, 250e3, 350e3]
+    assert made["notes"]["a"] == [
+        "2 observation(s) took their step from the rows around them",
+        "1 observation(s) after the last row with step; theirs go on at the pace before",
+    ]
+    reason = "it has no metric trainer/global_step" if options else "counts the rows that were logged, not the steps"
+    assert reason in made["left_out"]["b"]
+
+
+def test_rows_are_steps_of_the_training_where_that_is_said(
+    api: WandbApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"val_loss": 3.0, "_step": 100}, {"val_loss": 2.9, "_step": 200}]
+    api.projects[PLACE] = [StoredRun("a", "a", rows, {"n_params": 1e6, "batch_tokens": 1000})]
+
+    assert "of W&B _step, where each step logged one row" in refused(tmp_path / "no", capsys)
+    bring(tmp_path / "ladder", capsys, "--step", "_step")
+
+    (got,) = Ladder(tmp_path / "ladder").runs()
+    assert got.curve.tokens.tolist() == [100e3, 200e3]
+
+
+def test_a_step_that_was_named_and_cannot_be_used_is_refused(
+    api: WandbApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"val_loss": 3.0, "tokens": 1e3}, {"val_loss": 2.9, "tokens": 2e3}, {"iter": 7}]
+    api.projects[PLACE] = [StoredRun("a", "a", rows, {"n_params": 1e6})]
+
+    assert "none of its 2 losses has iter in its row or those around it; give another --step" in refused(
+        tmp_path / "no", capsys, "--step", "iter"
+    )
+    assert bring(tmp_path / "ladder", capsys)["observations"] == 2
+
+
+def test_a_step_between_a_crash_and_the_resume_is_not_made_up(api: WandbApi, tmp_path: Path) -> None:
+    steps: list[float | None] = [10, None, 20, None, 30, None, 15, None, 25]
+    rows = [{"trainer/global_step": step} if step else {"val_loss": 4 - n / 10} for n, step in enumerate(steps)]
+    api.projects[PLACE] = [StoredRun("a", "a", rows, {"n_params": 1e6})]
+
+    (run,) = import_runs(read_wandb(PLACE), Ladder(tmp_path), Keys(tokens_per_step="100"), place=PLACE).runs
+
+    assert [(o.step, o.loss) for o in run.curve] == [(15, 3.9), (20, 3.3)]
+    assert "1 loss(es) without a positive number of tokens left out" in run.notes
+    assert "1 observation(s) superseded by a resume" in run.notes

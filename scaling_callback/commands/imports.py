@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
-from scaling_callback.arguments import read_pair
+from scaling_callback.arguments import read_mapping, read_pair
 from scaling_callback.commands.base import Command, Output
 from scaling_callback.errors import InputError
 from scaling_callback.importing import Keys, Record, import_runs, read_csv, read_tensorboard, read_wandb
@@ -96,7 +96,7 @@ def _add_columns(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--map",
         action="append",
-        type=read_pair,
+        type=read_mapping,
         default=[],
         metavar="NAME=COLUMN",
         help=f"a column by another name: any of the above, or {', '.join(COLUMNS)}",

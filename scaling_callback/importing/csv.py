@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from scaling_callback.errors import InputError
 from scaling_callback.importing.hparams import read_hparams
-from scaling_callback.importing.record import Log, Record, as_number
+from scaling_callback.importing.record import LeftOut, Log, Record, as_number, make_faulty
 from scaling_callback.records import as_count
 from scaling_callback.tables import Selection, list_names, matches
 from scaling_callback.tables.cells import FALSE, TRUE, Table, read_cells, shorten
@@ -37,6 +38,10 @@ def read_csv(source: str, *, columns: Mapping[str, str] | None = None, where: Se
         InputError: It is no such table or folder, or it has no such column.
     """
     path = Path(source)
+    if not path.exists():
+        raise InputError(
+            f"{source} does not exist; give a table (.csv, .jsonl, .parquet), or a folder of Lightning's CSVLogger"
+        )
     renamed = dict(columns or {})
     unknown = [name for name in renamed if name not in COLUMNS]
     if unknown:
@@ -52,11 +57,35 @@ def read_csv(source: str, *, columns: Mapping[str, str] | None = None, where: Se
             f"{source} is a folder without any {METRICS}; give a table, or a folder of Lightning's CSVLogger"
         )
     for file in files:
-        table = read_cells(file)
+        yield _logged(path, file, renamed, where)
+
+
+def _logged(folder: Path, file: Path, renamed: Mapping[str, str], where: Selection) -> Record:
+    """The run of a logger's file, which lies somewhere in a folder; what is wrong with it costs no other run."""
+    place = file.relative_to(folder).as_posix()
+    name = file.parent.relative_to(folder).as_posix() if file.parent != folder else folder.resolve().name
+    try:
+        if not file.stat().st_size:
+            raise InputError(f"{place} is empty, as of a run that has just begun; import again later")
+        table = read_cells(file, place)
+        if not len(table):
+            raise InputError(f"{place} has a header but no rows, as of a run that has just begun; import again later")
         rows = _select(table, where)
-        relative = file.parent.relative_to(path).as_posix()
-        name = relative if relative != "." else path.resolve().name
-        yield _record(table, rows, name, file, renamed, config=read_hparams(file.parent), alone=True)
+    except (InputError, OSError) as error:
+        return make_faulty(name, _identify(file), "csv", str(error))
+    record = _record(table, rows, name, file, renamed, config=read_hparams(file.parent), alone=True)
+
+    def read(keys: Sequence[str]) -> Log:
+        try:
+            return record.read(keys)
+        except InputError as error:
+            raise LeftOut(str(error)) from None
+
+    return replace(record, read=read)
+
+
+def _identify(path: Path) -> str:
+    return f"csv:{path.resolve()}"
 
 
 def _table(path: Path, renamed: Mapping[str, str], where: Selection) -> Iterator[Record]:
@@ -130,7 +159,7 @@ def _record(
     place = str(path.resolve())
     return Record(
         name=name,
-        identity=f"csv:{place}" if alone else f"csv:{place}#{name}",
+        identity=_identify(path) if alone else f"{_identify(path)}#{name}",
         source="csv",
         metrics=tuple(column for column in last if column != "run"),
         config={**config, **last},

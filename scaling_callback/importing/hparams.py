@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -20,12 +19,10 @@ def read_hparams(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     if not path.is_file():
         return {}
-    try:
-        yaml = cast("Any", importlib.import_module("yaml"))
-    except ImportError:  # whoever wrote the file had it
-        return {}
+    import yaml
+
     try:
         found: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, cast("type[Exception]", yaml.YAMLError)):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return flatten(cast("Mapping[str, Any]", found)) if isinstance(found, Mapping) else {}

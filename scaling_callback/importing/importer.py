@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import NoReturn
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from scaling_callback.importing.keys import Chosen, Keys, choose_keys
 from scaling_callback.importing.record import Record
 from scaling_callback.ladder import Ladder
 from scaling_callback.records import Array, Curve, Run, RunCard
+from scaling_callback.tables import list_names
+from scaling_callback.tables.cells import shorten
 
 IDENTITY = "identity"
 """What of a card's `extra` says which run of which source it is."""
@@ -79,11 +82,16 @@ def import_runs(
         InputError: No run can be imported, a key cannot be told, or the source or the ladder cannot be read.
     """
     found = list(records)
+    names = sorted({record.name for record in found})
+    for option, patterns in (("only", only), ("unfinished", unfinished)):
+        _refuse_unmatched(option, patterns, names, place)
     chosen_records = [_mark(record, unfinished) for record in found if not only or _matches(record.name, only)]
     if not chosen_records:
-        names = ", ".join(sorted({record.name for record in found})[:20]) or "none"
-        raise InputError(f"{place} holds no run that is asked for; its runs are: {names}")
-    chosen = choose_keys(keys, chosen_records, place)
+        raise InputError(f"{place} holds no run; give another place, or another filter")
+    readable = [record for record in chosen_records if not record.fault] or _refuse_all(
+        place, {record.name: record.fault for record in chosen_records}
+    )
+    chosen = choose_keys(keys, readable, place)
     held = {run.name: run for run in ladder.recorded()}
     became: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": []}
     left_out: dict[str, str] = {}
@@ -100,12 +108,26 @@ def import_runs(
         if progress is not None:
             progress(index + 1, len(chosen_records))
     if not made:
-        name, reason = next(iter(left_out.items()))
-        raise InputError(f"none of the {len(left_out)} run(s) of {place} can be imported: {name[:60]!r}: {reason}")
+        _refuse_all(place, left_out)
     return Imported(
         ladder.location, place, chosen, left_out=left_out, runs=tuple(made),
         **{outcome: tuple(names) for outcome, names in became.items()},
     )  # fmt: skip
+
+
+def _refuse_unmatched(option: str, patterns: Sequence[str], names: Sequence[str], place: str) -> None:
+    """A name that is mistyped must neither leave a run out nor take one as finished."""
+    for pattern in patterns:
+        if not any(_matches(name, [pattern]) for name in names):
+            raise InputError(
+                f"--{option} {shorten(pattern)} is the name of no run of {place}; its runs are: "
+                f"{list_names(names) or 'none'}"
+            )
+
+
+def _refuse_all(place: str, left_out: Mapping[str, str]) -> NoReturn:
+    name, reason = next(iter(left_out.items()))
+    raise InputError(f"none of the {len(left_out)} run(s) of {place} can be imported: {name[:60]!r}: {reason}")
 
 
 def _mark(record: Record, unfinished: Sequence[str]) -> Record:
@@ -113,7 +135,8 @@ def _mark(record: Record, unfinished: Sequence[str]) -> Record:
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    # a name may itself hold what stands for something in a pattern
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _bring(ladder: Ladder, run: Run, held: Mapping[str, Run]) -> tuple[str, Run] | Refusal:

@@ -14,6 +14,8 @@ from scaling_callback.tables import list_names
 from scaling_callback.tables.cells import shorten
 
 LOSS = ("val_loss", "valid_loss", "validation_loss", "eval_loss", "dev_loss", "test_loss")
+OWN = ("scaling/loss", "scaling/tokens")
+"""What this package logs of each validation, in one row."""
 TOKENS = (
     *("tokens", "n_tokens", "num_tokens", "tokens_seen", "seen_tokens", "train_tokens", "trained_tokens"),
     *("num_tokens_seen", "num_input_tokens_seen", "consumed_tokens", "tokens_total", "total_tokens_seen"),
@@ -74,6 +76,7 @@ class Chosen:
     """The same as `Keys`, with everything found that there is; `None` is what no run has.
 
     Attributes:
+        step_given: Whether the metric that counts steps was named, and must be used.
         literal: What was typed and is no key of any run: it is meant itself (`--schedule cosine`).
     """
 
@@ -88,6 +91,7 @@ class Chosen:
     peak_lr: str | None = None
     seed: str | None = None
     keep: tuple[str, ...] = ()
+    step_given: bool = False
     literal: frozenset[str] = frozenset()
 
 
@@ -111,10 +115,12 @@ def choose_keys(keys: Keys, records: Sequence[Record], place: str) -> Chosen:
         key = said[option]
         if key is not None and read_amount(key) is None and not any(find_value(r, key) is not None for r in records):
             _refuse(place, option, f"no key {shorten(key)!r}, which is no number either", settings)
-    said["loss"] = keys.loss or _need(place, "loss", find_keys(metrics, LOSS) or _exactly("loss", metrics), metrics)
+    losses = [OWN[0]] if _prefer_own(keys, records) else _find_losses(metrics)
+    said["loss"] = keys.loss or _need(place, "loss", losses, metrics)
     said["params"] = keys.params or _need(place, "params", find_keys(settings, PARAMS), settings)
     if not (keys.tokens or keys.tokens_per_step):
-        found = find_keys(metrics, TOKENS)
+        partner = find_partner(said["loss"])
+        found = [partner] if partner in metrics else find_keys(metrics, TOKENS)
         each = [] if found else find_keys(configured, NAMES["tokens_per_step"])
         if len(each) == 1:
             said["tokens_per_step"] = each[0]
@@ -126,7 +132,39 @@ def choose_keys(keys: Keys, records: Sequence[Record], place: str) -> Chosen:
         said[option] = said[option] or _only(find_keys(configured, NAMES[option]))
     texts = {key for key in (keys.schedule, keys.seed) if key is not None}
     literal = frozenset(key for key in texts if all(find_value(record, key) is None for record in records))
-    return Chosen(**said, literal=literal)
+    return Chosen(**said, step_given=keys.step is not None, literal=literal)
+
+
+def is_own(key: str) -> bool:
+    """Whether this package logs a loss or its tokens under a key; of several losses each has a prefix of its own.
+
+    Example:
+        >>> is_own("scaling/loss"), is_own("scaling-val_code/tokens"), is_own("val/loss")
+        (True, True, False)
+    """
+    return re.fullmatch(r"scaling(-[^/]+)?/(loss|tokens)", key) is not None
+
+
+def find_partner(loss: str) -> str | None:
+    """The tokens that stand in one row with a loss that this package has logged; of another loss `None`.
+
+    Example:
+        >>> find_partner("scaling-val_code/loss"), find_partner("val_loss")
+        ('scaling-val_code/tokens', None)
+    """
+    return loss.removesuffix("loss") + "tokens" if is_own(loss) else None
+
+
+def _prefer_own(keys: Keys, records: Sequence[Record]) -> bool:
+    """Whether every run that logs a loss has it beside its tokens, as this package logs them."""
+    if keys.loss or keys.tokens or keys.tokens_per_step:
+        return False
+    logging = [{*record.metrics} for record in records if _find_losses(record.metrics) or OWN[0] in record.metrics]
+    return bool(logging) and all(metrics.issuperset(OWN) for metrics in logging)
+
+
+def _find_losses(metrics: Sequence[str]) -> list[str]:
+    return find_keys(metrics, LOSS) or _exactly("loss", metrics)
 
 
 def find_keys(keys: Iterable[str], names: Sequence[str]) -> list[str]:
@@ -197,8 +235,12 @@ def _refuse(place: str, option: str, what: str, known: Sequence[str]) -> NoRetur
     stem = option.partition("_")[0].removesuffix("s")
     shown = sorted((key for key in known if not key.startswith("_")), key=lambda key: stem not in key.lower())
     there = f"; it has: {list_names(shown)}" if shown else ""
-    other = " (or --tokens-per-step)" if option == "tokens" else ""
+    other = _OTHERWISE.get(option, "")
     raise InputError(f"{place} has {what}; name it with --{option.replace('_', '-')} KEY{other}{there}")
 
 
 _WORDS = {"loss": "validation loss", "tokens": "tokens seen so far", "params": "number of parameters"}
+_OTHERWISE = {
+    "tokens": " (or --tokens-per-step)",
+    "params": ", which the configuration of each run must hold where sizes differ, or give one number (--params 124M)",
+}

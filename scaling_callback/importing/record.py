@@ -17,6 +17,10 @@ DEEPEST = 16
 """Levels of a nested configuration that are looked into."""
 
 
+class LeftOut(Exception):
+    """Raised where it is found that a run cannot be imported, and the others can: the reason in words."""
+
+
 @dataclass(frozen=True, eq=False)
 class Log:
     """Rows of metrics, in the order recorded.
@@ -49,12 +53,13 @@ class Record:
         metrics: Names of what was logged over time.
         config: What was configured, by flat names.
         summary: The last values of the metrics, and whatever else was noted at the end.
-        read: The rows of some of the metrics.
+        read: The rows of some of the metrics. Raises `LeftOut` where those of this run cannot be read.
         state: Whether its training has ended.
         ordered: Whether its rows stand in the order recorded: those of a table need not.
         created: When it began, in seconds since the epoch.
         card: Fields of its card that the source itself tells, by their names.
         facts: What its card will say of where it comes from.
+        fault: Why nothing of it can be read; empty where it can.
     """
 
     name: str
@@ -69,6 +74,16 @@ class Record:
     created: float | None = None
     card: Mapping[str, Any] = field(default_factory=dict[str, Any])
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    fault: str = ""
+
+
+def make_faulty(name: str, identity: str, source: str, fault: str) -> Record:
+    """A run of which nothing can be read, and why."""
+
+    def read(_: Sequence[str]) -> Log:
+        raise LeftOut(fault)
+
+    return Record(name=name, identity=identity, source=source, metrics=(), read=read, fault=fault)
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from scaling_callback.errors import InputError, MissingDependency
 from scaling_callback.importing.hparams import read_hparams
-from scaling_callback.importing.record import Log, Record
+from scaling_callback.importing.record import Log, Record, make_faulty
 
 EVENTS = "*tfevents*"
 """What event files are called, whoever writes them."""
@@ -67,15 +67,23 @@ def _load_reader() -> Any:
 
 def _record(reader: Any, root: Path, path: Path, below: Sequence[Path]) -> Record:
     """One folder; `below` are those that `SummaryWriter.add_hparams` makes for the hyperparameters alone."""
-    events = _load(reader, path)
-    series = _series(events)
-    config = {**read_hparams(path), **_hyperparameters(events)}
-    for folder in below:
-        config = {**_hyperparameters(_load(reader, folder)), **config}
     relative = path.relative_to(root).as_posix()
+    name = relative if relative != "." else root.resolve().name
+    identity = f"tensorboard:{path.resolve()}"
+    try:
+        events = _load(reader, path, name)
+        series = _series(events)
+        config = {**read_hparams(path), **_hyperparameters(events)}
+        for folder in below:
+            config = {**_hyperparameters(_load(reader, folder, name)), **config}
+    except InputError as error:
+        return make_faulty(name, identity, "tensorboard", str(error))
+    if not series:
+        empty = "the event files are empty (no scalar is in them), as of a run that has just begun; import again later"
+        return make_faulty(name, identity, "tensorboard", empty)
     return Record(
-        name=relative if relative != "." else root.resolve().name,
-        identity=f"tensorboard:{path.resolve()}",
+        name=name,
+        identity=identity,
         source="tensorboard",
         metrics=tuple(series),
         config=config,
@@ -86,12 +94,12 @@ def _record(reader: Any, root: Path, path: Path, below: Sequence[Path]) -> Recor
     )
 
 
-def _load(reader: Any, path: Path) -> Any:
+def _load(reader: Any, path: Path, name: str) -> Any:
     events = reader(str(path), size_guidance=EVERYTHING, purge_orphaned_data=True)
     try:
         events.Reload()
     except Exception as error:  # noqa: BLE001 - what its reader raises of a damaged file is not written anywhere
-        raise InputError(f"{path} cannot be read as event files ({type(error).__name__}: {error})") from None
+        raise InputError(f"{name} cannot be read as event files ({type(error).__name__}: {error})") from None
     return events
 
 

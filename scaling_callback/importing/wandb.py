@@ -163,8 +163,8 @@ def _seconds(stamp: Any) -> float | None:
 def _read(run: Any, project: str, keys: Sequence[str], *, timed: bool) -> Log:
     """All rows that hold one of the metrics.
 
-    Asked for several keys the service gives the rows that hold all of them. So the first, the loss, is asked for
-    alone; all together come next, and if that is as many rows nothing is missing; else each is asked for alone.
+    Asked for several keys the service gives the rows that hold all of them. So the first, whose rows count, is asked
+    for alone; all together come next, and if that is as many rows nothing is missing; else each is asked for alone.
     """
     with _Answering(project):
         alone = _scan(run, [keys[0]], timed=timed)

@@ -115,32 +115,37 @@ def shorten(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]}...{line[-(LONGEST // 2) :]}"
 
 
-def read_cells(source: str | Path | DataFrame) -> Table:
+def read_cells(source: str | Path | DataFrame, name: str = "") -> Table:
     """The cells of a file or a data frame.
+
+    Args:
+        source: The file or the data frame.
+        name: What messages call the file; by default its own name.
 
     Raises:
         InputError: It is no table; the message says why and what to do.
         MissingDependency: Reading Parquet needs pyarrow.
     """
-    return _frame(source) if isinstance(source, DataFrame) else _file(Path(source))
+    return _frame(source) if isinstance(source, DataFrame) else _file(Path(source), name)
 
 
-def _file(path: Path) -> Table:
+def _file(path: Path, name: str) -> Table:
+    name = name or path.name
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; a table is a .csv, .jsonl or .parquet file")
         with path.open("rb") as file:
             if path.suffix.lower() == ".parquet":
-                return _parquet(path.name, file)
+                return _parquet(name, file)
             data = _read_text(file)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give a table (.csv, .jsonl, .parquet) or a ladder folder") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}); check its name and permissions") from None
-    text = _decode(path.name, data)
+    text = _decode(name, data)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        return _json_lines(path.name, text)
-    return _csv(path.name, text)
+        return _json_lines(name, text)
+    return _csv(name, text)
 
 
 def _read_text(file: BinaryIO) -> bytes:
