@@ -188,6 +188,7 @@ class Snapshot:
         record: The record of the forecaster, recomputed from the runs that are visible.
         member_records: The same of each forecaster that it combines, by name.
         live_record: Forecasts issued while training, scored.
+        members: The fits that the forecast combines, by forecaster; empty where another fit, or none, made it.
         absent: What could not be said (`fit`, `forecast`, `track_record`), each with its reason.
         sensitivity: The answers under other choices; `None` where they were not asked for, or there is no fit.
         excluded: Runs that a line in their card excludes, and that nothing above looked at.
@@ -206,6 +207,7 @@ class Snapshot:
     live_record: TrackRecord
     absent: Mapping[str, str]
     member_records: Mapping[str, TrackRecord] = field(default_factory=dict[str, TrackRecord])
+    members: Mapping[str, Fit] = field(default_factory=dict[str, Fit])
     sensitivity: Panel | None = None
     excluded: tuple[Run, ...] = ()
     set_aside: tuple[Run, ...] = ()

@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
-from scaling_callback.arguments import read_mapping, read_pair
+from scaling_callback.arguments import read_mapping
 from scaling_callback.commands.base import Command, Output
+from scaling_callback.commands.options import add_where
 from scaling_callback.errors import InputError
 from scaling_callback.importing import Keys, Record, import_runs, read_csv, read_tensorboard, read_wandb
 from scaling_callback.importing.csv import COLUMNS
@@ -101,14 +102,7 @@ def _add_columns(command: argparse.ArgumentParser) -> None:
         metavar="NAME=COLUMN",
         help=f"a column by another name: any of the above, or {', '.join(COLUMNS)}",
     )
-    command.add_argument(
-        "--where",
-        action="append",
-        type=read_pair,
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="keep these rows; several columns are AND, one column repeated is OR",
-    )
+    add_where(command)
 
 
 def _add_options(command: argparse.ArgumentParser, source: str) -> None:

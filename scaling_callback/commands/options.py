@@ -30,14 +30,7 @@ def add_sources(command: argparse.ArgumentParser, sources: tuple[str, ...] = ("S
         command.add_argument(
             place, type=read_source, metavar=metavar, help="an observation table, or a ladder folder or URL"
         )
-    command.add_argument(
-        "--where",
-        action="append",
-        type=read_pair,
-        default=[],
-        metavar="COLUMN=VALUE",
-        help="keep these rows; several columns are AND, one column repeated is OR",
-    )
+    add_where(command)
     command.add_argument("--params", default="params", metavar="COLUMN", help="the count of N (default: %(default)s)")
     command.add_argument(
         "--runs", choices=("all", "best"), default="all", help="best: per size and horizon the lowest loss"
@@ -58,6 +51,18 @@ def add_sources(command: argparse.ArgumentParser, sources: tuple[str, ...] = ("S
     )
     command.add_argument(
         "--seed", type=count_to(MOST_SEED), default=0, metavar="N", help="seed of the bootstrap (default: %(default)s)"
+    )
+
+
+def add_where(command: argparse.ArgumentParser) -> None:
+    """Which rows are read."""
+    command.add_argument(
+        "--where",
+        action="append",
+        type=read_pair,
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="keep these rows; several columns are AND, one column repeated is OR",
     )
 
 

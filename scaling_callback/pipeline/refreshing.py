@@ -72,6 +72,7 @@ def refresh(
     absent: dict[str, str] = {}
     found: Fit | None = None
     forecast: Forecast | None = None
+    members: dict[str, Fit] = {}
     try:
         found = fit_evidence(evidence, config, progress)
     except NotEnoughData as reason:
@@ -108,7 +109,8 @@ def refresh(
             )
             forecast = replace(forecast, warnings={**forecast.warnings, **name_phase(finished)})
             if config.combines:
-                forecast = _combine(forecast, kept, cluster, past, config)
+                members = _fit_members(kept, cluster, config)
+                forecast = _combine(forecast, members, past, config)
         except (NotEnoughData, InputError) as reason:
             forecast = None
             absent["forecast"] = str(reason)
@@ -122,6 +124,7 @@ def refresh(
         finals=_finals(kept, evidence),
         record=past.record,
         member_records=past.members,
+        members=members,
         live_record=score_issued(included(runs), issued),
         absent=absent,
         sensitivity=panel,
@@ -190,23 +193,26 @@ def _split_target(
     return Target(params=allocation.params, tokens=allocation.tokens)
 
 
-def _combine(made: Forecast, runs: Sequence[Run], cluster: ClusterOf, past: Backtest, config: Config) -> Forecast:
-    """The forecast of the combination, with target, baselines and doubts of the one that the shown fit made."""
+def _fit_members(runs: Sequence[Run], cluster: ClusterOf, config: Config) -> dict[str, Fit]:
+    """The fits that the forecast combines, the law of first choice, which lends its draws, first."""
     clusters = tuple(cluster(run) for run in runs)
-    fits = [
-        # the law of first choice lends its draws
-        fit_runs(tuple(runs), clusters, member, config.replicates if i == 0 else 0, config.seed)
+    return {
+        member.name: fit_runs(tuple(runs), clusters, member, config.replicates if i == 0 else 0, config.seed)
         for i, member in enumerate(MEMBERS)
-    ]
+    }
+
+
+def _combine(made: Forecast, members: Mapping[str, Fit], past: Backtest, config: Config) -> Forecast:
+    """The forecast of the combination, with target, baselines and doubts of the one that the shown fit made."""
+    fits = [*members.values()]
     params, tokens = np.array([made.params]), np.array([made.tokens])
     combined = combine(fits, params, tokens, history=past.history, seed=config.seed)
     median, draws = float(combined.median[0]), combined.draws[:, 0]
     lower, upper = take_interval(draws, config.level, median)
-    names = [member.name for member in MEMBERS]
     parts = zip(combined.medians[0].tolist(), combined.weights[0].tolist(), strict=True)
     unsettled = {
         f"not_converged_{name}": f"{name}: {fit.status.value}"
-        for name, fit in zip(names, fits, strict=True)
+        for name, fit in members.items()
         if fit.status is Status.NOT_CONVERGED
     }
     return replace(
@@ -216,7 +222,7 @@ def _combine(made: Forecast, runs: Sequence[Run], cluster: ClusterOf, past: Back
         upper=upper,
         draws=draws,
         warnings={**made.warnings, **unsettled},
-        parts={name: Part(*part) for name, part in zip(names, parts, strict=True)},
+        parts={name: Part(*part) for name, part in zip(members, parts, strict=True)},
     )
 
 

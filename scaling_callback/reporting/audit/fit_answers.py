@@ -25,7 +25,14 @@ def say_form(known: Known) -> Answer:
     snapshot = known.snapshot
     law = get_law(snapshot.config.law)
     version = list_versions("scaling-callback")
-    return say(f"{law.equation}, the law named {law.name}" + (f" of {version}." if version else "."))
+    members = snapshot.members.items()
+    combined = "; ".join(f"{name}: {fit.law.equation}" for name, fit in members)
+    return say(
+        f"{law.equation}, the law named {law.name}" + (f" of {version}." if version else "."),
+        f"It splits budgets. The forecast combines other laws of finals and checkpoints: {combined}."
+        if combined
+        else "",
+    )
 
 
 def say_variables(known: Known) -> Answer:
@@ -46,10 +53,14 @@ def say_parameters(known: Known) -> Answer:
     snapshot = known.snapshot
     if snapshot.fit is None:
         return no_fit(known)
-    values = ", ".join(f"{name} = {format_value(value)}" for name, value in snapshot.fit.params.items())
+    values = _list_values(snapshot.fit)
     borrowed = snapshot.fit.borrowed
     fixed = f"Held fixed: {', '.join(borrowed.names)}, from {borrowed.source}." if borrowed else "None is held fixed."
-    return say(f"Values: {values}. {fixed}{_say_priors(snapshot.fit)}")
+    others = "; ".join(f"{name}: {_list_values(fit)}" for name, fit in snapshot.members.items())
+    return say(
+        f"Values: {values}. {fixed}{_say_priors(snapshot.fit)}",
+        f"The laws of the forecast: {others}." if others else "",
+    )
 
 
 def say_source(known: Known) -> Answer:
@@ -115,7 +126,12 @@ def say_objective(known: Known) -> Answer:
     words = fit.criterion.words
     return say(
         f"{words[0].upper()}{words[1:]}, summed over {len(fit.points)} points, {weights}; "
-        f"{fit.objective:.6g} at the optimum.{_say_priors(fit)}"
+        f"{fit.objective:.6g} at the optimum.{_say_priors(fit)}",
+        " ".join(
+            f"{name}: {other.criterion.words}, over {len(other.points)} finals and the checkpoints of their runs; "
+            f"{other.objective:.6g} at the optimum.{_say_priors(other)}"
+            for name, other in snapshot.members.items()
+        ),
     )
 
 
@@ -125,7 +141,7 @@ def say_algorithm(known: Known) -> Answer:
     if snapshot.fit is None:
         return no_fit(known)
     width = snapshot.fit.criterion.width
-    through = [f"{delta:g}" for delta in (*solver.ANNEALING, width) if delta >= width]
+    through = [f"{delta:g}" for delta in dict.fromkeys((*solver.ANNEALING, width)) if delta >= width]
     annealed = f", delta annealed through {', '.join(through)}" if len(through) > 1 else ""
     return say(
         f"Levenberg-Marquardt with the analytic Jacobian{annealed}.",
@@ -156,8 +172,17 @@ def say_starts(known: Known) -> Answer:
     return say(
         f"{made.starts - made.given} searches from variable projection on a grid over the nonlinear parameters"
         f"{f', {made.given} from values that were given' if made.given else ''}; "
-        f"{made.agreeing} ended at the winner.{other}"
+        f"{made.agreeing} ended at the winner.{other}",
+        " ".join(
+            f"{name}: {fit.certificate.agreeing} of {fit.certificate.starts} ended at the winner, {fit.status.value}."
+            for name, fit in snapshot.members.items()
+        ),
     )
+
+
+def _list_values(fit: Fit) -> str:
+    """The fitted parameters with their values."""
+    return ", ".join(f"{name} = {format_value(value)}" for name, value in fit.params.items())
 
 
 def _say_priors(fit: Fit) -> str:
@@ -203,7 +228,7 @@ def say_correctness(known: Known) -> Answer:
     held_share = f"{format_level(record.coverage)} of their {format_level(snapshot.config.level)} intervals held it"
     off = f"off by {format_percent(record.are)} of the loss on average"
     sentences = [
-        f"{len(record.scores)} forecasts from smaller runs were {off}; {held_share}.",
+        f"{len(record.scores)} forecasts from runs with less compute were {off}; {held_share}.",
         f"By chance a run lies about {format_percent(fit.noise)} off the law.",
     ]
     if forecast is not None:

@@ -196,7 +196,13 @@ def describe_record(snapshot: Snapshot) -> tuple[Block, ...]:
     recomputed = list_scores(snapshot, snapshot.record)
     live = list_scores(snapshot, snapshot.live_record)
     if recomputed:
-        blocks += _show_record("recomputed", "Recomputed: from smaller runs", snapshot, snapshot.record, recomputed)
+        blocks += _show_record(
+            "recomputed",
+            "Recomputed: after 3, 4, 6, 8, 12, ... runs, of each later run",
+            snapshot,
+            snapshot.record,
+            recomputed,
+        )
     if live:
         blocks += _show_record("live", "Live: issued while training", snapshot, snapshot.live_record, live)
     if not recomputed:
