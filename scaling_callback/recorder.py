@@ -167,11 +167,11 @@ class ScalingRecorder:
         self._write(horizon)
         self._refits.ask(self._ask())
         done = self._refits.take()
-        if done is not None:
-            return self._publish(done)
-        assert isinstance(self._card, RunCard)
-        self._publisher.observe(seen, self._card.flops_per_token or 6.0 * self._card.params)
-        return Decision()
+        decision = Decision() if done is None else self._publish(done)
+        if done is None or done.latest is None or done.latest.tokens != seen.tokens:  # it did not know this one
+            assert isinstance(self._card, RunCard)
+            self._publisher.observe(seen, self._card.flops_per_token or 6.0 * self._card.params)
+        return decision
 
     def _write(self, horizon: float | None) -> None:
         """Write what was observed and is not yet in the ladder, such as while a disk was full."""

@@ -355,3 +355,19 @@ def test_a_step_between_a_crash_and_the_resume_is_not_made_up(api: WandbApi, tmp
     assert [(o.step, o.loss) for o in run.curve] == [(15, 3.9), (20, 3.3)]
     assert "1 loss(es) without a positive number of tokens left out" in run.notes
     assert "1 observation(s) superseded by a resume" in run.notes
+
+
+def test_our_own_rows_are_observations_and_those_of_figures_are_none(api: WandbApi, tmp_path: Path) -> None:
+    at = [{"scaling/tokens": 1e3 * n, "trainer/global_step": 10 * n} for n in (1, 2, 3)]
+    rows = [
+        {"val_loss": 4.0, "trainer/global_step": 9}, at[0] | {"scaling/loss": 4.0}, at[0] | {"scaling/figures/x": 1},
+        {"val_loss": 3.5, "trainer/global_step": 19}, at[1] | {"scaling/loss": 3.5},
+        {"val_loss": "NaN", "trainer/global_step": 29}, at[2], at[2] | {"scaling/figures/x": 2},
+    ]  # fmt: skip
+    api.projects[PLACE] = [StoredRun("a", "a", rows, {"params": 1e6})]
+
+    for number, keys in enumerate((Keys(), Keys(loss="val_loss"))):
+        (run,) = import_runs(read_wandb(PLACE), Ladder(tmp_path / str(number)), keys, place=PLACE).runs
+        assert run.curve.tokens.tolist() == [1e3, 2e3, 3e3]
+        np.testing.assert_array_equal(run.curve.loss, [4.0, 3.5, float("nan")])
+        assert "its last loss is nan: it has no final loss" in run.notes

@@ -25,6 +25,7 @@ from scaling_callback.fitting import get_objective
 from scaling_callback.laws import get_law
 from scaling_callback.ranks import Ranks
 from scaling_callback.records import Run
+from scaling_callback.refitting import Refits
 from scaling_callback.refitting.budget import SHORT, RefitBudget
 from scaling_callback.reporting.scalars import METRICS, TOKENS
 from scaling_callback.snapshot import Config, Decision, Snapshot
@@ -191,6 +192,21 @@ def test_a_process_beside_the_training_says_the_same(tmp_path: Path) -> None:
     beside = record(tmp_path / "beside", last, refit_budget=None, refit_in="process").scalars[-1][1]
     timed = {"scaling/refit_seconds"}
     assert {name: here[name] for name in here if name not in timed} == {n: beside[n] for n in beside if n not in timed}
+
+
+def test_every_observation_is_logged_though_the_refit_that_is_done_knew_it_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, late = Refits.take, [None]
+    monkeypatch.setattr(Refits, "take", lambda self, wait=0.0: late.append(take(self, wait)) or late.pop(0))
+    run, sink = planted_ladder(points=4)[0], RecordingSink()
+    recorder = ScalingRecorder(Target(params=1e9, tokens=2e10), tmp_path, run.card, loggers=[sink], refit_budget=None)
+
+    for seen in run.curve:
+        recorder.observe(seen.loss, tokens=seen.tokens, step=seen.step)
+
+    logged = [(values[TOKENS], values["scaling/loss"]) for _, values in sink.scalars]
+    assert {*logged} == {*zip(run.curve.tokens, run.curve.loss, strict=True)}
 
 
 def test_what_cannot_be_sent_to_a_process_is_refitted_in_the_training(tmp_path: Path) -> None:
