@@ -189,6 +189,13 @@ def test_the_unit_of_the_loss_stands_beside_it_where_it_is_known_of_all_runs() -
     assert "\u202e" not in told
 
 
+def test_the_summary_counts_runs_that_were_set_aside() -> None:
+    runs = planted_ladder(seed=3)
+    hot = [Run(replace(run.card, name=f"{run.name}-hot", peak_lr=1.0), run.curve) for run in runs]
+    config = Config(target=TARGET, replicates=0, past=False, runs="best")
+    assert "Evidence: **12** (runs of 24)" in WRITERS[".md"](gather(refresh([*runs, *hot], (), config)))
+
+
 def test_the_summary_says_how_its_interval_is_meant() -> None:
     promise = "In nine of ten forecasts that are made like this one, the loss that is then measured lies inside"
     assert promise in (Path(__file__).parents[1] / "docs" / "intervals.md").read_text("utf-8")

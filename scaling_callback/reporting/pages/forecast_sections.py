@@ -74,7 +74,7 @@ def describe_forecast(snapshot: Snapshot, measured: HeldOut | None, unit: str = 
             Fact("error", "Error", give(measured.error, signed), inside[measured.covered]),
         ]
     else:
-        used, known = len(snapshot.evidence.used), len(snapshot.runs)
+        used, known = len(snapshot.evidence.used), len(snapshot.runs) + len(snapshot.set_aside)
         facts += [
             Fact("flops", "Compute", give(6 * made.params * made.tokens, format_flops), "FLOPs, 6ND"),
             Fact("runs", "Evidence", Cell(used, str(used)), f"runs of {known}"),
