@@ -139,15 +139,16 @@ def test_what_turns_a_line_around_stays_within_itself_in_markdown() -> None:
             assert "\u2068" in line[: found.start()]
 
 
-@pytest.mark.parametrize("name", ["a\u2069\u202ebc", "\u2068a", "a\u2067b\u202c", "\u2069\u2069\u202dx\u2066"])
+@pytest.mark.parametrize(
+    "name", ["a\u2069\u202ebc", "\u2068a", "a\u2067b\u202c", "\u2069\u202dx\u2066", "\u05d0\u2069\u202e"]
+)
 def test_no_name_ends_its_isolation_or_turns_what_follows(name: str) -> None:
     first, *others = planted_ladder(seed=3)
     odd = Run(replace(first.card, name=name), first.curve, ("odd",))
     (doubt,) = [d for d in list_doubts(refresh([odd, *others], (), Config(replicates=0))) if d.name.startswith(NOTED)]
-    assert re.findall(TURNS, doubt.sentence) == ["\u2068", "\u2069"]
-    assert doubt.sentence.startswith("Odd (\u2068")
-    assert doubt.sentence.endswith("\u2069).")
-    assert not re.findall(TURNS, escape(name))
+    assert not loose(doubt.sentence)
+    assert ("\u05d0" in name) == ("(\u2068" in doubt.sentence)
+    assert not loose(escape(name))
     assert not loose(escape(doubt.sentence))
     assert escape(name) != escape(f"{name}\u202e")  # two names stay two
 
@@ -168,6 +169,42 @@ def test_json_holds_the_same_names_and_values_and_no_number_that_json_has_not() 
     assert allocation is not None
     assert made["allocation"]["flops"] == allocation.flops
     assert made["record"]["recomputed_record"]["are"] == hostile().record.are
+
+
+def test_the_unit_of_the_loss_stands_beside_it_where_it_is_known_of_all_runs() -> None:
+    def stands(said: int, answers: dict[str, str], unit: str = "nats per byte") -> set[bool]:
+        runs = [
+            Run(replace(run.card, recipe={"loss_unit": unit} if i < said else {}), run.curve)
+            for i, run in enumerate(planted_ladder(seed=3))
+        ]
+        made = gather(refresh(runs, (), Config(target=TARGET, replicates=0, past=False)), answers)
+        top = json.loads(WRITERS[".json"](made))["forecast"]["target"]
+        in_summary = f"Forecast loss, {unit}" in WRITERS[".md"](made)
+        return {f" {unit} (" in made.verdict, in_summary, top["loss_unit"] == unit}
+
+    assert stands(12, {}) == stands(0, {"loss_unit": "nats per byte."}) == {True}
+    assert stands(0, {}) == stands(11, {}) == stands(12, {"loss_unit": "bits"}) == {False}
+    told = gather(hostile(), {"loss_unit": "x" * 300 + "\u202e"}).verdict
+    assert len(told) < 250
+    assert "\u202e" not in told
+
+
+def test_the_summary_counts_runs_that_were_set_aside() -> None:
+    runs = planted_ladder(seed=3)
+    hot = [Run(replace(run.card, name=f"{run.name}-hot", peak_lr=1.0), run.curve) for run in runs]
+    config = Config(target=TARGET, replicates=0, past=False, runs="best")
+    assert "Evidence: **12** (runs of 24)" in WRITERS[".md"](gather(refresh([*runs, *hot], (), config)))
+
+
+def test_the_summary_says_how_its_interval_is_meant() -> None:
+    promise = "In nine of ten forecasts that are made like this one, the loss that is then measured lies inside"
+    assert promise in (Path(__file__).parents[1] / "docs" / "intervals.md").read_text("utf-8")
+    for replicates, said in (
+        (60, "in 90% of forecasts made like this one, the loss that is then measured lies inside"),
+        (0, "no bootstrap was made"),
+    ):
+        made = gather(refresh(planted_ladder(seed=3), (), Config(target=TARGET, replicates=replicates, past=False)))
+        assert said in WRITERS[".md"](made)
 
 
 def test_without_a_bootstrap_or_a_fit_json_says_null() -> None:

@@ -396,7 +396,7 @@ def test_a_report_is_never_written_over_the_answers(
         output.hardlink_to(card)
     status, _, said = ask(capsys, str(source), *asked, "--output", str(output))
     assert (status, said.count("\n")) == (2, 1)
-    assert "holds the answers" in said  # and not that SOURCE is absent: it is refused before any work
+    assert "is the file of the answers" in said  # and not that SOURCE is absent: it is refused before any work
     assert card.exists() == (spelled != "dangling")
     assert spelled == "dangling" or card.read_text("utf-8") == "corpus: c4\n"
 

@@ -67,7 +67,9 @@ def check_apart(output: Path, form: str | None) -> None:
     card = Path(form)
     one = output.samefile(card) if output.exists() and card.exists() else _follow(output) == _follow(card)
     if one:
-        raise InputError(f"{output} holds the answers, or is to hold them ({form}); give --output another path")
+        raise InputError(
+            f"{output} is the file of the answers ({form}), which a report would overwrite; give --output another path"
+        )
 
 
 def _follow(path: Path) -> str:

@@ -6,14 +6,11 @@ import math
 from dataclasses import dataclass
 
 from scaling_callback.fitting import Status
-from scaling_callback.reporting.audit.facts import MIN_SCORES, group_notes
+from scaling_callback.reporting.audit.facts import MIN_SCORES, group_notes, quote
 from scaling_callback.snapshot import Snapshot
 
 SHOWN_NAMES = 3
 """Runs that a sentence names before it counts the others."""
-
-NAME_LENGTH = 40
-"""Longer names are cut off in a sentence; tables hold them whole."""
 
 NOTED = "noted_"
 """What the names of oddities in records begin with: they are no doubts of the answer."""
@@ -56,18 +53,8 @@ def _gather_notes(snapshot: Snapshot) -> dict[str, str]:
     found: dict[str, str] = {}
     for index, (note, names) in enumerate(group_notes(snapshot.runs).items(), start=1):
         more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-        found[f"{NOTED}{index}"] = f"{note} ({', '.join(map(_quote_name, names[:SHOWN_NAMES]))}{more})"
+        found[f"{NOTED}{index}"] = f"{note} ({', '.join(map(quote, names[:SHOWN_NAMES]))}{more})"
     return found
-
-
-def _quote_name(name: str) -> str:
-    """A run's name, short, and isolated so that what is written to the left does not turn the sentence around.
-
-    Marks that would end the isolation, or turn anything around themselves, are shown as escapes.
-    """
-    seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-    short = seen if len(seen) <= NAME_LENGTH else seen[: NAME_LENGTH - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return f"\N{FIRST STRONG ISOLATE}{short}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def _end_sentence(text: str) -> str:

@@ -15,6 +15,9 @@ from scaling_callback.snapshot import Snapshot
 SHOWN_VALUES = 4
 """Different values that a sentence lists before it counts the others."""
 
+QUOTED = 40
+"""Characters of a text from outside that a sentence shows; tables and items hold it whole."""
+
 MIN_SCORES = 5
 """Fewer scores than this say nothing about a record."""
 
@@ -56,15 +59,18 @@ class Known:
 
         Where only some runs say it, the text tells how many.
         """
+        said = self._read(*keys)
+        return Fact(list_values(said) + self.limit(len(said)), "card") if said else None
+
+    def _read(self, *keys: str) -> list[str]:
+        """What each run that says something under any of `keys` says."""
         said: list[str] = []
         for run in self.snapshot.runs:
             noted = {**run.card.extra, **run.card.recipe}
             value = next((noted[key] for key in keys if str(noted.get(key, "")).strip()), None)
             if value is not None:
                 said.append(str(value))
-        if not said:
-            return None
-        return Fact(list_values(said) + self.limit(len(said)), "card")
+        return said
 
     def limit(self, said: int) -> str:
         """What follows a fact that the cards of so many runs hold: nothing where all do."""
@@ -78,6 +84,19 @@ class Known:
             return Fact(list_values(kinds) + self.limit(len(kinds)), "card")
         return self.find("metric")
 
+    def unit(self) -> str:
+        """The unit of the loss, short: that of the form, or one that every run says; empty where none is known.
+
+        Example:
+            >>> from scaling_callback.pipeline import refresh
+            >>> Known(refresh(()), {"loss_unit": "nats per byte"}).unit()
+            'nats per byte'
+        """
+        written = self.answers.get("loss_unit", "").strip()
+        said = [written] if written else self._read("loss_unit")
+        known = len({*said}) == 1 and (written or len(said) == len(self.snapshot.runs))
+        return quote(said[0].strip(" .")) if known else ""
+
 
 def group_notes(runs: Iterable[Run]) -> dict[str, list[str]]:
     """What was odd about the records of runs: each note, with the names of the runs that share it."""
@@ -86,6 +105,21 @@ def group_notes(runs: Iterable[Run]) -> dict[str, list[str]]:
         for note in run.notes:
             names.setdefault(note, []).append(run.name)
     return names
+
+
+def quote(text: str) -> str:
+    r"""A name or words from outside as a sentence holds them: short, on one line, and never turning it around.
+
+    What is not plain ASCII is isolated, for it may be written to the left; marks that would end that, or that turn
+    anything around themselves, are shown as escapes.
+
+    Example:
+        >>> print(quote("a\u2069\u202eb"), quote("a" * 50))
+        a\u2069\u202eb aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…
+    """
+    seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    short = seen if len(seen) <= QUOTED else seen[: QUOTED - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return short if seen.isascii() else f"\N{FIRST STRONG ISOLATE}{short}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def say_set_aside(snapshot: Snapshot) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from scaling_callback.reporting.audit.facts import Known
 from scaling_callback.reporting.doubts import NOTED, list_doubts
 from scaling_callback.reporting.figures import plot_figures
 from scaling_callback.reporting.pages.audit_sections import (
@@ -47,7 +48,7 @@ def gather(
         >>> [section.key for section in gather(refresh(())).sections]
         ['figures', 'doubts', 'law', 'record', 'allocation', 'runs', 'recommendations', 'checklist', 'making']
     """
-    measured = held_out_measurement(snapshot)
+    measured, unit = held_out_measurement(snapshot), Known(snapshot, answers or {}).unit()
     choices = describe_choices(snapshot)
     sections = (
         Section("figures", "The ladder in pictures", _show_figures(snapshot)),
@@ -61,10 +62,10 @@ def gather(
         Section("checklist", "Reporting checklist", describe_checklist(snapshot, answers, form)),
         Section("making", "How this was made", describe_making(snapshot)),
     )
-    summary = describe_forecast(snapshot, measured)
+    summary = describe_forecast(snapshot, measured, unit)
     return Report(
         title=title or TITLE,
-        verdict=write_verdict(snapshot),
+        verdict=write_verdict(snapshot, unit),
         comparison=write_comparison(measured) if measured else "",
         caution=write_caution(snapshot),
         summary=Section("forecast", "Forecast", summary) if summary else None,
@@ -72,8 +73,8 @@ def gather(
     )
 
 
-def write_verdict(snapshot: Snapshot) -> str:
-    """The answer in one sentence: the forecast with its interval, or why there is none.
+def write_verdict(snapshot: Snapshot, unit: str = "") -> str:
+    """The answer in one sentence: the forecast, in its unit if that is known, with its interval; or why there is none.
 
     Example:
         >>> from scaling_callback.pipeline import refresh
@@ -88,7 +89,8 @@ def write_verdict(snapshot: Snapshot) -> str:
     interval = f"{format_level(made.level)} interval {format_loss(made.lower)} to {format_loss(made.upper)}"
     if not (math.isfinite(made.lower) and math.isfinite(made.upper)):
         interval = "without an interval"
-    return f"{where} is forecast to end at a loss of {format_loss(made.median)} ({interval})."
+    loss = f"{format_loss(made.median)} {unit}".strip()
+    return f"{where} is forecast to end at a loss of {loss} ({interval})."
 
 
 def write_caution(snapshot: Snapshot) -> str:

@@ -50,16 +50,22 @@ def signed(share: float | None) -> str:
     return format_percent(share, signed=True)
 
 
-def describe_forecast(snapshot: Snapshot, measured: HeldOut | None) -> tuple[Block, ...]:
-    """The forecast in figures, and what stands beside it; nothing where there is none."""
+def describe_forecast(snapshot: Snapshot, measured: HeldOut | None, unit: str = "") -> tuple[Block, ...]:
+    """The forecast in figures, in the loss's unit if that is known, and what stands beside it; nothing without one."""
     made = snapshot.forecast
     if made is None:
         return ()
     place = f"{format_count(made.params)} on {format_count(made.tokens)} tokens"
     ends = span((made.lower, made.upper), format_loss, none="none")
+    level = format_level(made.level)
+    meant = (
+        f"in {level} of forecasts made like this one, the loss that is then measured lies inside"
+        if ends.value
+        else "no bootstrap was made"
+    )
     facts = [
-        Fact("loss", "Forecast loss", give(made.median, format_loss), place),
-        Fact("interval", f"{format_level(made.level)} interval", ends, "for the loss that is measured there"),
+        Fact("loss", f"Forecast loss{f', {unit}' if unit else ''}", give(made.median, format_loss), place),
+        Fact("interval", f"{level} interval", ends, meant),
     ]
     if measured is not None:
         inside = {None: "without an interval", True: "inside the interval", False: "outside the interval"}
@@ -68,7 +74,7 @@ def describe_forecast(snapshot: Snapshot, measured: HeldOut | None) -> tuple[Blo
             Fact("error", "Error", give(measured.error, signed), inside[measured.covered]),
         ]
     else:
-        used, known = len(snapshot.evidence.used), len(snapshot.runs)
+        used, known = len(snapshot.evidence.used), len(snapshot.runs) + len(snapshot.set_aside)
         facts += [
             Fact("flops", "Compute", give(6 * made.params * made.tokens, format_flops), "FLOPs, 6ND"),
             Fact("runs", "Evidence", Cell(used, str(used)), f"runs of {known}"),
@@ -78,6 +84,7 @@ def describe_forecast(snapshot: Snapshot, measured: HeldOut | None) -> tuple[Blo
         "tokens": made.tokens,
         "level": made.level,
         "forecaster": made.forecaster,
+        "loss_unit": unit or None,
     }
     blocks: list[Block] = [Facts("target", tuple(facts), values)]
     if made.baselines:
