@@ -162,6 +162,7 @@ def _write_axis(axis: Axis) -> dict[str, Any]:
     made |= {"gridcolor": pick_colour("grid"), "zeroline": False, "automargin": True, **AXIS_FORMAT[axis.ticks]}
     if axis.height is not None:
         made |= {"tickvals": list(axis.rows), "ticktext": list(axis.rows.values()), "showgrid": False}
+        made["tickfont"] = {"size": 9}
         made["range"] = [-0.8, axis.height + 0.8]
     elif axis.limits is not None:
         made["range"] = [float(np.log10(end)) if axis.log else end for end in axis.limits]
