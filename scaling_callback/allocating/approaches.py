@@ -74,7 +74,7 @@ def estimate_frontiers(
 
 
 def set_beside(allocation: Allocation, frontiers: Sequence[Frontier], law: str) -> Allocation:
-    """The allocation with what other approaches say, its own answer as the parametric one among them.
+    """The allocation with what other approaches say and looked at, its own answer as the parametric one among them.
 
     Where their intervals do not meet that is a doubt.
     """
@@ -94,7 +94,8 @@ def set_beside(allocation: Allocation, frontiers: Sequence[Frontier], law: str) 
         )
     beside = (*frontiers, parametric)
     doubts = {f"disagreeing_{pair}": sentence for pair, sentence in find_disagreement(beside).items()}
-    return replace(allocation, approaches=beside, doubts={**allocation.doubts, **doubts})
+    profiles = tuple(profile for frontier in frontiers for profile in frontier.profiles)
+    return replace(allocation, approaches=beside, profiles=profiles, doubts={**allocation.doubts, **doubts})
 
 
 def _replace_losses(runs: Sequence[Run], fit: Fit) -> tuple[Run, ...] | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from scaling_callback.errors import InputError
 from scaling_callback.importing.hparams import read_hparams
-from scaling_callback.importing.record import LeftOut, Log, Record, as_number, make_faulty
+from scaling_callback.importing.record import LeftOut, Log, Record, as_array, as_number, make_faulty
 from scaling_callback.records import as_count
 from scaling_callback.tables import Selection, list_names, matches
 from scaling_callback.tables.cells import FALSE, TRUE, Table, read_cells, shorten
@@ -199,11 +199,11 @@ def _read(table: Table, rows: Sequence[int], keys: Sequence[str], renamed: Mappi
     time = renamed.get("wall_time", "wall_time")
     times = [_number(table, time, row) for row in rows]
     return Log(
-        columns={key: _array(column) for key, column in values.items()},
+        columns={key: as_array(column) for key, column in values.items()},
         held={key: np.array([value is not None for value in column], dtype=bool) for key, column in values.items()},
         order=np.arange(len(rows), dtype=float),
         step=None,
-        wall_time=_array(times),
+        wall_time=as_array(times),
     )
 
 
@@ -217,7 +217,3 @@ def _number(table: Table, column: str, row: int) -> float | None:
     if value is None:
         raise InputError(f"{table.place(row)}: {column} is {shorten(text)!r}; it must be a number")
     return value
-
-
-def _array(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array([np.nan if value is None else value for value in values], dtype=float)

@@ -118,3 +118,13 @@ def as_number(value: Any) -> float | None:
         return float(value)
     except (ValueError, OverflowError):
         return None
+
+
+def as_array(values: Sequence[float | None]) -> Array:
+    """A column of n values, shape (n,); what a row does not hold is NaN.
+
+    Example:
+        >>> as_array([1.0, None]).tolist()
+        [1.0, nan]
+    """
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

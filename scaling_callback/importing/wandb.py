@@ -12,7 +12,7 @@ from typing import Any, NoReturn, cast
 import numpy as np
 
 from scaling_callback.errors import InputError, MissingDependency
-from scaling_callback.importing.record import Log, Record, State, as_number, flatten
+from scaling_callback.importing.record import Log, Record, State, as_array, as_number, flatten
 from scaling_callback.tables.cells import shorten
 
 PATIENCE = 300.0
@@ -178,11 +178,11 @@ def _read(run: Any, project: str, keys: Sequence[str], *, timed: bool) -> Log:
     values = {key: [as_number(rows[number].get(key)) for number in numbers] for key in keys}
     order = np.array(numbers, dtype=float)
     return Log(
-        columns={key: _array(column) for key, column in values.items()},
+        columns={key: as_array(column) for key, column in values.items()},
         held={key: np.array([value is not None for value in column], dtype=bool) for key, column in values.items()},
         order=order,
         step=order,
-        wall_time=_array([as_number(rows[number].get(TIME)) for number in numbers]),
+        wall_time=as_array([as_number(rows[number].get(TIME)) for number in numbers]),
         counts_training=False,  # it goes on when a training resumes from a checkpoint before
     )
 
@@ -192,7 +192,3 @@ def _scan(run: Any, keys: list[str], *, timed: bool) -> dict[float, dict[str, An
     asked = list(dict.fromkeys([*keys, ROW, *([TIME] if timed else [])]))
     found = _call(run.scan_history, keys=asked, page_size=PAGE, use_cache=False)
     return {float(row[ROW]): dict(row) for row in found if ROW in row}
-
-
-def _array(values: Sequence[float | None]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.array([np.nan if value is None else value for value in values], dtype=float)

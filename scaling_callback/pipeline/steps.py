@@ -80,9 +80,8 @@ def describe_split(found: Fit, runs: Sequence[Run], flops: float, config: Config
     if cost.inference_tokens or UNIQUE in config.further:
         return replace(made, doubts={**made.doubts, **NO_APPROACHES}) if beside else made
     known = [run for run in runs if not run.card.held_out]  # an answer is compared with those
-    made = replace(made, profiles=estimate_isoflop(known, flops, cost=cost, replicates=0).profiles)
     if not beside:
-        return made
+        return replace(made, profiles=estimate_isoflop(known, flops, cost=cost, replicates=0).profiles)
     frontiers = estimate_frontiers(
         known,
         flops,

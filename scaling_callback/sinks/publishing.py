@@ -94,6 +94,8 @@ class Publisher:
 
     def conclude(self, snapshot: Snapshot) -> None:
         """The run has ended: its last figures, and what was said at last."""
+        if not self._sinks:
+            return
         if snapshot is not self._drawn:
             self._draw(snapshot)
         runs = (*snapshot.runs, *snapshot.excluded)
