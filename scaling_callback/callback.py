@@ -45,7 +45,7 @@ from scaling_callback.records import FINAL_PROGRESS, RunCard, Target
 from scaling_callback.refitting import Where
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.snapshot import Config, Snapshot
-from scaling_callback.stopping import Rule
+from scaling_callback.stopping import AnyRule
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -140,7 +140,7 @@ class ScalingCallback(Callback):
         level: float = 0.9,
         replicates: int = 200,
         seed: int = 0,
-        rules: Sequence[Rule] = (),
+        rules: Sequence[AnyRule] = (),
         refit_budget: float | None = 0.01,
         refit_in: Where = "training",
     ) -> None:

@@ -25,7 +25,7 @@ from scaling_callback.reporting.audit.form import write_form
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks import Publisher, get_sink
 from scaling_callback.snapshot import Config, Decision, Snapshot
-from scaling_callback.stopping import Rule, decide
+from scaling_callback.stopping import AnyRule, Streaks, decide
 
 
 class ScalingRecorder:
@@ -77,7 +77,7 @@ class ScalingRecorder:
         *,
         loggers: Sequence[Any] = (),
         prefix: str = PREFIX,
-        rules: Sequence[Rule] = (),
+        rules: Sequence[AnyRule] = (),
         refit_budget: float | None = 0.01,
         refit_in: Where = "training",
         continues: str | None = None,
@@ -94,6 +94,7 @@ class ScalingRecorder:
         self._ladder = Ladder(ladder)
         self._card = card
         self._rules = tuple(rules)
+        self._streaks: Streaks = {}
         self._continues, self._resumed_after = continues, resumed_after
         self._ranks = ranks
         self._warn = warn or WarnOnce("ScalingRecorder")
@@ -233,7 +234,7 @@ class ScalingRecorder:
             self._refitted_at = latest.tokens
             if made:
                 self._writer.issue(made)
-        decision = decide(self._rules, snapshot, run)
+        decision, self._streaks = decide(self._rules, snapshot, run, self._streaks)
         began = time.monotonic()
         self._warn.attempt(lambda: self._publisher.publish(snapshot, run, latest, done.seconds, decision))
         self._refits.wait(time.monotonic() - began)  # figures keep the training waiting as refits do

@@ -15,7 +15,7 @@ from scaling_callback.fitting import Borrowed, Fit, Objective, get_objective
 from scaling_callback.forecasting import DEFAULT, Evidence, Forecast, Forecaster, PastForecast, TrackRecord, get_policy
 from scaling_callback.laws import Law, get_law
 from scaling_callback.laws.muennighoff import UNIQUE
-from scaling_callback.records import Run, Target, is_count
+from scaling_callback.records import Run, StopCall, Target, is_count
 from scaling_callback.sensitivity import Panel
 
 ASKED = (
@@ -31,6 +31,7 @@ ASKED = (
     "seed",
     "splits",
     "past",
+    "fits",
     "sensitivity",
 )
 """Fields of `Config` that say what is asked, and not how it is answered."""
@@ -59,6 +60,8 @@ class Config:
         seed: Seed of everything random.
         splits: Whether the budget is split, which takes a fraction of a second.
         past: Whether it is recomputed what was forecast while the ladder was smaller, which takes a few fits more.
+        fits: Whether a law is fitted at all; without one only the finals of running runs are forecast, in a
+            fraction of the time.
         sensitivity: Whether the answers under other choices and of other approaches are computed beside, which takes
             seconds.
 
@@ -84,6 +87,7 @@ class Config:
     seed: int = 0
     splits: bool = True
     past: bool = True
+    fits: bool = True
     sensitivity: bool = False
 
     @property
@@ -162,7 +166,7 @@ def _is_whole(value: Any) -> bool:
 
 
 _TYPES: list[tuple[str, Any, str]] = [
-    *((name, bool, "True or False") for name in ("prior", "ridges", "splits", "past", "sensitivity")),
+    *((name, bool, "True or False") for name in ("prior", "ridges", "splits", "past", "fits", "sensitivity")),
     ("constraints", Constraints, "Constraints(...)"),
     ("target", Target | None, "Target(params=..., tokens=...)"),
     ("borrowed", Borrowed | None, "Borrowed.published(...), the `lend` of another fit, or None"),
@@ -220,8 +224,18 @@ class Decision:
 
     Attributes:
         stop: Whether it should stop.
-        reason: Why, in words.
+        calls: What the rules that call for its end say; with `stop` false they only watch.
+
+    Example:
+        >>> from scaling_callback.records import StopCall
+        >>> Decision(stop=True, calls=(StopCall(rule="budget", reason="its compute is spent", tokens=1e9),)).reason
+        'its compute is spent'
     """
 
     stop: bool = False
-    reason: str | None = None
+    calls: tuple[StopCall, ...] = ()
+
+    @property
+    def reason(self) -> str | None:
+        """Why it stops, or would, in words; `None` where no rule calls for it."""
+        return self.calls[0].reason if self.calls else None

@@ -19,7 +19,7 @@ from scaling_callback.recorder import ScalingRecorder, check_refits
 from scaling_callback.records import RunCard, Target
 from scaling_callback.refitting import Where
 from scaling_callback.snapshot import Config, Snapshot
-from scaling_callback.stopping import Rule
+from scaling_callback.stopping import AnyRule
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -84,7 +84,7 @@ class ScalingTrainerCallback(TrainerCallback):
         recipe: Mapping[str, str | float] | None = None,
         held_out: bool = False,
         loggers: Sequence[Any] | None = None,
-        rules: Sequence[Rule] = (),
+        rules: Sequence[AnyRule] = (),
         refit_budget: float | None = 0.01,
         refit_in: Where = "training",
     ) -> None:

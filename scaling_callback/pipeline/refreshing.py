@@ -20,6 +20,7 @@ from scaling_callback.forecasting import (
     Forecaster,
     Part,
     PastForecast,
+    TrackRecord,
     backtest,
     baselines,
     combine,
@@ -27,6 +28,7 @@ from scaling_callback.forecasting import (
     fit_runs,
     forecast_target,
     included,
+    name_excluded,
     name_phase,
     others_of,
     place_issued,
@@ -66,6 +68,19 @@ def refresh(
         InputError: The configuration names something that does not exist.
     """
     kept = select(runs, config)
+    if config.fits:
+        return _answer(runs, kept, issued, config, progress)
+    return _look(runs, kept, issued, config)
+
+
+def _answer(
+    runs: Sequence[Run],
+    kept: tuple[Run, ...],
+    issued: Sequence[IssuedForecast],
+    config: Config,
+    progress: Progress | None,
+) -> Snapshot:
+    """Everything, with a law."""
     names = {run.name for run in kept}
     cluster = cluster_by(kept, config)
     evidence = gather_evidence(runs, kept, config)
@@ -131,6 +146,27 @@ def refresh(
         excluded=tuple(run for run in runs if run.card.excluded),
         set_aside=tuple(run for run in included(runs) if run.name not in names),
         past=_recall(forecast, finished, clusters, forecasters, included(runs), issued, config),
+    )
+
+
+def _look(runs: Sequence[Run], kept: tuple[Run, ...], issued: Sequence[IssuedForecast], config: Config) -> Snapshot:
+    """What is known without a law: the runs, and where those that are under way will end."""
+    unasked = "no law was asked for"
+    evidence = Evidence(None, (), dict(name_excluded(runs)))
+    names = {run.name for run in kept}
+    return Snapshot(
+        config=config,
+        runs=kept,
+        evidence=evidence,
+        fit=None,
+        forecast=None,
+        allocation=None,
+        finals=_finals(kept, evidence),
+        record=TrackRecord(()),
+        live_record=score_issued(included(runs), issued),
+        absent=dict.fromkeys(("fit", "forecast", "track_record"), unasked),
+        excluded=tuple(run for run in runs if run.card.excluded),
+        set_aside=tuple(run for run in included(runs) if run.name not in names),
     )
 
 

@@ -7,6 +7,7 @@ and NaN in a column.
 
 from __future__ import annotations
 
+from scaling_callback.records.calls import StopCall
 from scaling_callback.records.counts import SAME_COUNT, as_count, is_count, same_count
 from scaling_callback.records.curve import Array, BoolArray, Curve, Observation
 from scaling_callback.records.runs import ANNEALED_BELOW, FINAL_PROGRESS, Phase, Run, RunCard
@@ -25,6 +26,7 @@ __all__ = [
     "Phase",
     "Run",
     "RunCard",
+    "StopCall",
     "Target",
     "as_count",
     "is_count",

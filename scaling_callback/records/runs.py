@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from scaling_callback.records.calls import StopCall
 from scaling_callback.records.counts import is_count
 from scaling_callback.records.curve import Array, Curve, Observation
 
@@ -76,6 +77,7 @@ class Run:
         curve: What was measured.
         notes: Sentences on what was left out or repaired while reading it.
         completed: Whether the training said that it reached the end of its plan.
+        calls: What stopping rules said of it, in that order.
 
     Example:
         >>> card = RunCard(name="a", params=1e6, horizon=2e6)
@@ -88,10 +90,19 @@ class Run:
     curve: Curve
     notes: tuple[str, ...] = ()
     completed: bool = False
+    calls: tuple[StopCall, ...] = ()
 
     def until(self, tokens: float) -> Run:
         """The run as it stood after `tokens`: what was observed later is unknown, and so is that it completed."""
-        return Run(self.card, self.curve.take(self.curve.tokens <= tokens), self.notes)
+        calls = tuple(call for call in self.calls if call.tokens <= tokens)
+        return Run(self.card, self.curve.take(self.curve.tokens <= tokens), self.notes, calls=calls)
+
+    @property
+    def stopped(self) -> StopCall | None:
+        """What it was stopped for, early and for good; `None` where it was not, or a resumption went on."""
+        acted = [call for call in self.calls if call.acted]
+        went_on = not acted or (len(self.curve) and self.curve.tokens[-1] > acted[-1].tokens * (1 + 1e-9))
+        return None if went_on else acted[-1]
 
     @property
     def name(self) -> str:

@@ -56,9 +56,11 @@ def find_alerts(
 
     Example:
         >>> from scaling_callback import Config, Target, refresh
+        >>> from scaling_callback.records import StopCall
         >>> from scaling_callback.testing import planted_ladder
         >>> made = refresh(planted_ladder(), (), Config(target=Target(params=1e9, tokens=2e10)))
-        >>> alerts, reference = find_alerts(made, "a", Decision(stop=True, reason="it has taught enough"), None)
+        >>> stopped = Decision(stop=True, calls=(StopCall(rule="own", reason="it has taught enough", tokens=1e9),))
+        >>> alerts, reference = find_alerts(made, "a", stopped, None)
         >>> [alert.text for alert in alerts]
         ['run a stops: it has taught enough']
         >>> alerts, _ = find_alerts(made, "a", Decision(), reference._replace(lower=2.0, upper=2.1))
