@@ -66,22 +66,25 @@ def show_audit(result: Mapping[str, Any]) -> Answer:
 
 
 def say_audit(result: Mapping[str, Any]) -> str:
-    r"""The sums in a sentence.
+    """The sums in a sentence.
 
     Example:
-        >>> sums = {"rules": ["budget"], "runs": 9, "stopped": 3, "compute_saved": 0.25, "compute_saved_by_group": 0.125}
-        >>> say_audit(sums | {"groups": [{}, {}], "emptied": [], "false_stops": 1, "scored": 2, "regret": 0.001})
-        'budget stops 3 of 9 runs and saves 25.0% of the compute (12.5% averaged over 2 groups); of 2 stops that can \
-be judged 1 is false; the regret is 0.10%'
+        >>> sums = {"rules": ["budget"], "runs": 9, "stopped": 3, "compute_saved": 0.25, "groups": [{}, {}]}
+        >>> sums |= {"compute_saved_by_group": 0.125, "scored": 2, "false_stops": 1, "emptied": [], "regret": 0.001}
+        >>> for part in say_audit(sums).split("; "):
+        ...     print(part)
+        budget stops 3 of 9 runs and saves 25.0% of the compute (12.5% averaged over 2 groups)
+        of 2 stops that can be judged 1 is false
+        the regret is 0.10%
     """
     who = " or ".join(map(str, result["rules"]))
     if not result["stopped"]:
         return f"{who} stops none of {number(result['runs'], 'run')}"
-    parts = [
-        f"{who} stops {result['stopped']} of {number(result['runs'], 'run')} and saves "
-        f"{format_percent(result['compute_saved'])} of the compute ({format_percent(result['compute_saved_by_group'])} "
-        f"averaged over {number(len(result['groups']), 'group')})"
-    ]
+    averaged = (
+        f"{format_percent(result['compute_saved_by_group'])} averaged over {number(len(result['groups']), 'group')}"
+    )
+    saved = f"saves {format_percent(result['compute_saved'])} of the compute ({averaged})"
+    parts = [f"{who} stops {result['stopped']} of {number(result['runs'], 'run')} and {saved}"]
     if result["scored"]:
         parts.append(f"of {number(result['scored'], 'stop')} that can be judged {say_false(result['false_stops'])}")
     else:
