@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 from scaling_callback.curves import Abstention
 from scaling_callback.records import Run
@@ -18,8 +19,8 @@ CONFIDENCE = 0.9
 
 ENDS = {
     None: Cell(None, "not known yet"),
-    True: Cell("false", "false stop", "asked"),
-    False: Cell("right", "right", "used"),
+    True: Cell("false", "falsely called", "asked"),
+    False: Cell("right", "rightly called", "used"),
 }
 """What came of a call that was not acted on, by whether a stop would have been false."""
 
@@ -30,8 +31,9 @@ COLUMNS = (
     Column("progress", "After", number=True),
     Column("saved_flops", "Saves FLOPs", number=True),
     Column("final", "Final loss", number=True),
+    Column("forecast", under="final", number=True),
     Column("best_kept", "Best kept", number=True),
-    Column("outcome", "A stop was"),
+    Column("outcome", "What came of it"),
 )
 
 
@@ -42,35 +44,49 @@ def describe_stops(snapshot: Snapshot) -> tuple[Block, ...]:
     if not made.calls:
         return ()
     watched = [call for call in made.calls if runs[call.run].stopped is None]
-    ended = made.stopped - len(watched)
     blocks: list[Block] = []
-    if ended:
-        blocks.append(Words(_say_ended(made, runs), values={"stopped": ended}))
+    if len(watched) < made.stopped:
+        blocks.append(_say_ended(made, [run for run in runs.values() if run.stopped is not None]))
     if watched:
-        blocks.append(Words(say_score(made, len(watched)), values={"score": _describe_score(made, len(watched))}))
+        blocks.append(_say_score(made, watched))
     rows = tuple(_show_call(snapshot, runs[call.run], call) for call in made.calls)
     return (*blocks, Table("calls", "Calls of stopping rules", COLUMNS, rows, tall=len(rows) > TALL))
 
 
-def say_score(made: StopAudit, watched: int) -> str:
-    """Whether trust in rules that only watch is earned so far.
+def _say_ended(made: StopAudit, ended: Sequence[Run]) -> Words:
+    """What rules that acted saved."""
+    saved = math.fsum(run.stopped.saved_flops or 0.0 for run in ended if run.stopped is not None)
+    whole = math.fsum(group.flops for group in made.groups) + saved
+    share = saved / whole if whole else 0.0
+    words = f"{number(len(ended), 'run')} ended early, which saved {format_percent(share)} of the compute."
+    return Words(words, values={"ended": {"runs": len(ended), "saved_flops": saved, "compute_saved": share}})
 
-    Args:
-        made: The scored calls.
-        watched: How many of them were not acted on.
-    """
-    calls = f"{number(watched, 'run')} went on though a rule called for {'its' if watched == 1 else 'their'} end"
-    if not made.scored:
-        return f"{calls}; whether that would have been right is not known before they and another of their group end."
-    if made.scored < watched:
-        calls += f"; {made.scored} of these calls can be judged"
-    bound = (
-        f"so far no more than {format_level(bound_rate(made.false_stops, made.scored))} of such calls need be feared "
-        f"to be false ({format_level(CONFIDENCE)} confidence)"
+
+def _say_score(made: StopAudit, watched: Sequence[ScoredCall]) -> Words:
+    """Whether trust in rules that only watch is earned so far."""
+    scored, false = (sum(call.false in kinds for call in watched) for kinds in ((False, True), (True,)))
+    bound = bound_rate(false, scored) if scored else None
+    values: dict[str, float | str | None] = {
+        "called": len(watched),
+        "scored": scored,
+        "false_stops": false,
+        "false_stops_at_most": bound,
+        "compute_saved": made.compute_saved,
+        "regret": made.regret,
+    }
+    words = (
+        f"{number(len(watched), 'run')} went on though a rule called for {'its' if len(watched) == 1 else 'their'} end"
     )
-    regret = "" if made.regret is None else f", at a regret of {format_percent(made.regret)}"
-    saved = f"acting on them would have saved {format_percent(made.compute_saved)} of the compute{regret}"
-    return f"{calls}, {say_false(made.false_stops)}: {bound}; {saved}."
+    if bound is None:
+        words += "; whether that call was right is known once the run and another of its size and horizon have ended."
+        return Words(words, values={"score": values})
+    regret = "" if made.regret is None else f" at a regret of {format_percent(made.regret)}"
+    words += (
+        f". Of these calls {scored} can be judged, of which {say_false(false)}. Acting on them would have saved "
+        f"{format_percent(made.compute_saved)} of the compute{regret}. So many calls bound the rate of false ones at "
+        f"{format_level(bound)} ({format_level(CONFIDENCE)} confidence)."
+    )
+    return Words(words, values={"score": values})
 
 
 def bound_rate(false: int, scored: int) -> float:
@@ -85,39 +101,19 @@ def bound_rate(false: int, scored: int) -> float:
     return 1.0 if false == scored else float(betaincinv(false + 1, scored - false, CONFIDENCE))
 
 
-def _say_ended(made: StopAudit, runs: Mapping[str, Run]) -> str:
-    ended = [stopped for run in runs.values() if (stopped := run.stopped) is not None]
-    saved = sum(call.saved_flops or 0.0 for call in ended)
-    whole = sum(group.flops for group in made.groups) + saved
-    share = format_percent(saved / whole) if whole else ""
-    return f"{number(len(ended), 'run')} ended early, which saved {format_flops(saved)} FLOPs, {share} of what was planned."
-
-
-def _describe_score(made: StopAudit, watched: int) -> Mapping[str, float | str | None]:
-    return {
-        "called": watched,
-        "scored": made.scored,
-        "false_stops": made.false_stops,
-        "false_stops_at_most": bound_rate(made.false_stops, made.scored) if made.scored else None,
-        "compute_saved": made.compute_saved,
-        "regret": made.regret,
-    }
-
-
 def _show_call(snapshot: Snapshot, run: Run, scored: ScoredCall) -> Mapping[str, Cell]:
     stopped = run.stopped
     call = stopped or scored.call
-    final = give(scored.final, format_loss)
     guess = snapshot.finals.get(run.name)
-    if scored.final is None and guess is not None and not isinstance(guess, Abstention):
-        final = Cell(guess.median, f"{format_loss(guess.median)} (forecast)")
+    forecast = None if guess is None or isinstance(guess, Abstention) else guess.median
     return {
         "run": word(run.name),
         "reason": word(call.reason),
         "rule": word(call.rule),
         "progress": give(None if run.horizon is None else call.tokens / run.horizon, format_percent),
         "saved_flops": give(call.saved_flops, format_flops),
-        "final": final,
+        "final": give(scored.final, format_loss) if forecast is None else Cell(None, ""),
+        "forecast": Cell(forecast, "" if forecast is None else f"forecast {format_loss(forecast)}"),
         "best_kept": give(scored.best_kept, format_loss),
-        "outcome": Cell("made", "made", "guessed") if stopped is not None else ENDS[scored.false],
+        "outcome": Cell("stopped", "stopped", "guessed") if stopped is not None else ENDS[scored.false],
     }
