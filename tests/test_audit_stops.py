@@ -19,8 +19,9 @@ from scaling_callback.errors import InputError
 from scaling_callback.records import Curve, Observation, RunCard, StopCall
 from scaling_callback.replaying import FALSE_STOP, LOOKS, StopAudit, audit_stops, score_calls
 from scaling_callback.snapshot import Snapshot
-from scaling_callback.stopping import Budget, Rule, Verdict, any_of, patient
+from scaling_callback.stopping import RULES, Budget, Rule, Verdict, any_of, patient
 from scaling_callback.tables import write_table
+from scaling_callback.testing import planted_ladder
 
 HOSTILE = "<script>\x1b[2J\u202e\n" + "x" * 300
 
@@ -299,6 +300,39 @@ def test_what_cannot_be_audited_is_refused_in_one_line(
     assert (status, printed.out) == (2, "")
     assert printed.err.count("\n") == 1
     assert REFUSED[typed] in printed.err
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aimed(Rule):
+    """Ends a run once any target is forecast."""
+
+    width: float = 0.1
+
+    name: ClassVar[str] = "aimed"
+    needs: ClassVar[Any] = "forecast"
+    needs_target: ClassVar[bool] = True
+
+    def judge(self, snapshot: Snapshot, run: Run) -> Verdict | None:
+        return Verdict("it is forecast", {"width": self.width}) if snapshot.forecast is not None else None
+
+
+def test_a_rule_that_looks_at_a_forecast_asks_for_a_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(RULES, "aimed", Aimed)
+    write_table(planted_ladder(points=4), path := tmp_path / "ladder.csv")
+    rules = ["audit-stops", str(path), "--rule", "aimed", "--rule", "budget", "--at", "0.5", "--json"]
+    typed = ["--set", "budget.flops=1e30", "--set", "width=0.25", "--set", "patience=1"]
+
+    assert main([*rules, *typed]) == 2
+    assert "aimed looks at a forecast, and none is asked for; give --target" in capsys.readouterr().err
+    assert main([*rules, "--set", "nonsense=1"]) == 2
+    assert "none of aimed, budget has a setting 'nonsense'" in capsys.readouterr().err
+    assert main([*rules, *typed, "--target", "params=1e9,tokens=2e10"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["rules"] == ["aimed", "budget"]
+    assert answer["stopped"] > 0
+    assert {call["evidence"]["width"] for call in answer["calls"]} == {0.25}
 
 
 def test_looks_are_shares_in_order_and_end_before_a_final() -> None:
