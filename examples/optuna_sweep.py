@@ -54,13 +54,13 @@ def train(trial: optuna.Trial, steps: int) -> float:
     text, held_out = load()
     chance = torch.Generator().manual_seed(trial.number)
     model = make_model()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    optimizer: Any = torch.optim.AdamW(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     loss = float("nan")
     for step in range(1, steps + 1):
         places = torch.randint(len(text) - CONTEXT, (BATCH, 1), generator=chance)
         optimizer.zero_grad()
-        loss_of(model, text[places + torch.arange(CONTEXT)]).backward()
+        torch.autograd.backward(loss_of(model, text[places + torch.arange(CONTEXT)]))
         optimizer.step()
         schedule.step()
         if step % (steps // REPORTS) == 0:

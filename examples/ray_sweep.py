@@ -11,13 +11,12 @@ from the trials that have ended where it will end.
 from __future__ import annotations
 
 import argparse
-import os
 import sysconfig
 from pathlib import Path
 from typing import Any
 
 BATCH, CONTEXT, WIDTH, STEPS, REPORTS = 16, 64, 16, 160, 8
-RATES = (1e-2, 3e-4, 3e-2, 1e-3, 3e-3, 1e-4, 1e-1, 3e-1)
+RATES = (1e-2, 3e-2, 3e-4, 1e-3, 1e-1, 3e-1)
 
 
 def train(config: dict[str, Any]) -> None:
@@ -26,6 +25,7 @@ def train(config: dict[str, Any]) -> None:
     from ray import tune
     from torch import nn
 
+    report: Any = tune.report
     torch.set_num_threads(1)
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))  # real text that every machine has
     text = torch.frombuffer(bytearray(b"".join(map(Path.read_bytes, files))), dtype=torch.uint8).long()
@@ -34,24 +34,22 @@ def train(config: dict[str, Any]) -> None:
     model = nn.Sequential(
         nn.Embedding(256, WIDTH), nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, 256)
     )  # fmt: skip
-    size = sum(weights.numel() for weights in model.parameters())
-    assert size == config["size"]
 
     def loss_of(ids: torch.Tensor) -> torch.Tensor:
         """Mean cross entropy in nats per byte."""
         return nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config["lr"])
+    optimizer: Any = torch.optim.AdamW(model.parameters(), lr=config["lr"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config["steps"])
     for step in range(1, config["steps"] + 1):
         places = torch.randint(len(text) - CONTEXT, (BATCH, 1), generator=chance)
         optimizer.zero_grad()
-        loss_of(text[places + torch.arange(CONTEXT)]).backward()
+        torch.autograd.backward(loss_of(text[places + torch.arange(CONTEXT)]))
         optimizer.step()
         schedule.step()
         if step % (config["steps"] // REPORTS) == 0:
             with torch.no_grad():
-                tune.report({"val_loss": loss_of(held_out).item(), "step": step})
+                report({"val_loss": loss_of(held_out).item(), "step": step})
 
 
 def main() -> None:
@@ -64,8 +62,6 @@ def main() -> None:
     steps = REPORTS * max(1, round(STEPS * given.scale / REPORTS))
     size = 256 * WIDTH + (WIDTH + 1) * 2 * WIDTH + (2 * WIDTH + 1) * 256
 
-    # read while Ray is imported: one report is one result, and none waits for others
-    os.environ |= {"TUNE_DISABLE_STRICT_METRIC_CHECKING": "1", "RAY_AIR_NEW_OUTPUT": "0"}
     import ray
     from ray import tune
 
@@ -77,7 +73,7 @@ def main() -> None:
     try:
         sweep = Sweep(params="size", steps="steps", tokens_per_step=BATCH * CONTEXT, schedule="cosine")
         scheduler = ScalingScheduler(sweep, step="step", action=given.action)
-        space = {"lr": tune.grid_search(list(RATES)), "steps": steps, "size": size}
+        space: dict[str, Any] = {"lr": {"grid_search": list(RATES)}, "steps": steps, "size": size}
         tuner = tune.Tuner(
             train,
             param_space=space,
