@@ -120,19 +120,25 @@ class ScalingPruner(BasePruner):
         if not trial.intermediate_values:
             return False
         key = (study.study_name, trial.number)
-        others = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
-        runs = self._read(study, [*others, trial])
+        trials = study.get_trials(deepcopy=False)
+        others = [each for each in trials if each.number != trial.number]
+        own = self._read_one(study, trial)
+        if own is None:
+            return False
+        runs = [*self._read(study, others), own]
         decision, self._streaks[key] = judge(
             self._rules,
             runs,
-            _name(trial),
+            own.name,
             self._streaks.get(key),
             target=self._target,
             attempt=self.warn.attempt,
         )
         if not decision.stop:
             return False
-        self._keep(study, trial, decision.calls[0])
+        # the copy of a trial that Optuna hands to a pruner does not know what was kept past it
+        if not any(_called(each, acted=self._acts) for each in trials if each.number == trial.number):
+            self._keep(study, trial, decision.calls[0])
         return self._acts
 
     def _read(self, study: Study, trials: Sequence[FrozenTrial]) -> list[Run]:
@@ -150,10 +156,7 @@ class ScalingPruner(BasePruner):
         return run
 
     def _keep(self, study: Study, trial: FrozenTrial, call: StopCall) -> None:
-        """Keep why in the trial: the first call, or the one that ends it."""
-        held = read_call(trial.user_attrs.get(ATTRIBUTE))
-        if held is not None and held.acted >= self._acts:
-            return
+        """Keep why in the trial."""
         record = {**describe_call(call), "acted": self._acts}
         # a frozen trial takes no attributes: as Optuna's own pruners do, past it
         storage, number = cast("Any", study)._storage, cast("Any", trial)._trial_id  # noqa: SLF001
@@ -165,6 +168,12 @@ class ScalingPruner(BasePruner):
 
 def _name(trial: FrozenTrial) -> str:
     return f"trial-{trial.number}"
+
+
+def _called(trial: FrozenTrial, *, acted: bool) -> bool:
+    """Whether a trial keeps a call already: any one, or one that ended it."""
+    call = read_call(trial.user_attrs.get(ATTRIBUTE))
+    return call is not None and call.acted >= acted
 
 
 def _describe(trial: FrozenTrial) -> Trial:

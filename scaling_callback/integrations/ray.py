@@ -237,9 +237,11 @@ class _Watch:
         """Keep a result, and say why the trial ends with it, or would."""
         if not self.observe(trial, config, result, metric):
             return None
-        told = self.seen[trial]
+        told, runs = self.seen[trial], self.runs()
+        if not any(run.name == trial for run in runs):
+            return None
         decision, told.streaks = judge(
-            self.rules, self.runs(), trial, told.streaks, target=self.target, attempt=self.warn.attempt
+            self.rules, runs, trial, told.streaks, target=self.target, attempt=self.warn.attempt
         )
         if not decision.stop:
             return None
