@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scaling_callback.errors import MissingDependency, WarnOnce
 from scaling_callback.records import Run, StopCall, Target
+from scaling_callback.reporting.words.lines import make_visible
 from scaling_callback.stopping import AnyRule, Streaks
 from scaling_callback.sweeping import (
     State,
@@ -162,7 +163,11 @@ class ScalingPruner(BasePruner):
         storage, number = cast("Any", study)._storage, cast("Any", trial)._trial_id  # noqa: SLF001
         self.warn.attempt(lambda: storage.set_trial_user_attr(number, ATTRIBUTE, record))
         _log.warning(
-            "%s %s %s: %s", type(self).__name__, "prunes" if self._acts else "would prune", _name(trial), call.reason
+            "%s %s %s: %s",
+            type(self).__name__,
+            "prunes" if self._acts else "would prune",
+            _name(trial),
+            make_visible(call.reason),
         )
 
 

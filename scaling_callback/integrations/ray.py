@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from scaling_callback.errors import InputError, MissingDependency, WarnOnce
 from scaling_callback.records import Run, StopCall, Target
+from scaling_callback.reporting.words.lines import make_visible
 from scaling_callback.stopping import AnyRule, Streaks
 from scaling_callback.sweeping import (
     State,
@@ -250,7 +251,8 @@ class _Watch:
             told.state = "stopped"
         if trial not in self.calls or self.acts:
             self.calls[trial] = call
-            _log.warning("%s %s trial %r: %s", self.by, "stops" if self.acts else "would stop", trial, call.reason)
+            said = make_visible(call.reason)  # which may hold names from outside
+            _log.warning("%s %s trial %r: %s", self.by, "stops" if self.acts else "would stop", trial, said)
         return call
 
     def end(self, trial: str, state: State) -> None:
