@@ -25,7 +25,7 @@ def train(config: dict[str, Any]) -> None:
     from ray import tune
     from torch import nn
 
-    report: Any = tune.report
+    tuning: Any = tune  # its types are partial
     torch.set_num_threads(1)
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))  # real text that every machine has
     text = torch.frombuffer(bytearray(b"".join(map(Path.read_bytes, files))), dtype=torch.uint8).long()
@@ -49,7 +49,7 @@ def train(config: dict[str, Any]) -> None:
         schedule.step()
         if step % (config["steps"] // REPORTS) == 0:
             with torch.no_grad():
-                report({"val_loss": loss_of(held_out).item(), "step": step})
+                tuning.report({"val_loss": loss_of(held_out).item(), "step": step})
 
 
 def main() -> None:

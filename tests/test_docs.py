@@ -50,7 +50,8 @@ NOT_RUN: dict[str, str] = {
     (
         "def train_one():\n"
         "    with wandb.init() as run:\n"
-        '        callback = ScalingCallback(target, "s3://bucket/ladder", run=run.id, rules=[Dominated()], action="stop")\n'
+        '        callback = ScalingCallback(target, "s3://bucket/lad'
+        'der", run=run.id, rules=[Dominated()], action="stop")\n'
         "        trainer = Trainer(logger=WandbLogger(experiment=run), callbacks=[callback])\n"
         "        trainer.fit(Model(**run.config), training, held_out)\n"
         "\n"
