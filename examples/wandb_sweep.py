@@ -98,6 +98,7 @@ def train(output: Path, steps: int, action: str, point: dict[str, Any] | None = 
         )
         trainer = pl.Trainer(
             accelerator="cpu",
+            default_root_dir=output,  # where a run that is stopped is saved
             max_steps=steps,
             val_check_interval=steps // VALIDATIONS,
             check_val_every_n_epoch=None,

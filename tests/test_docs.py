@@ -46,7 +46,7 @@ NOT_RUN: dict[str, str] = {
         ")\n"
         "results = tuner.fit()\n"
         "scheduler.calls  # why each trial was stopped, by its id\n"
-    ): "it starts a cluster; tests/test_examples.py runs examples/ray_sweep.py",
+    ): "it starts a cluster; make stress runs examples/ray_sweep.py",
     (
         "def train_one():\n"
         "    with wandb.init() as run:\n"
@@ -57,7 +57,7 @@ NOT_RUN: dict[str, str] = {
         "\n"
         "\n"
         "wandb.agent(wandb.sweep(SWEEP), train_one)\n"
-    ): "it asks W&B; tests/test_examples.py runs examples/wandb_sweep.py without an account",
+    ): "it asks W&B; make stress runs examples/wandb_sweep.py without an account",
 }
 """Blocks that cannot be run here, by their exact text, each with the reason."""
 

@@ -14,10 +14,12 @@ from typing import Any
 
 import lightning.pytorch as pl
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support_training import Tiny, train
+from support_training import TARGET, Tiny, train
 
+from scaling_callback import Ladder, ScalingCallback
 from scaling_callback.errors import InputError, MissingDependency, ScalingWarning
 from scaling_callback.records import Run
 from scaling_callback.snapshot import Snapshot
@@ -377,6 +379,37 @@ def test_without_the_package_the_line_that_installs_it_is_said(package: str, mon
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependency, match=rf"pip install 'scaling-callback\[{package}\]'"):
         importlib.import_module(name)
+
+
+# W&B: the callback in each run of a sweep -------------------------------------------------------------------------
+
+
+class Rated(Tiny):
+    """A model whose learning rate the sweep sets."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.rate)
+        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / 12))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
+
+
+def test_runs_of_a_sweep_that_differ_in_learning_rate_alone_are_rivals(tmp_path: Path) -> None:
+    asked: dict[str, str | None] = {}
+
+    def watch(snapshot: Snapshot, run: str) -> None:
+        asked.setdefault(run, behind(snapshot, run))
+
+    for name, rate in (("5s0id", 1e-1), ("x81qa", 1e-4)):
+        callback = ScalingCallback(
+            TARGET, tmp_path, run=name, rules=[watch], recipe={"data": "bytes"}, refit_budget=None, replicates=10
+        )
+        train(callback, model=Rated(rate))
+    assert asked == {"5s0id": None, "x81qa": "behind 5s0id"}
+    assert {run.name: run.card.peak_lr for run in Ladder(tmp_path).runs()} == {"5s0id": 1e-1, "x81qa": 1e-4}
 
 
 # Ray Tune --------------------------------------------------------------------------------------------------------
