@@ -59,7 +59,7 @@ def audit_stops(
     kept = take_part(select(runs, config))
     if not kept:
         raise InputError("no run has an observation that takes part, so no rule can be asked of any; give other runs")
-    chosen = replace(config, runs="all", splits=False, past=False, sensitivity=False)
+    chosen = replace(config, runs="all", splits=False, sensitivity=False)
     look = _look_with_law(chosen) if any(_needs_law(rule) for rule in rules) else _look_without(chosen)
     groups = [tuple(replace(run, calls=()) for run in group) for group in group_runs(kept)]
     ended: tuple[Run, ...] = ()

@@ -99,10 +99,12 @@ def count_hours(curve: Curve) -> float:
 
 def _say_count(count: float) -> str:
     """A count with three digits and its suffix: 1B, 2.35T."""
-    for suffix, unit in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= unit:
-            return f"{count / unit:.3g}{suffix}" if count < 1e15 else f"{count:.3g}"
-    return f"{count:.3g}"
+    # 999.5k would be said as 1e+03k, so it already belongs to the next suffix
+    suffix, unit = next(((s, u) for s, u in _SUFFIXES if count >= 0.9995 * u), ("", 1.0))
+    return f"{count / unit:.3g}{suffix}"
+
+
+_SUFFIXES = (("P", 1e15), ("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3))
 
 
 def _spend_tokens(run: Run) -> float:
