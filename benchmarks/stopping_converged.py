@@ -1,9 +1,9 @@
 """Stopping a ladder whose target is known well enough: what `Converged` saves, and whether the forecast then stays.
 
-Each ladder is replayed with the rule in force (`replaying.audit_stops`): runs begin by increasing planned compute, every
-one is looked at after `LOOKS` of its horizon, and those that the rule ends stay as they were. Beside it the ladder runs
-on unstopped, and what it forecasts at every later look, and at the end of every later run, is compared with the
-interval at the first stop. A stop is kept to where
+Each ladder is replayed with the rule in force (`replaying.audit_stops`): runs begin by increasing planned compute,
+every one is looked at after `LOOKS` of its horizon, and those that the rule ends stay as they were. Beside it the
+ladder runs on unstopped, and what it forecasts at every later look, and at the end of every later run, is compared with
+the interval at the first stop. It is met where
 
 - no later forecast lies farther from the one at the stop than the width of the interval there, and
 - the stops save at least a fifth of the ladder's compute.
@@ -33,6 +33,8 @@ from scaling_callback.records import Run, StopCall, Target
 from scaling_callback.replaying import Goal, audit_stops, sort_runs
 from scaling_callback.snapshot import Config
 from scaling_callback.stopping import Converged
+
+DEFAULT = Converged()
 
 LOOKS = (0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8)
 """Shares of its horizon after which a run is looked at."""
@@ -169,10 +171,7 @@ HEAD = (
 
 
 def show_converged(
-    data: Path,
-    ladders: Sequence[Ladder] = LADDERS,
-    rule: Converged = Converged(),
-    most: int = TARGETS,  # noqa: B008 (frozen)
+    data: Path, ladders: Sequence[Ladder] = LADDERS, rule: Converged = DEFAULT, most: int = TARGETS
 ) -> str:
     """The table of stopped ladders, and what it says of the rule."""
     rows: list[tuple[str, ...]] = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from scaling_callback.errors import InputError
 from scaling_callback.stopping.base import AnyRule, Rule, Verdict, read_settings
 from scaling_callback.stopping.budget import Budget
+from scaling_callback.stopping.checking import check_rules
 from scaling_callback.stopping.combining import all_of, any_of, name_rule, patient
 from scaling_callback.stopping.converged import Converged
 from scaling_callback.stopping.decide import Streak, Streaks, decide
@@ -41,6 +42,7 @@ __all__ = [
     "Verdict",
     "all_of",
     "any_of",
+    "check_rules",
     "decide",
     "make_rule",
     "name_rule",

@@ -117,8 +117,7 @@ class Converged(Rule):
         reason = (
             f"the target's loss is known to {width:.1%} ({forecast.lower:.4g} to {forecast.upper:.4g} at "
             f"{forecast.level:.0%}) of the {self.width:.1%} asked, and finishing this run would narrow that by "
-            f"{gain:.1%} of it, less than {self.gain:.1%}; the forecast from {earlier.runs} runs, {earlier.median:.4g}, "
-            "holds"
+            f"{gain:.1%} of it, less than {self.gain:.1%}; it lies where the forecast from {earlier.runs} runs has it"
         )
         evidence = {
             "median": forecast.median,
