@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, ClassVar, cast
 
 from scaling_callback.curves import FinalForecast
@@ -95,7 +94,7 @@ class Converged(Rule):
         super().__post_init__()
         for setting, usual in (("width", Converged.width), ("gain", Converged.gain)):
             value: Any = getattr(self, setting)
-            if not isinstance(value, Real) or isinstance(cast("Any", value), bool) or not 0 < value < 1:
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
                 raise InputError(
                     f"converged: {setting} is {value!r}; it must be a share between 0 and 1, such as {usual:g}"
                 )
