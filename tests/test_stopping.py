@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ from scaling_callback.stopping import (
 )
 from scaling_callback.testing import planted_ladder
 
-GIVEN: dict[str, dict[str, float]] = {"budget": {"tokens": 1e9}}
+GIVEN: dict[str, dict[str, Any]] = {"budget": {"tokens": 1e9}}
 """What a rule cannot be made without."""
 
 TARGET = Target(params=1e9, tokens=2e10)
@@ -161,7 +161,7 @@ def test_what_is_typed_wrongly_is_refused(name: str, settings: dict[str, str], w
         (Budget(tokens=1e9), Config(), "it must be a list of rules"),
         (["budget"], Config(), "rules holds the text 'budget'; give a rule, by its name make_rule('budget')"),
         ([Converged], Config(target=TARGET), "rules holds the class Converged; give a rule of it: Converged(...)"),
-        ([any_of(Converged)], Config(target=TARGET), "rules holds the class Converged"),
+        ([any_of(cast("AnyRule", Converged))], Config(target=TARGET), "rules holds the class Converged"),
         ([3], Config(), "rules holds 3; give rules"),
         ([None], Config(), "rules holds None; give rules"),
         ([Budget(tokens=1e9), Budget(hours=2)], Config(), "rules holds budget twice; give one, or any_of("),
@@ -285,7 +285,7 @@ def test_a_rule_waits_for_its_minimum_progress_where_there_is_a_horizon() -> Non
         ({"tokens": 9e6, "hours": 1.0}, 2, "it has spent 1 hours, of 1 that it may"),
     ],
 )
-def test_a_budget_ends_a_run_at_the_limit_that_comes_first(limits: dict[str, float], first: int, words: str) -> None:
+def test_a_budget_ends_a_run_at_the_limit_that_comes_first(limits: dict[str, Any], first: int, words: str) -> None:
     said = [Budget(**limits)(look(record(count)), "a") for count in range(1, 8)]
     assert [verdict is not None for verdict in said] == [count >= first for count in range(1, 8)]
     assert next(verdict.reason for verdict in said if verdict) == words
