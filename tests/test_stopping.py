@@ -42,7 +42,7 @@ from scaling_callback.testing import planted_ladder
 GIVEN: dict[str, dict[str, Any]] = {"budget": {"tokens": 1e9}}
 """What a rule cannot be made without."""
 
-TARGET = Target(params=1e9, tokens=2e10)
+TARGET = Target(params=1e10, tokens=2e11)
 NOTHING = refresh((), (), Config(fits=False))
 
 
@@ -63,7 +63,7 @@ def record(count: int, horizon: float | None = 10e6, name: str = "a") -> Run:
 @cache
 def known() -> tuple[Snapshot, str]:
     """A ladder that tells its target well, and its last run half way."""
-    *done, last = sort_runs(planted_ladder(noise=0.001, seed=1))
+    *done, last = sort_runs(planted_ladder(sizes=(1e7, 3e7, 1e8, 3e8, 1e9), noise=0.001, seed=1))
     assert last.horizon is not None
     config = Config(target=TARGET, splits=False, replicates=50)
     return refresh([*done, last.until(0.5 * last.horizon)], (), config), last.name
@@ -357,7 +357,8 @@ def test_a_forecast_that_has_not_held_ends_nothing() -> None:
     missed = tuple(replace(one, lower=one.upper, upper=one.upper * 1.1) for one in past)
     assert ask(past=missed) is None
     assert ask(past=()) is None
-    assert ask(past=tuple(one for one in past if one.runs < 8)) is None
+    assert ask(past=tuple(one for one in past if one.runs < 12)) is None
+    assert ask(past=tuple(one for one in past if one.runs >= 12)) is not None
     issued = tuple(replace(one, kind="issued") for one in past)
     assert ask(past=issued) is None
 

@@ -22,6 +22,11 @@ RUNG = 4.0
 """Times the compute of an earlier ladder that the present one must have taken before both are compared: a rung, of
 twice the size on twice the tokens. Forecasts move with ln of compute, and hardly between two looks at one run."""
 
+OVER = 2.0
+"""Finished runs behind that earlier forecast, over the parameters of the law: with fewer the noise around the law rests
+on a few degrees of freedom, and an interval from it is no test. Chosen on the ladder of OLMo, with 8 runs instead as
+the alternative, and then looked at on the others (`benchmarks/stopping_converged.py`)."""
+
 DOUBTS = frozenset(
     {
         "cooldown_gap_unknown",
@@ -49,13 +54,15 @@ class Converged(Rule):
     1. The target's interval, (upper - lower) / median at the level of the configuration, is at most `width`.
     2. Finishing this run would narrow it by less than `gain` of what it is (`planning.expect_finishing`). A run whose
        final is forecast well by now has little left to tell, and one far from the target never had.
-    3. The forecast has held: the last one that was made with at least `FEW_RUNS` finished runs and at most a quarter
-       of the compute (`RUNG`) holds the present median in its interval. The first narrow interval of many is one
-       that is narrow by chance; that it comes after an earlier one has passed its test does not choose so.
+    3. The forecast has held: its interval shares values with that of the last forecast that was made from at most a
+       quarter of the compute (`RUNG`) and twice as many finished runs as the law has parameters (`OVER`). The first
+       narrow interval of many looks is one that is narrow by chance, and those through hardly more runs than
+       parameters are: an interval that had been there a rung ago is not chosen so.
 
-    It abstains while no such earlier forecast exists, where no law makes the forecast (a run in hand that only has
-    to be cooled down), where the forecast itself is doubted (`DOUBTS`, or a fit that has not converged), and for runs
-    that are held out, of unknown horizon, or at a constant rate: a trunk is trained for its branches.
+    It abstains while no such earlier forecast exists (a ladder of fewer than a dozen runs is never ended by it), where
+    no law makes the forecast (a run in hand that only has to be cooled down), where the forecast itself is doubted
+    (`DOUBTS`, or a fit that has not converged), and for runs that are held out, of unknown horizon, or at a constant
+    rate: a trunk is trained for its branches.
 
     A false stop is one after which the forecast leaves the interval that it had then. How often it did on measured
     ladders stands in docs/accuracy.md, section "Stopping", which `benchmarks/stopping_converged.py` measures; nothing
@@ -107,8 +114,8 @@ class Converged(Rule):
         width = (forecast.upper - forecast.lower) / forecast.median
         if not width <= self.width:  # without replicates there is no interval, and its ends are no numbers
             return None
-        earlier = _recall(snapshot)
-        if earlier is None or not earlier.lower <= forecast.median <= earlier.upper:
+        earlier = _recall(snapshot, fit)
+        if earlier is None or not (earlier.lower <= forecast.upper and forecast.lower <= earlier.upper):
             return None
         gain = _expect(snapshot, forecast, fit, run)
         if gain >= self.gain:
@@ -116,7 +123,7 @@ class Converged(Rule):
         reason = (
             f"the target's loss is known to {width:.1%} ({forecast.lower:.4g} to {forecast.upper:.4g} at "
             f"{forecast.level:.0%}) of the {self.width:.1%} asked, and finishing this run would narrow that by "
-            f"{gain:.1%} of it, less than {self.gain:.1%}; it lies where the forecast from {earlier.runs} runs has it"
+            f"{gain:.1%} of it, less than {self.gain:.1%}; the forecast from {earlier.runs} runs agrees"
         )
         evidence = {
             "median": forecast.median,
@@ -150,17 +157,18 @@ def _doubted(forecast: Forecast) -> bool:
     return any(code in DOUBTS or code.startswith(UNSETTLED) for code in forecast.warnings)
 
 
-def _recall(snapshot: Snapshot) -> PastForecast | None:
-    """The last forecast of the target from at least `FEW_RUNS` runs and a ladder of at most a quarter of the compute.
+def _recall(snapshot: Snapshot, fit: Fit) -> PastForecast | None:
+    """The last forecast of the target from enough runs and a ladder of at most a quarter of the compute.
 
     Only recomputed ones are looked at, so that tables, imported ladders and live ones are judged alike.
     """
     known = [run for run in snapshot.runs if not run.card.held_out and len(run.curve)]
     compute = math.fsum(run.flops_per_token * float(run.curve.tokens[-1]) for run in known)
+    fewest = max(FEW_RUNS, OVER * len(fit.law.parameters))
     usable = [
         past
         for past in snapshot.past
-        if past.kind == "recomputed" and past.runs >= FEW_RUNS and past.compute * RUNG <= compute
+        if past.kind == "recomputed" and past.runs >= fewest and past.compute * RUNG <= compute
     ]
     return max(usable, key=lambda past: past.runs, default=None)
 
