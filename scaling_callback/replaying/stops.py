@@ -14,7 +14,7 @@ from scaling_callback.records import Run, StopCall, group_runs
 from scaling_callback.replaying.stop_scores import StopAudit, last_token, score, score_calls, take_part
 from scaling_callback.replaying.visible import ROUNDING
 from scaling_callback.snapshot import Config, Snapshot
-from scaling_callback.stopping import AnyRule, Streak, decide
+from scaling_callback.stopping import AnyRule, Streak, check_rules, decide
 
 LOOKS = (0.01, 0.02, 0.035, 0.05, 0.075, *(step / 40 for step in range(4, 40)))
 """Shares of the horizon at which the members of a group are looked at: closer together early, where losses fall."""
@@ -59,6 +59,7 @@ def audit_stops(
     check_looks(looks)
     if not rules:
         raise InputError("there is no rule to audit; give one, such as Budget(tokens=1e9)")
+    check_rules(rules, config)
     kept = take_part(select(runs, config))
     if not kept:
         raise InputError("no run has an observation that takes part, so no rule can be asked of any; give other runs")
