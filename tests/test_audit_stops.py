@@ -143,7 +143,9 @@ def test_a_rule_sees_what_a_live_run_would_have_and_the_law_only_where_it_looks_
             seen.append(snapshot)
             return super().judge(snapshot, run)
 
-    audit_stops(SWEEP, [Watch(names=("a",))], Config(target=Target(params=1e9, tokens=1e10)), looks=(0.5, 0.8))
+    audit_stops(
+        SWEEP, [Watch(names=("a",))], Config(target=Target(params=1e9, tokens=1e10)), looks=(0.5, 0.8), acting=True
+    )
     last = seen[-1]
     plain = refresh(last.runs, (), Config(fits=False))
 
@@ -154,6 +156,9 @@ def test_a_rule_sees_what_a_live_run_would_have_and_the_law_only_where_it_looks_
     assert [run.name for run in last.runs if run.stopped] == ["a"]
     assert {len(run.curve) for run in last.runs if run.params == 1e8} == {16}
 
+    seen.clear()
+    audit_stops(SWEEP, [Watch(names=("a",))], looks=(0.5, 0.8))
+    assert not any(run.stopped for run in seen[-1].runs)  # in shadow mode it was trained on
     laws: list[bool] = []
     audit_stops(SWEEP, [lambda snapshot, _: laws.append(snapshot.config.fits)], Config(replicates=0), looks=[0.5])
     assert laws == [True] * 6
@@ -191,7 +196,7 @@ def test_nothing_behind_a_stop_or_in_a_later_group_moves_a_call(
 ) -> None:
     runs = [make_run(f"r{i}", final, params=10.0 ** (6 + i % sizes)) for i, final in enumerate(finals)]
     rule = Behind(margin=margin, min_progress=least)
-    made = audit_stops(runs, [rule])
+    made = audit_stops(runs, [rule], acting=True)
 
     assert 0 <= made.compute_saved <= 1
     assert 0 <= made.compute_saved_by_group <= 1
@@ -199,10 +204,10 @@ def test_nothing_behind_a_stop_or_in_a_later_group_moves_a_call(
     assert not made.emptied  # the best at each look stays
     calls = {call.run: call for call in made.calls}
     futures = [spoil(run, calls[run.name].call.tokens) if run.name in calls else run for run in runs]
-    again = audit_stops(futures, [rule])
+    again = audit_stops(futures, [rule], acting=True)
     assert list(map(repr, (call.call for call in again.calls))) == list(map(repr, (call.call for call in made.calls)))
     last = made.groups[-1].runs
-    first = audit_stops([spoil(run, 0.0) if run.name in last else run for run in runs], [rule])
+    first = audit_stops([spoil(run, 0.0) if run.name in last else run for run in runs], [rule], acting=True)
     assert repr(first.groups[:-1]) == repr(made.groups[:-1])
 
 
