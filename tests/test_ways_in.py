@@ -88,7 +88,7 @@ def test_resumed_from_its_checkpoint_it_goes_on_in_the_same_run_with_exact_token
     def stop_at_6(*_: Any) -> str | None:
         return "enough" if only(tmp_path / "ladder").curve.step[-1] >= 6 else None
 
-    stopped = hugging_face(tmp_path / "ladder", rules=[stop_at_6], refit_budget=None)
+    stopped = hugging_face(tmp_path / "ladder", rules=[stop_at_6], action="stop", refit_budget=None)
     make_trainer(tmp_path, stopped).train()
     assert (steps(only(tmp_path / "ladder")), only(tmp_path / "ladder").completed) == ([2, 4, 6], False)
 
