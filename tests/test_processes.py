@@ -79,7 +79,7 @@ def make(folder: Path, **options: Any) -> ScalingCallback:
 
 def fit(folder: Path, callback: ScalingCallback, model: Tiny, strategy: Any = None) -> None:
     """Train this rank for 6 steps of 4 windows, validating after every second one; then tell how it ended."""
-    trainer = make_trainer(callback, strategy)
+    trainer = make_trainer(callback, strategy, default_root_dir=folder)
     began = time.monotonic()
     trainer.fit(model, load(), DataLoader(Bytes(8), batch_size=1))
     end = {
