@@ -28,7 +28,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from markdown_it.token import Token
 
 from scaling_callback import Ladder
 from scaling_callback.cli import main
+from scaling_callback.records import Run
 from scaling_callback.tables import write_table
 from scaling_callback.testing import TRUTH, planted_isoflop, planted_ladder
 
@@ -217,6 +218,17 @@ def give_ladders(_names: dict[str, Any]) -> None:
     write_table(planted_ladder(), "ladder.csv")
 
 
+def give_sweep(_names: dict[str, Any]) -> None:
+    """`sweep.csv`: each size and horizon at four learning rates, of which the third is the best."""
+    runs: list[Run] = []
+    for place, rate in enumerate((3e-4, 1e-3, 3e-3, 1e-2)):
+        truth = {**TRUTH, "E": TRUTH["E"] + 0.1 * abs(place - 2)}
+        trained = planted_ladder(ratios=(5.0, 40.0), points=12, seed=place, truth=truth)
+        cards = [replace(run.card, name=f"{run.name}-lr{rate:g}", peak_lr=rate) for run in trained]
+        runs += [replace(run, card=card) for run, card in zip(trained, cards, strict=True)]
+    write_table(runs, "sweep.csv")
+
+
 def give_isoflop(_names: dict[str, Any]) -> None:
     """`isoflop.csv`: finished runs along lines of equal compute."""
     write_table(planted_isoflop(), "isoflop.csv")
@@ -305,6 +317,7 @@ def give_loop(names: dict[str, Any]) -> None:
 GIVEN: dict[str, Callable[[dict[str, Any]], None]] = {
     "olmo": give_olmo,
     "ladders": give_ladders,
+    "sweep": give_sweep,
     "isoflop": give_isoflop,
     "metrics": give_metrics,
     "lightning": give_lightning,

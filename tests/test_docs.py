@@ -33,6 +33,31 @@ NOT_RUN: dict[str, str] = {
         "scaling-callback import-wandb my-team/ladder --tokens-per-step config.batch_tokens --output ladder/\n"
         'scaling-callback import-wandb my-team/ladder --filter state=finished --only "gpt-*" --output ladder/\n'
     ): "it asks W&B; tests/test_importing_wandb.py asks a stand-in of the service on this machine",
+    (
+        "from ray import tune\n"
+        "\n"
+        "from scaling_callback.integrations.ray import ScalingScheduler\n"
+        "\n"
+        'scheduler = ScalingScheduler(Sweep(params="size", steps="steps"), [Dominated()], step="step", action="stop")\n'
+        "tuner = tune.Tuner(\n"
+        '    train,  # calls tune.report({"val_loss": loss, "step": step})\n'
+        '    param_space={"lr": tune.grid_search([1e-3, 3e-3, 1e-2]), "size": 1.2e8, "steps": 20_000},\n'
+        '    tune_config=tune.TuneConfig(metric="val_loss", mode="min", scheduler=scheduler),\n'
+        ")\n"
+        "results = tuner.fit()\n"
+        "scheduler.calls  # why each trial was stopped, by its id\n"
+    ): "it starts a cluster; make stress runs examples/ray_sweep.py",
+    (
+        "def train_one():\n"
+        "    with wandb.init() as run:\n"
+        '        callback = ScalingCallback(target, "s3://bucket/lad'
+        'der", run=run.id, rules=[Dominated()], action="stop")\n'
+        "        trainer = Trainer(logger=WandbLogger(experiment=run), callbacks=[callback])\n"
+        "        trainer.fit(Model(**run.config), training, held_out)\n"
+        "\n"
+        "\n"
+        "wandb.agent(wandb.sweep(SWEEP), train_one)\n"
+    ): "it asks W&B; make stress runs examples/wandb_sweep.py without an account",
 }
 """Blocks that cannot be run here, by their exact text, each with the reason."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any
 
 from scaling_callback.arguments import read_pair, read_shares
 from scaling_callback.commands.base import Command, Output
@@ -45,13 +44,18 @@ def add_options(command: argparse.ArgumentParser) -> None:
         metavar="Q,...",
         help="shares of its horizon at which a run is looked at (default: 40, from 0.01 to 0.975)",
     )
+    command.add_argument(
+        "--acting",
+        action="store_true",
+        help="see earlier runs as the rule left them, as where it acts; by default they are seen whole, as in shadow mode",
+    )
 
 
 def run(options: argparse.Namespace) -> Output:
     """Do it."""
     rules = _make_rules(options.rule, options.set)
     for rule in rules:
-        if options.target is None and _needs_target(rule):
+        if options.target is None and rule.needs_target:
             raise InputError(
                 f"{rule.name} looks at a forecast, and none is asked for; give --target params=7B,tokens=4T"
             )
@@ -59,7 +63,7 @@ def run(options: argparse.Namespace) -> Output:
     runs, _ = read_runs(options)
     config = replace(read_config(options), target=options.target)
     with Progress("audit-stops") as progress:
-        made = audit_stops(runs, rules, config, looks=looks, progress=progress)
+        made = audit_stops(runs, rules, config, looks=looks, acting=options.acting, progress=progress)
     output = describe_audit(made, rules)
     return output, show_audit(output)
 
@@ -91,11 +95,6 @@ def _takers(key: str, names: Sequence[str]) -> list[str]:
     if not takers:
         raise InputError(f"none of {', '.join(names)} has a setting {key!r}; give --set RULE.KEY=VALUE")
     return takers
-
-
-def _needs_target(rule: Any) -> bool:
-    """Whether a rule says nothing without a target."""
-    return bool(getattr(rule, "needs_target", rule.name == "converged"))
 
 
 AUDIT_STOPS = Command(

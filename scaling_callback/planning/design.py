@@ -85,13 +85,16 @@ class Design:
         variance = np.diagonal(self.covariance, axis1=1, axis2=2)[:, :-1] + self.noise**2
         return np.asarray((self.covariance[:, :-1, -1] ** 2 / variance).mean(0), dtype=np.float64)
 
-    def given(self, runs: Iterable[int]) -> Design:
-        """What is known once runs at these places have finished."""
+    def given(self, runs: Iterable[int], spreads: Sequence[float] | None = None) -> Design:
+        """What is known once runs at these places have finished.
+
+        Or, with `spreads`, once the final of each is known up to that standard deviation of ln L.
+        """
         seen = list(runs)
         if not seen:
             return self
         across = self.covariance[:, seen]
-        learned = across.transpose(0, 2, 1) @ np.linalg.solve(self._measured(seen), across)
+        learned = across.transpose(0, 2, 1) @ np.linalg.solve(self._measured(seen, spreads), across)
         return Design(self.covariance - learned, self.noise)
 
     def keep(self, begin: int) -> Design:
@@ -106,9 +109,10 @@ class Design:
         lost = (weight**2 / np.diagonal(inverse, axis1=1, axis2=2)).mean(0)
         return np.asarray(self.given(runs).spread + lost, dtype=np.float64)
 
-    def _measured(self, runs: list[int]) -> Array:
+    def _measured(self, runs: list[int], spreads: Sequence[float] | None = None) -> Array:
         """Covariance of what these runs measure."""
-        return self.covariance[:, runs][:, :, runs] + self.noise**2 * np.eye(len(runs))
+        own = self.noise**2 + np.square(np.zeros(len(runs)) if spreads is None else spreads)
+        return self.covariance[:, runs][:, :, runs] + np.diag(own)
 
 
 def _draws(fit: Fit) -> Array:

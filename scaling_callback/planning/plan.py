@@ -178,7 +178,7 @@ def plan(
     further, form = further or {}, get_law(law) if fit is None else fit.law
     if fit is not None and not known:
         known = [*zip(fit.points.params.tolist(), fit.points.tokens.tolist(), strict=True)]
-    known = _thin(known)
+    known = thin_known(known)
     trained = [*known, *coming]
     free = propose(goal, flops, trained, cost) if candidates is None else list(candidates)
     price = np.array([cost.flops(*place) for place in free])
@@ -214,7 +214,7 @@ def plan(
     return Plan(*goal, flops, level if forecast is None else forecast.level, width, tuple(runs), notes)
 
 
-def _thin(known: Sequence[Place]) -> Sequence[Place]:
+def thin_known(known: Sequence[Place]) -> Sequence[Place]:
     """At most `MOST_KNOWN` finished runs, evenly over their compute: what more would teach is not worth the memory."""
     if len(known) <= MOST_KNOWN:
         return known

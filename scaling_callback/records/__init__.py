@@ -10,6 +10,7 @@ from __future__ import annotations
 from scaling_callback.records.calls import StopCall
 from scaling_callback.records.counts import SAME_COUNT, as_count, is_count, same_count
 from scaling_callback.records.curve import Array, BoolArray, Curve, Observation
+from scaling_callback.records.groups import compete, group_runs
 from scaling_callback.records.runs import ANNEALED_BELOW, FINAL_PROGRESS, Phase, Run, RunCard
 from scaling_callback.records.targets import IssuedForecast, Target
 
@@ -29,6 +30,8 @@ __all__ = [
     "StopCall",
     "Target",
     "as_count",
+    "compete",
+    "group_runs",
     "is_count",
     "same_count",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scaling_callback.forecasting import included
-from scaling_callback.records import FINAL_PROGRESS, Run, StopCall, same_count
+from scaling_callback.records import FINAL_PROGRESS, Run, StopCall, group_runs
 from scaling_callback.replaying.visible import last_tokens
 
 FALSE_STOP = 0.002
@@ -170,27 +170,6 @@ def take_part(runs: Sequence[Run]) -> tuple[Run, ...]:
     return tuple(run for run in included(runs) if len(run.curve) and not run.card.held_out)
 
 
-def group_runs(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
-    """Runs that share params and horizon, by planned compute of one of them (ties by name), each in order of name.
-
-    A run whose horizon is unknown competes with none.
-
-    Example:
-        >>> from scaling_callback.testing import planted_ladder
-        >>> [len(group) for group in group_runs(planted_ladder(sizes=(1e7, 1e8), ratios=(20,)))]
-        [1, 1]
-    """
-    groups: list[list[Run]] = []
-    for run in sorted(runs, key=lambda run: (run.params, run.horizon or math.inf, run.name)):
-        twins = (group for group in groups if _compete(group[0], run))
-        group = next(twins, None)
-        if group is None:
-            groups.append(group := [])
-        group.append(run)
-    named = [tuple(sorted(group, key=lambda run: run.name)) for group in groups]
-    return sorted(named, key=lambda group: (max(map(spend, group)), group[0].name))
-
-
 def last_token(run: Run) -> float:
     """Where a run's record ends: at its plan, or before it where what was recorded does."""
     recorded = last_tokens(run)
@@ -200,10 +179,6 @@ def last_token(run: Run) -> float:
 def spend(run: Run) -> float:
     """Compute of a run in FLOPs: of its plan, or of what was recorded where that ends before."""
     return run.flops_per_token * last_token(run)
-
-
-def _compete(one: Run, other: Run) -> bool:
-    return same_count(one.params, other.params) and same_count(one.horizon, other.horizon)
 
 
 def _score(group: Sequence[Run], calls: Mapping[str, StopCall]) -> StopGroup:

@@ -10,11 +10,11 @@ from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError
 from scaling_callback.forecasting import others_of
 from scaling_callback.pipeline import refresh, select
-from scaling_callback.records import Run, StopCall
-from scaling_callback.replaying.stop_scores import StopAudit, group_runs, last_token, score, score_calls, take_part
+from scaling_callback.records import Run, StopCall, group_runs
+from scaling_callback.replaying.stop_scores import StopAudit, last_token, score, score_calls, take_part
 from scaling_callback.replaying.visible import ROUNDING
 from scaling_callback.snapshot import Config, Snapshot
-from scaling_callback.stopping import AnyRule, Streak, decide
+from scaling_callback.stopping import AnyRule, Streak, check_rules, decide
 
 LOOKS = (0.01, 0.02, 0.035, 0.05, 0.075, *(step / 40 for step in range(4, 40)))
 """Shares of the horizon at which the members of a group are looked at: closer together early, where losses fall."""
@@ -28,19 +28,22 @@ def audit_stops(
     config: Config = Config(),  # noqa: B008 (frozen)
     *,
     looks: Sequence[float] = LOOKS,
+    acting: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> StopAudit:
     """What rules would have done to a ladder, had they been in force from its beginning.
 
-    Runs that share params and horizon advance together, from look to look; groups earlier in compute have ended. At a
-    look nothing is visible but those groups and what the members had observed by then; runs that a rule has ended stay
-    as they were. Members are asked in order of their names, each that has a new observation.
+    Runs that share params and horizon advance together, from look to look; groups earlier in compute have finished. At
+    a look nothing is visible but those groups and what the members had observed by then; members that a rule has ended
+    stay as they were. Members are asked in order of their names, each that has a new observation.
 
     Args:
         runs: A ladder, its runs whole; excluded and held-out ones take no part.
         rules: Of these one that speaks is enough.
         config: How rules that look at the law and the target are answered. `runs="best"` chooses before.
         looks: Shares of the horizon, in (0, 1).
+        acting: Whether runs of earlier groups that a rule has ended are seen as it left them, as where it acts on the
+            whole ladder; by default they are seen whole, as where it only records.
         progress: Told of the groups done, and of all.
 
     Raises:
@@ -56,6 +59,7 @@ def audit_stops(
     check_looks(looks)
     if not rules:
         raise InputError("there is no rule to audit; give one, such as Budget(tokens=1e9)")
+    check_rules(rules, config)
     kept = take_part(select(runs, config))
     if not kept:
         raise InputError("no run has an observation that takes part, so no rule can be asked of any; give other runs")
@@ -67,7 +71,7 @@ def audit_stops(
     for done, group in enumerate(groups, start=1):
         stopped = _train(group, ended, rules, sorted(looks), look)
         calls |= {name: run.calls[0] for name, run in stopped.items()}
-        ended = (*ended, *(stopped.get(run.name, run) for run in group))
+        ended = (*ended, *((stopped.get(run.name, run) for run in group) if acting else group))
         if progress is not None:
             progress(done, len(groups))
     return score(groups, calls)

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from scaling_callback.errors import InputError
 from scaling_callback.stopping.base import AnyRule, Rule, Verdict, read_settings
 from scaling_callback.stopping.budget import Budget
+from scaling_callback.stopping.checking import check_rules
 from scaling_callback.stopping.combining import all_of, any_of, name_rule, patient
+from scaling_callback.stopping.converged import Converged
 from scaling_callback.stopping.decide import Streak, Streaks, decide
+from scaling_callback.stopping.dominated import Dominated
 
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Budget,)}
+RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Dominated, Converged, Budget)}
 """The rules by name."""
 
 
@@ -33,12 +36,15 @@ __all__ = [
     "RULES",
     "AnyRule",
     "Budget",
+    "Converged",
+    "Dominated",
     "Rule",
     "Streak",
     "Streaks",
     "Verdict",
     "all_of",
     "any_of",
+    "check_rules",
     "decide",
     "make_rule",
     "name_rule",

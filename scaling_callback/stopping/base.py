@@ -58,6 +58,9 @@ class Rule(ABC):
 
     needs: ClassVar[Needs]
 
+    needs_target: ClassVar[bool] = False
+    """Whether it says nothing where no target is given."""
+
     def __post_init__(self) -> None:
         check_share(self, "min_progress", at_least=0.0, below=1.0)
         patience: Any = self.patience
@@ -85,7 +88,7 @@ def check_share(rule: Any, setting: str, *, at_least: float, below: float) -> No
         InputError: It does not, or is no number.
     """
     value: Any = getattr(rule, setting)
-    if not isinstance(value, int | float) or value is True or not at_least <= value < below:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not at_least <= value < below:
         raise InputError(f"{rule.name}: {setting} is {value!r}; it must lie from {at_least:g} to below {below:g}")
 
 

@@ -283,8 +283,8 @@ def describe_runs(snapshot: Snapshot) -> tuple[Block, ...]:
         Column("interval", under="forecast", number=True),
         Column("phase", "Phase"),
         Column("role", "In the fit"),
-        Column("why", under="role", name=True),
         Column("stopping", under="role", name=True),
+        Column("why", under="role", name=True),
     )
     return (Table("runs", "Runs", columns, rows, tall=len(rows) > TALL),)
 

@@ -31,9 +31,9 @@ COLUMNS = (
     Column("progress", "After", number=True),
     Column("saved_flops", "Saves FLOPs", number=True),
     Column("final", "Final loss", number=True),
-    Column("forecast", under="final", number=True),
     Column("best_kept", "Best kept", number=True),
     Column("outcome", "What came of it"),
+    Column("forecast", under="outcome"),
 )
 
 
@@ -112,8 +112,8 @@ def _show_call(snapshot: Snapshot, run: Run, scored: ScoredCall) -> Mapping[str,
         "rule": word(call.rule),
         "progress": give(None if run.horizon is None else call.tokens / run.horizon, format_percent),
         "saved_flops": give(call.saved_flops, format_flops),
-        "final": give(scored.final, format_loss) if forecast is None else Cell(None, ""),
-        "forecast": Cell(forecast, "" if forecast is None else f"forecast {format_loss(forecast)}"),
+        "final": give(scored.final, format_loss),
+        "forecast": Cell(forecast, "" if forecast is None else f"forecast to end at {format_loss(forecast)}"),
         "best_kept": give(scored.best_kept, format_loss),
         "outcome": Cell("stopped", "stopped", "guessed") if stopped is not None else ENDS[scored.false],
     }
