@@ -47,7 +47,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--acting",
         action="store_true",
-        help="see earlier runs as the rule left them, as where it acts; by default they are seen whole, as in shadow mode",
+        help="see earlier runs as the rule left them, as where it acts; by default whole, as in shadow mode",
     )
 
 
