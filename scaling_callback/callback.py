@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from torch import Tensor
 
+from scaling_callback.acting import Action
 from scaling_callback.allocating import UNCONSTRAINED, Constraints
 from scaling_callback.errors import InputError, MissingDependency, WarnOnce, guarded
 from scaling_callback.ladder import Ladder
@@ -26,22 +27,24 @@ from scaling_callback.measuring import (
     Beginning,
     FlopMeter,
     Monitors,
+    StopSaver,
     Tally,
     Wanted,
     batch_copies,
     count_tokens,
     find_beginning,
+    find_ending,
     identify,
-    is_completed,
     learning_rate,
     planned_batches,
     read_monitors,
     sequence_length,
+    validate_once_more,
 )
 from scaling_callback.measuring.flops import MEASURED
 from scaling_callback.ranks import Ranks
 from scaling_callback.recorder import ScalingRecorder, check_refits
-from scaling_callback.records import FINAL_PROGRESS, RunCard, Target
+from scaling_callback.records import RunCard, Target
 from scaling_callback.refitting import Where
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.snapshot import Config, Snapshot
@@ -103,7 +106,10 @@ class ScalingCallback(Callback):
         level: Nominal coverage of intervals.
         replicates: Bootstrap replicates of each refit.
         seed: Seed of the bootstrap.
-        rules: Functions of a snapshot and this run's name that say why the run should stop, or `None`.
+        rules: Rules of when this run should end: those of `stopping`, or functions of a snapshot and this run's name
+            that say why, or `None`.
+        action: What comes of their calls: `record` writes them into the ladder and changes nothing in the training,
+            `alert` also alerts, `stop` ends it on all ranks, validated and saved at its last step.
         refit_budget: Share of wall time that the training may wait for refits, counted as of ten minutes at least;
             `None` refits at every observation.
         refit_in: `training` refits between two steps; `process` in a process beside the training, whose answers are
@@ -141,6 +147,7 @@ class ScalingCallback(Callback):
         replicates: int = 200,
         seed: int = 0,
         rules: Sequence[AnyRule] = (),
+        action: Action = "record",
         refit_budget: float | None = 0.01,
         refit_in: Where = "training",
     ) -> None:
@@ -168,8 +175,9 @@ class ScalingCallback(Callback):
             recipe=recipe or {},
             held_out=held_out,
         )
-        check_refits(refit_budget, refit_in, rules)
+        check_refits(refit_budget, refit_in, rules, action)
         self._rules, self._refit_budget = tuple(rules), refit_budget
+        self._action: Action = action
         self._refit_in: Where = refit_in
         self._ladder = Ladder(ladder).location  # refused now rather than after the first validation
 
@@ -182,7 +190,9 @@ class ScalingCallback(Callback):
         self._loaded: dict[str, Any] | None = None  # counters of a checkpoint, until a training takes them up
         self._trainer: weakref.ref[Trainer] | None = None  # of this training, or of the last one
         self._trained: weakref.ref[LightningModule] | None = None
-        self._seen_at: int = -1  # micro-batches at the last observation
+        self._seen_at = self._validated_at = -1  # micro-batches at the last observation, and the last validation
+        self._stopping = False  # whether a rule is ending this training; the same on every rank
+        self._saver = StopSaver()
         self.warn = WarnOnce(type(self).__name__)
         """Says each thing once, also where warnings are errors, and never ends a training."""
         self._losses = Monitors(self.monitors, self.warn)
@@ -212,6 +222,7 @@ class ScalingCallback(Callback):
         trainer = self._trainer() if self._trainer is not None else None
         return {
             "runs": self._runs(),
+            "rules": {monitor: recorder.state_dict() for monitor, recorder in self._recorders.items()},
             "tokens": self._tally.tokens + self._tally.pending(trainer.world_size if trainer is not None else 1),
             "batches": self._tally.batches,
             "step": trainer.global_step if trainer is not None else 0,
@@ -221,11 +232,20 @@ class ScalingCallback(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the counters of a checkpoint for the training that may continue it."""
         runs = state_dict.get("runs") or {self.monitor: state_dict.get("run")}  # the first version knew one run
-        self._loaded = {**state_dict, "runs": {monitor: run for monitor, run in runs.items() if run}}
+        kept = state_dict.get("rules", {})
+        held = {monitor: {**kept.get(monitor, {}), "run": run} for monitor, run in runs.items() if run}
+        self._loaded = {**state_dict, "runs": held}
 
     def __getstate__(self) -> dict[str, Any]:
         """All but references to what was trained, which cannot be pickled and mean nothing elsewhere."""
-        return {**self.__dict__, "_trained": None, "_trainer": None, "_recorders": {}, "_meter": None}
+        return {
+            **self.__dict__,
+            "_trained": None,
+            "_trainer": None,
+            "_recorders": {},
+            "_meter": None,
+            "_saver": StopSaver(),
+        }
 
     @guarded
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -233,19 +253,22 @@ class ScalingCallback(Callback):
         # the first rank alone knows what was recorded before
         again = self._trained is not None and self._trained() is pl_module
         found = self._agree(
-            trainer, lambda: find_beginning(trainer, self._loaded, self._tally, self._runs(), again=again)
+            trainer, lambda: find_beginning(trainer, self._loaded, self._tally, self._states(), again=again)
         )
         beginning = found or Beginning(lost="it is not known where this training begins")
         self._close()
         self._tally.restart(beginning.tokens, beginning.batches, beginning.lost, copies=batch_copies(trainer))
         self._trainer, self._trained = weakref.ref(trainer), weakref.ref(pl_module)
-        self._loaded, self._seen_at, self._looked = None, -1, False
+        self._loaded, self._looked, self._stopping = None, False, False
+        self._seen_at = self._validated_at = -1
         self._losses = Monitors(self.monitors, self.warn)
         self._meter = FlopMeter() if self._wanted.flops_per_token == MEASURED and trainer.is_global_zero else None
         self._recorders = {
             monitor: self._record(trainer, pl_module, monitor, (beginning.continues or {}).get(monitor))
             for monitor in self.monitors
         }
+        if self._action == "stop" and self._rules:
+            self._saver.attach(trainer, _AfterOthers(self._save_stop))
         if beginning.lost:
             self._warn_lost(trainer)
 
@@ -267,6 +290,7 @@ class ScalingCallback(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Observe, unless this is the sanity check."""
         if not trainer.sanity_checking and trainer.state.fn == "fit":
+            self._validated_at = self._tally.batches
             self._observe(trainer, validated=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -275,17 +299,31 @@ class ScalingCallback(Callback):
 
     @guarded
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refit with this run's last observation; say what is missing from its record."""
+        """Validate where a rule ended it, unless that was done; refit; say what is missing from its record."""
+        if self._stopping and trainer.enable_validation and self._validated_at != self._tally.batches:
+            validate_once_more(trainer)
+        self._saver.detach(trainer)
         if _is_fast(trainer) or self._tally.lost:
             return
         self._gather(trainer)
         if not self._tally.lost and trainer.is_global_zero:
-            completed, planned = self._conclude(trainer)
+            given = self._wanted.horizon
+            completed, planned = find_ending(
+                trainer,
+                self._tally,
+                planned=given or self._plan(trainer),
+                follows=given is None,
+                seen_at=self._seen_at,
+                monitors=self.monitors,
+                stopped=self._stopping,
+                warn=self.warn,
+            )
             for recorder in self._recorders.values():
-                recorder.finish(completed=completed, horizon=planned if self._wanted.horizon is None else None)
+                recorder.finish(completed=completed, horizon=planned if given is None else None)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """What was observed is recorded already."""
+        self._saver.detach(trainer)
         self._close()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -308,6 +346,15 @@ class ScalingCallback(Callback):
         """Names of the runs that have begun, by the loss that each records."""
         return {monitor: recorder.run for monitor, recorder in self._recorders.items() if recorder.run is not None}
 
+    def _states(self) -> dict[str, dict[str, Any]]:
+        """What a training that goes on must know of each recorder that has begun a run, by the loss it records."""
+        return {monitor: self._recorders[monitor].state_dict() for monitor in self._runs()}
+
+    @guarded
+    def _save_stop(self, trainer: Trainer) -> None:
+        if self._stopping:
+            self._saver.save(trainer, self.run)
+
     @guarded
     def _close(self) -> None:
         if self._meter is not None:
@@ -316,17 +363,18 @@ class ScalingCallback(Callback):
             recorder.close()
 
     def _record(
-        self, trainer: Trainer, pl_module: LightningModule, monitor: str, continues: str | None
+        self, trainer: Trainer, pl_module: LightningModule, monitor: str, continues: Mapping[str, Any] | None
     ) -> ScalingRecorder:
         """The recorder of one loss; who the run is it asks when the first observation has come."""
-        first = monitor == self.monitor
+        first, name = monitor == self.monitor, continues["run"] if continues else None
         return ScalingRecorder(
             self.config,
             self._ladder,
-            lambda: self._identify(trainer, pl_module, monitor, continues),
+            lambda: self._identify(trainer, pl_module, monitor, name),
             loggers=trainer.loggers,
             prefix=PREFIX if first else f"{PREFIX}-{monitor.replace('/', '_')}",
             rules=self._rules if first else (),
+            action=self._action,
             refit_budget=self._refit_budget,
             refit_in=self._refit_in,
             continues=continues,
@@ -365,30 +413,6 @@ class ScalingCallback(Callback):
         """The planned tokens as they can be worked out by now."""
         return self._tally.extrapolate(planned_batches(trainer, self._tally.batches))
 
-    def _conclude(self, trainer: Trainer) -> tuple[bool, float | None]:
-        """Whether the training that ends here reached the end of its plan, and the tokens of that plan."""
-        completed = is_completed(trainer)
-        planned = self._wanted.horizon or self._plan(trainer)
-        if completed and self._wanted.horizon is None:
-            planned = self._tally.tokens  # what the plan came to
-        progress = self._tally.tokens / planned if planned else 0.0
-        if self._seen_at < 0:
-            for monitor in self.monitors:
-                message = f"{monitor!r} was never observed, so nothing was recorded; log it in validation_step"
-                self.warn(message, about=f"monitor {monitor}")
-        elif planned is not None and progress < FINAL_PROGRESS:
-            completed = False
-            self.warn(
-                f"training ended at {progress:.0%} of its {planned:g} planned tokens, so this run counts as "
-                "unfinished; resume it, or pass the horizon= that it has"
-            )
-        elif completed and self._seen_at < FINAL_PROGRESS * self._tally.batches:
-            self.warn(
-                f"the last validation was after {self._seen_at / self._tally.batches:.0%} of the training, so this run "
-                "has no final loss; validate at its last step, with a val_check_interval that divides max_steps"
-            )
-        return completed, planned
-
     def _observe(self, trainer: Trainer, *, validated: bool) -> None:
         """One observation of each loss that is fresh and was not yet observed after this batch.
 
@@ -416,8 +440,7 @@ class ScalingCallback(Callback):
                 horizon=planned,
             )
             if decision.stop:  # the same on every rank
-                trainer.should_stop = True
-                _log.warning("ScalingCallback stops this run: %s", decision.reason)
+                trainer.should_stop = self._stopping = True
 
     def _agree(self, trainer: Trainer, decide: Callable[[], _T]) -> _T | None:
         """What the first rank decides, on every rank; `None` if it failed to. Every rank must come here."""
@@ -435,6 +458,23 @@ class ScalingCallback(Callback):
         if trainer.is_global_zero:
             counter = "" if self._tally.batches == 0 else "; pass tokens_per_batch="
             self.warn(f"{self._tally.lost}, so this run is not recorded from here on{counter}")
+
+
+class _AfterOthers(Callback):
+    """Comes after all other callbacks, those that save checkpoints among them.
+
+    It is called where `ModelCheckpoint` saves, for there a Trainer's loops are in a state that it can resume.
+    """
+
+    def __init__(self, then: Callable[[Trainer], None]) -> None:
+        super().__init__()
+        self._then = then
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._then(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._then(trainer)
 
 
 def _is_fast(trainer: Trainer) -> bool:

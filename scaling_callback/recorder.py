@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast, get_args
 
+from scaling_callback.acting import Action, Watcher, check_action
 from scaling_callback.errors import InputError, WarnOnce
 from scaling_callback.ladder import FORM, Ladder, RunWriter
+from scaling_callback.ladder.resuming import continue_or_branch
 from scaling_callback.ranks import Ranks
-from scaling_callback.records import Observation, RunCard, Target, is_count, same_count
+from scaling_callback.records import Observation, RunCard, Target, is_count
 from scaling_callback.refitting import Ask, Refit, Refits, Where, issue
 from scaling_callback.reporting.audit.form import write_form
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks import Publisher, get_sink
 from scaling_callback.snapshot import Config, Decision, Snapshot
-from scaling_callback.stopping import AnyRule, Streaks, decide
+from scaling_callback.stopping import AnyRule
 
 
 class ScalingRecorder:
@@ -41,11 +42,14 @@ class ScalingRecorder:
         loggers: Where scalars and reasons go: loggers of Lightning and Fabric, a W&B run, a `SummaryWriter` of
             TensorBoard, or any `Sink`.
         prefix: What the names of metrics begin with; of two recorders in one training one needs another.
-        rules: Rules that may stop the run.
+        rules: Rules of when the run should end: those of `stopping`, or functions of a snapshot and the run's name that
+            say why, or `None`.
+        action: What comes of their calls: `record` writes them into the ladder and changes nothing, `alert` also
+            alerts, `stop` ends the training.
         refit_budget: Share of wall time that refits may take; `None` refits at every observation.
         refit_in: `training` refits between two steps, `process` beside it.
-        continues: The run that this training continues, of which more may be recorded than was trained on; by
-            default it begins a new one.
+        continues: The run that this training continues, of which more may be recorded than was trained on: its name,
+            or what `state_dict` gave, which also holds how often rules have called. By default it begins a new one.
         resumed_after: The step that it continues from.
         ranks: The processes of the training; by default there is one.
         warn: How it warns; by default in its own name.
@@ -78,33 +82,37 @@ class ScalingRecorder:
         loggers: Sequence[Any] = (),
         prefix: str = PREFIX,
         rules: Sequence[AnyRule] = (),
+        action: Action = "record",
         refit_budget: float | None = 0.01,
         refit_in: Where = "training",
-        continues: str | None = None,
+        continues: str | Mapping[str, Any] | None = None,
         resumed_after: int = 0,
         ranks: Ranks = Ranks(),  # noqa: B008 - it is frozen
         warn: WarnOnce | None = None,
     ) -> None:
-        check_refits(refit_budget, refit_in, rules)
+        self._config = target if isinstance(target, Config) else Config(target=target)
+        check_refits(refit_budget, refit_in, rules, action)
         if not isinstance(cast("Any", card), RunCard) and not callable(card):
             raise InputError(f"card is a {type(card).__name__}; give RunCard(name=..., params=..., horizon=...)")
         self.snapshot: Snapshot | None = None
         """What the ladder said at the last refit; `None` before the first and on ranks above 0."""
-        self._config = target if isinstance(target, Config) else Config(target=target)
         self._ladder = Ladder(ladder)
         self._card = card
-        self._rules = tuple(rules)
-        self._streaks: Streaks = {}
-        self._continues, self._resumed_after = continues, resumed_after
         self._ranks = ranks
         self._warn = warn or WarnOnce("ScalingRecorder")
+        kept: Mapping[str, Any] = {"run": continues} if continues is None or isinstance(continues, str) else continues
+        self._continues: str | None = kept.get("run")
+        self._resumed_after = resumed_after
+        self._watcher = Watcher(rules, action, kept, self._warn.attempt)
         sinks = [get_sink(logger, prefix) for logger in loggers] if ranks.first else ()
         self._publisher = Publisher(sinks, self._warn)
         self._refits = Refits(self._ladder, share=refit_budget, where=refit_in, warn=self._warn)
         self._writer: RunWriter | None = None
         self._unwritten: list[Observation] = []
         self._supersedes: int | None = None  # the step after which the next segment supersedes what was recorded
-        self._observed_at = self._refitted_at = math.nan  # tokens of the last observation, and of what a refit knew
+        self._last: Observation | None = None  # that is written
+        self._planned: float | None = None  # tokens, as they were last known
+        self._refitted_at = math.nan  # tokens of what a refit knew
         # a clock that is set back while a run trains must not turn its order around
         self._clock = time.time() - time.monotonic()
 
@@ -112,6 +120,10 @@ class ScalingRecorder:
     def run(self) -> str | None:
         """The run's name in the ladder; `None` until its first observation, and on ranks above 0."""
         return self._writer.name if self._writer is not None else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must hold for a training that `continues` this one: plain data."""
+        return {**self._watcher.state_dict(), "run": self.run}
 
     def observe(
         self, loss: float, *, tokens: float, step: float = math.nan, lr: float = math.nan, horizon: float | None = None
@@ -138,7 +150,7 @@ class ScalingRecorder:
         """The training has ended; refits if the last refit did not know all that is known now.
 
         Args:
-            completed: Whether it reached the end of its plan.
+            completed: Whether it reached the end of its plan; one that a rule has stopped before did not.
             horizon: The tokens that this plan came to, if the card could not know.
         """
         if self._ranks.first and (self._writer is not None or self._unwritten):
@@ -177,10 +189,14 @@ class ScalingRecorder:
     def _write(self, horizon: float | None) -> None:
         """Write what was observed and is not yet in the ladder, such as while a disk was full."""
         assert self._writer is not None
+        self._planned = horizon or self._planned
         if self._unwritten:
             self._writer.observe(self._unwritten, resumed_after=self._supersedes, horizon=horizon)
-            self._observed_at = self._unwritten[-1].tokens
+            self._last = self._unwritten[-1]
             self._unwritten, self._supersedes = [], None
+        if self._watcher.unwritten:
+            self._writer.call(self._watcher.unwritten)
+            self._watcher.unwritten = []
 
     def _start(self, batch_tokens: float) -> RunWriter:
         """Begin or continue the run's record: who it is is known by now."""
@@ -190,6 +206,8 @@ class ScalingRecorder:
         goes_on = None
         if self._continues is not None:
             card, goes_on = continue_or_branch(self._ladder, card, self._continues, self._resumed_after)
+            if goes_on is None:
+                self._watcher.forget()
         writer = self._ladder.start(card, resume=goes_on is not None)
         self._card, self._supersedes = replace(card, name=writer.name), goes_on
         self._leave_form()
@@ -207,14 +225,19 @@ class ScalingRecorder:
         if self._writer is None:  # what could not be written so far
             self._writer = self._start(math.nan)
         self._write(horizon)
+        assert self._last is not None
+        assert isinstance(self._card, RunCard)
+        planned = self._planned or self._card.horizon
+        completed = self._watcher.end(self._card, self._last, planned, completed=completed)
+        self._write(horizon)
         if completed:
             self._writer.finish(horizon=horizon)
         known = self.snapshot.runs if self.snapshot is not None else ()
         ended = any(run.name == self.run and run.final is not None for run in known)
-        if self._refitted_at != self._observed_at or (completed and not ended):
+        if self._refitted_at != self._last.tokens or (completed and not ended):
             done = self._refits.last(self._ask())
             if done is not None:
-                self._publish(done)
+                self._publish(done, ended=True)
             else:
                 self._warn("the last refit would exceed refit_budget; ask the command line what the ladder says")
         if self.snapshot is not None:
@@ -224,9 +247,10 @@ class ScalingRecorder:
         assert isinstance(self._card, RunCard)
         return Ask(self._config, self._card.name, self._card.loss_kind)
 
-    def _publish(self, done: Refit) -> Decision:
+    def _publish(self, done: Refit, *, ended: bool = False) -> Decision:
         """Keep what a refit said, issue its forecasts, send it to the loggers, and decide."""
         assert self._writer is not None
+        assert self._last is not None
         snapshot, latest, run = done.snapshot, done.latest, self._writer.name
         self.snapshot = snapshot
         if latest is not None:
@@ -234,7 +258,8 @@ class ScalingRecorder:
             self._refitted_at = latest.tokens
             if made:
                 self._writer.issue(made)
-        decision, self._streaks = decide(self._rules, snapshot, run, self._streaks)
+        decision = self._watcher.ask(snapshot, run, self._last, ended=ended)
+        self._warn.attempt(lambda: self._write(None))
         began = time.monotonic()
         self._warn.attempt(lambda: self._publisher.publish(snapshot, run, latest, done.seconds, decision))
         self._refits.wait(time.monotonic() - began)  # figures keep the training waiting as refits do
@@ -249,8 +274,8 @@ class ScalingRecorder:
         return {"ladder": self._ladder.location, "run": card.name, "card": asdict(card), **asked}
 
 
-def check_refits(share: Any, where: Any, rules: Any) -> None:
-    """Refuse what is no share of wall time, no place for refits, no rule.
+def check_refits(share: Any, where: Any, rules: Any, action: Any) -> None:
+    """Refuse what is no share of wall time, no place for refits, no rule, no action.
 
     Raises:
         InputError: It is none.
@@ -259,29 +284,7 @@ def check_refits(share: Any, where: Any, rules: Any) -> None:
         raise InputError(f"refit_budget is {share!r}; it is a share of wall time from 0 to 1, or None")
     if where not in get_args(Where):
         raise InputError(f"refit_in is {where!r}; it must be one of {', '.join(map(repr, get_args(Where)))}")
-    if not isinstance(rules, Sequence) or not all(map(callable, cast("Sequence[Any]", rules))):
-        raise InputError(f"rules is {rules!r}; it must be a list of functions of a snapshot and a run's name")
-
-
-def continue_or_branch(ladder: Ladder, card: RunCard, trunk: str, step: int) -> tuple[RunCard, int | None]:
-    """The card to go on with after `step` of the run named `trunk`: that run's own, or one of a branch of it.
-
-    It is a branch where the horizon, the schedule or the name that was given is another one, or where the run went
-    on to its end without this training. A branch without a name of its own is called after its trunk and step.
-    """
-    continued = replace(card, name=trunk)
-    try:
-        (run,) = ladder.runs(where=[("name", trunk)])
-    except InputError:  # the ladder no longer holds it
-        return continued, None
-    renamed = re.fullmatch(rf"{re.escape(card.name)}(-from-\d+|-\d+)*", trunk) is None
-    planned_alike = run.card.horizon == card.horizon or same_count(run.card.horizon, card.horizon)
-    # the first version named a schedule after its class
-    same_schedule = run.card.schedule in (card.schedule, card.extra.get("scheduler"))
-    if not renamed and not run.completed and same_schedule and planned_alike:
-        return continued, step
-    name = card.name if renamed else f"{trunk}-from-{step}"
-    return replace(card, name=name, parent=trunk, parent_step=step), None
+    check_action(rules, action)
 
 
 def _known(value: Any) -> float:

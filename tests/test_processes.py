@@ -79,7 +79,7 @@ def make(folder: Path, **options: Any) -> ScalingCallback:
 
 def fit(folder: Path, callback: ScalingCallback, model: Tiny, strategy: Any = None) -> None:
     """Train this rank for 6 steps of 4 windows, validating after every second one; then tell how it ended."""
-    trainer = make_trainer(callback, strategy)
+    trainer = make_trainer(callback, strategy, default_root_dir=folder)
     began = time.monotonic()
     trainer.fit(model, load(), DataLoader(Bytes(8), batch_size=1))
     end = {
@@ -203,12 +203,12 @@ def is_enough(snapshot: Snapshot, run: str) -> str | None:
 
 
 def train_until_enough(folder: Path) -> None:
-    fit(folder, make(folder, rules=[is_enough]), Disagreeing())
+    fit(folder, make(folder, rules=[is_enough], action="stop"), Disagreeing())
 
 
 def test_a_rule_stops_every_rank_within_an_epoch_whatever_each_measured(tmp_path: Path) -> None:
     said = run_ranks(2, train_until_enough, tmp_path)
-    assert "stops this run: enough" in said
+    assert "is stopped by rule is-enough: enough" in said
     assert read_end(tmp_path) == {"tokens": 8 * FOUR_WINDOWS, "step": 4, "stopped": True}
     run = only(tmp_path / "ladder")
     assert run.curve.loss.tolist() == [2.0, 2.0]  # of the first rank

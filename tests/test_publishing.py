@@ -109,7 +109,9 @@ def test_what_goes_on_is_told_once_and_again_when_it_returns() -> None:
 def test_a_rule_that_stops_a_run_is_told_with_its_reason(tmp_path: Path) -> None:
     sink, (run, *_) = RecordingSink(), planted_ladder()
     rules = [lambda _snapshot, _run: "enough"]
-    recorder = ScalingRecorder(CONFIG, tmp_path, run.card, loggers=[sink], rules=rules, refit_budget=None)
+    recorder = ScalingRecorder(
+        CONFIG, tmp_path, run.card, loggers=[sink], rules=rules, action="stop", refit_budget=None
+    )
     assert recorder.observe(3.0, tokens=1e6).stop
     assert [(alert.name, alert.text) for alert in sink.alerts] == [("stopped", f"run {run.name} stops: enough")]
 

@@ -132,12 +132,14 @@ def test_each_rank_learns_what_the_first_one_decided(tmp_path: Path) -> None:
         return decision
 
     rules = [lambda _, name: f"{name} has taught enough"]
-    first = ScalingRecorder(CONFIG, tmp_path, run.card, rules=rules, ranks=Ranks(first=True, broadcast=tell))
+    options: dict[str, Any] = {"rules": rules, "action": "stop"}
+    first = ScalingRecorder(CONFIG, tmp_path, run.card, ranks=Ranks(first=True, broadcast=tell), **options)
     other = ScalingRecorder(
-        CONFIG, tmp_path, run.card, rules=rules, ranks=Ranks(first=False, broadcast=lambda _: said[-1])
+        CONFIG, tmp_path, run.card, ranks=Ranks(first=False, broadcast=lambda _: said[-1]), **options
     )
     decided = [rank.observe(3.0, tokens=1e6) for rank in (first, other)]
-    assert decided == [Decision(stop=True, reason=f"{run.name} has taught enough")] * 2
+    assert decided == said * 2
+    assert [(each.stop, each.reason) for each in decided] == [(True, f"{run.name} has taught enough")] * 2
     assert (first.run, other.run) == (run.name, None)
     assert len(only(tmp_path).curve) == 1
 

@@ -18,6 +18,7 @@ from support import only, steps
 
 from scaling_callback import Ladder, Target
 from scaling_callback.errors import InputError, MissingDependency, ScalingWarning
+from scaling_callback.stopping import Budget
 
 HERE = Path(__file__).parent
 TARGET = Target(params=1e6, tokens=1e7)
@@ -88,7 +89,7 @@ def test_resumed_from_its_checkpoint_it_goes_on_in_the_same_run_with_exact_token
     def stop_at_6(*_: Any) -> str | None:
         return "enough" if only(tmp_path / "ladder").curve.step[-1] >= 6 else None
 
-    stopped = hugging_face(tmp_path / "ladder", rules=[stop_at_6], refit_budget=None)
+    stopped = hugging_face(tmp_path / "ladder", rules=[stop_at_6], action="stop", refit_budget=None)
     make_trainer(tmp_path, stopped).train()
     assert (steps(only(tmp_path / "ladder")), only(tmp_path / "ladder").completed) == ([2, 4, 6], False)
 
@@ -98,6 +99,23 @@ def test_resumed_from_its_checkpoint_it_goes_on_in_the_same_run_with_exact_token
     run = only(tmp_path / "ladder")
     assert (steps(run), run.completed) == ([2, 4, 6, 8], True)
     assert run.curve.tokens.tolist() == [BATCH * CONTEXT * step for step in (2, 4, 6, 8)]
+
+
+def test_where_a_rule_stops_it_transformers_trainer_saves_and_evaluates_once(tmp_path: Path) -> None:
+    rules = [Budget(tokens=3.5 * BATCH * CONTEXT, patience=2)]
+    stopped = hugging_face(tmp_path / "ladder", rules=rules, action="stop", refit_budget=None)
+    trainer = make_trainer(tmp_path, stopped, max_steps=20, save_strategy="no")
+    trainer.train()
+    run = only(tmp_path / "ladder")
+    assert [row["step"] for row in trainer.state.log_history if "eval_loss" in row] == [2, 4, 6] == steps(run)
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-6"]
+    assert run.stopped is not None
+    assert (run.stopped.step, run.completed) == (6, False)
+    watched = hugging_face(tmp_path / "ladder", rules=rules, refit_budget=None)
+    again = make_trainer(tmp_path, watched, max_steps=20, save_strategy="no")
+    again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
+    run = only(tmp_path / "ladder")
+    assert (len(run.calls), run.stopped, run.completed) == (1, None, True)
 
 
 def test_a_checkpoint_without_a_count_of_tokens_is_refused_rather_than_guessed(tmp_path: Path) -> None:

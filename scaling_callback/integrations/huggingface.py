@@ -6,11 +6,11 @@ fails in here becomes one warning with its cause; the training goes on.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from scaling_callback.acting import Action
 from scaling_callback.errors import InputError, MissingDependency, WarnOnce, guarded
 from scaling_callback.ladder import Ladder
 from scaling_callback.measuring import Wanted, describe_module
@@ -30,8 +30,6 @@ else:
         raise MissingDependency(
             "the callback of transformers' Trainer needs it: pip install 'scaling-callback[huggingface]'"
         ) from None
-
-_log = logging.getLogger("scaling_callback")
 
 
 class ScalingTrainerCallback(TrainerCallback):
@@ -56,7 +54,10 @@ class ScalingTrainerCallback(TrainerCallback):
         held_out: Record this run to be compared with the forecast, and keep it out of every fit.
         loggers: Where scalars and reasons go, as for `ScalingRecorder`; by default to the W&B run that the Trainer
             reports to, if any.
-        rules: Rules that may stop the run.
+        rules: Rules of when the run should end: those of `stopping`, or functions of a snapshot and the run's name that
+            say why, or `None`.
+        action: What comes of their calls: `record` writes them into the ladder and changes nothing in the training,
+            `alert` also alerts, `stop` ends it, saved at its last step.
         refit_budget: Share of wall time that refits may take; `None` refits at every observation.
         refit_in: `training` refits between two steps, `process` beside it.
 
@@ -85,6 +86,7 @@ class ScalingTrainerCallback(TrainerCallback):
         held_out: bool = False,
         loggers: Sequence[Any] | None = None,
         rules: Sequence[AnyRule] = (),
+        action: Action = "record",
         refit_budget: float | None = 0.01,
         refit_in: Where = "training",
     ) -> None:
@@ -94,7 +96,7 @@ class ScalingTrainerCallback(TrainerCallback):
             raise InputError(f"monitor is {monitor!r}; it must be the name of a metric, such as 'eval_loss'")
         if tokens_per_step is not None and not tokens_per_step > 0:
             raise InputError(f"tokens_per_step is {tokens_per_step!r}; it must be a positive count")
-        check_refits(refit_budget, refit_in, rules)
+        check_refits(refit_budget, refit_in, rules, action)
         self.warn = WarnOnce(type(self).__name__)
         """Says each thing once, and never ends a training."""
         self._target, self._monitor = target, monitor
@@ -104,6 +106,7 @@ class ScalingTrainerCallback(TrainerCallback):
         )
         self._tokens_per_step, self._loggers = tokens_per_step, loggers
         self._rules, self._refit_budget = tuple(rules), refit_budget
+        self._action: Action = action
         self._refit_in: Where = refit_in
         self._recorder: ScalingRecorder | None = None
         self._training = False  # an evaluation of its own is no point of a training
@@ -143,9 +146,10 @@ class ScalingTrainerCallback(TrainerCallback):
             lambda: self._describe(args, state, model),
             loggers=_find_loggers(args) if self._loggers is None else self._loggers,
             rules=self._rules,
+            action=self._action,
             refit_budget=self._refit_budget,
             refit_in=self._refit_in,
-            continues=stored["run"] if stored else None,
+            continues=stored or None,
             resumed_after=state.global_step,
             ranks=Ranks.distributed(),
             warn=self.warn,
@@ -173,10 +177,9 @@ class ScalingTrainerCallback(TrainerCallback):
         )
         # kept by every checkpoint from here on. Not as an ExportableState: the Trainer would make this callback anew
         # from arguments that JSON can hold, and its rules are functions
-        cast("dict[str, Any]", state.stateful_callbacks)[self._key] = {"run": self._recorder.run}
-        if decision.stop:
-            control.should_training_stop = True
-            _log.warning("ScalingTrainerCallback stops this run: %s", decision.reason)
+        cast("dict[str, Any]", state.stateful_callbacks)[self._key] = self._recorder.state_dict()
+        if decision.stop:  # at an evaluation: these weights need no other one
+            control.should_training_stop = control.should_save = True
 
     @guarded
     def on_train_end(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from scaling_callback.ladder.segments import COLUMNS, Part
-from scaling_callback.records import SAME_COUNT, BoolArray, Curve, Run, RunCard
+from scaling_callback.records import SAME_COUNT, BoolArray, Curve, Run, RunCard, StopCall
 
 
 def assemble(card: RunCard, parts: Sequence[Part]) -> Run:
@@ -36,7 +36,17 @@ def assemble(card: RunCard, parts: Sequence[Part]) -> Run:
         f"{beyond} observation(s) beyond the planned tokens; their progress is taken as 1": beyond,
     }
     said = tuple(note for note, count in notes.items() if count)
-    return Run(card, curve, said, completed=any(part.completed for part in last))
+    return Run(card, curve, said, completed=any(part.completed for part in last), calls=_calls_that_count(parts))
+
+
+def _calls_that_count(parts: Sequence[Part]) -> tuple[StopCall, ...]:
+    """What rules said, but for what they said beyond the step that a later part resumed from."""
+    kept: list[StopCall] = []
+    for part in parts:
+        if part.resumed_after is not None:
+            kept = [call for call in kept if not call.step > part.resumed_after]
+        kept += part.calls
+    return tuple(kept)
 
 
 def _which_count(step: np.ndarray[tuple[int], np.dtype[np.float64]], parts: Sequence[Part]) -> BoolArray:

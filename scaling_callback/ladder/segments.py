@@ -1,23 +1,23 @@
-"""What stands in segments: parts of a run's observations as columns, and the forecasts that it issued."""
+"""What stands in segments: parts of a run's observations as columns, what rules said, and the forecasts it issued."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_callback.records import IssuedForecast, Observation, is_count
+from scaling_callback.records import IssuedForecast, Observation, StopCall, is_count
 
 COLUMNS = tuple(f.name for f in fields(Observation))
 
 UNKNOWN = {name: False if name == "is_final" else "nan" for name in COLUMNS}
 """What an older version did not write."""
 
-_SAID = {"columns", "resumed_after", "horizon", "completed", "final", "claims"}
+_SAID = {"columns", "resumed_after", "horizon", "completed", "final", "claims", "calls"}
 _FORECAST_NAMES = {"by", "run", "forecaster", "loss_kind"}
 _OPTIONAL_NAMES = {"run", "loss_kind"}
 
@@ -32,6 +32,7 @@ class Part:
         horizon: The planned tokens, where they became known.
         completed: Whether the training reached the end of its plan.
         final: Whether the last observation is the end of the schedule: the first ladders flagged it so.
+        calls: What stopping rules said of the run meanwhile.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -39,11 +40,18 @@ class Part:
     horizon: float | None = None
     completed: bool = False
     final: bool = False
+    calls: tuple[StopCall, ...] = ()
 
 
 def write_part(observations: Sequence[Observation], **said: Any) -> dict[str, Any]:
     """A part as it is written."""
     return {"columns": {name: [plain(getattr(o, name)) for o in observations] for name in COLUMNS}, **said}
+
+
+def write_call(call: StopCall) -> dict[str, Any]:
+    """What a rule said as it is written."""
+    written = {name: plain(value) for name, value in asdict(call).items()}
+    return written | {"evidence": {name: plain(value) for name, value in call.evidence.items()}}
 
 
 def read_parts(record: Mapping[str, Any]) -> tuple[Part, ...]:
@@ -71,10 +79,11 @@ def join(parts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         columns, rows = part["columns"], _count_rows(part["columns"])
         said = {"horizon": part.get("horizon"), "completed": part["completed"], "final": part.get("final", False)}
         _check_said(part["resumed_after"], said)
+        calls = part.get("calls", [])
         last = joined[-1] if joined else None
         if last is None or part["resumed_after"] is not None or not (_is_known(part) and _is_known(last)):
             kept = {name: list(values) for name, values in columns.items()}
-            joined.append({**part, "columns": kept, **said})
+            joined.append({**part, "columns": kept, **said, **({"calls": list(calls)} if calls else {})})
             continue
         before = len(last["columns"]["tokens"])
         for name in {**last["columns"], **columns}:
@@ -83,6 +92,8 @@ def join(parts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         last["horizon"] = said["horizon"] or last["horizon"]
         last["completed"] = said["completed"] or last["completed"]
         last["final"] = bool(said["final"]) or last["final"]
+        if calls:  # a part of a run of which no rule ever spoke holds no such list
+            last["calls"] = [*last.get("calls", []), *calls]
     return joined
 
 
@@ -141,7 +152,25 @@ def _read_part(part: Mapping[str, Any]) -> Part:
     # a loss of zero or less has no logarithm: it counts as not a number
     columns["loss"] = np.where(columns["loss"] <= 0, np.nan, columns["loss"])
     resumed = None if part["resumed_after"] is None else float(part["resumed_after"])
-    return Part(columns, resumed, part["horizon"], part["completed"], bool(part["final"]))
+    calls = tuple(_read_call(call) for call in part.get("calls", []))
+    return Part(columns, resumed, part["horizon"], part["completed"], bool(part["final"]), calls)
+
+
+def _read_call(written: Mapping[str, Any]) -> StopCall:
+    """What a rule said; fields that this version does not know are ignored."""
+    if not (isinstance(written["rule"], str) and isinstance(written["reason"], str)):
+        raise ValueError("a call of a rule holds a name or a reason that is not a text")
+    saved = written.get("saved_flops")
+    return StopCall(
+        rule=written["rule"],
+        reason=written["reason"],
+        evidence={name: _read_number(name, value) for name, value in written.get("evidence", {}).items()},
+        tokens=_read_number("tokens", written["tokens"]),
+        step=_read_number("step", written.get("step", "nan")),
+        wall_time=_read_number("wall_time", written.get("wall_time", "nan")),
+        saved_flops=None if saved is None else _read_number("saved_flops", saved),
+        acted=written.get("acted") is True,
+    )
 
 
 def _read_column(name: str, values: Sequence[Any]) -> NDArray[Any]:

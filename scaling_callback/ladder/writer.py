@@ -11,10 +11,10 @@ from typing import Any
 
 from scaling_callback.errors import RunTaken
 from scaling_callback.ladder.files import Filesystem, create, overwrite, read, remove
-from scaling_callback.ladder.format import KINDS, Segment, decode, encode
+from scaling_callback.ladder.format import CARD, KINDS, Segment, decode, encode
 from scaling_callback.ladder.listing import filename, list_files
-from scaling_callback.ladder.segments import join, plain, read_forecasts, read_parts, write_part
-from scaling_callback.records import IssuedForecast, Observation
+from scaling_callback.ladder.segments import join, plain, read_forecasts, read_parts, write_call, write_part
+from scaling_callback.records import IssuedForecast, Observation, StopCall
 
 MERGE_AFTER = 32
 """Segment files of equal length that a writer merges into one, which merges with its equals in turn.
@@ -97,6 +97,16 @@ class RunWriter:
     def issue(self, forecasts: Sequence[IssuedForecast]) -> None:
         """Write forecasts, so that they can be scored when the truth is known. Raises as `observe`."""
         self._add("forecasts", {"rows": [{k: plain(v) for k, v in asdict(f).items()} for f in forecasts]})
+
+    def call(self, calls: Sequence[StopCall]) -> None:
+        """Write what stopping rules said of the run, also into its card, where people read it. Raises as `observe`."""
+        written = [write_call(call) for call in calls]
+        self._add_part((), resumed_after=None, horizon=None, completed=False, calls=written)
+        if not self._taken:
+            with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):  # it stands in the segment
+                path = f"{self._folder}/{CARD}"
+                card = decode(read(self._fs, path))
+                overwrite(self._fs, path, encode(card | {"calls": [*card.get("calls", []), *written]}))
 
     def take_over(self) -> None:
         """Claim the run from whoever wrote it: the next number is taken at once, by a part without rows.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scaling_callback.measuring.beginning import Beginning, find_beginning
+from scaling_callback.measuring.ending import StopSaver, find_ending, validate_once_more
 from scaling_callback.measuring.flops import FlopMeter, choose_flops, count_flops, flops_with_attention
 from scaling_callback.measuring.identity import describe_module, identify, read_recipe
 from scaling_callback.measuring.monitors import Monitors, read_monitors
@@ -23,6 +24,7 @@ __all__ = [
     "Beginning",
     "FlopMeter",
     "Monitors",
+    "StopSaver",
     "Tally",
     "Wanted",
     "averaging",
@@ -34,6 +36,7 @@ __all__ = [
     "describe_module",
     "describe_schedule",
     "find_beginning",
+    "find_ending",
     "flops_with_attention",
     "identify",
     "is_completed",
@@ -42,4 +45,5 @@ __all__ = [
     "read_monitors",
     "read_recipe",
     "sequence_length",
+    "validate_once_more",
 ]

@@ -17,18 +17,18 @@ class Beginning(NamedTuple):
     Attributes:
         tokens: Tokens of all ranks.
         batches: Micro-batches of a rank.
-        continues: The runs, by the loss that each records, if any was recorded.
+        continues: What is known of the runs, their names among it, by the loss that each records, if any was recorded.
         lost: Why the tokens are not known; `None` if they are.
     """
 
     tokens: float = 0.0
     batches: int = 0
-    continues: Mapping[str, str] | None = None
+    continues: Mapping[str, Mapping[str, Any]] | None = None
     lost: str | None = None
 
 
 def find_beginning(
-    trainer: Any, loaded: Mapping[str, Any] | None, tally: Tally, runs: Mapping[str, str], *, again: bool
+    trainer: Any, loaded: Mapping[str, Any] | None, tally: Tally, runs: Mapping[str, Mapping[str, Any]], *, again: bool
 ) -> Beginning:
     """Where the training that `trainer` starts begins.
 
@@ -36,7 +36,7 @@ def find_beginning(
         trainer: The Trainer.
         loaded: Counters of the checkpoint that was loaded last.
         tally: What was counted in the last training of this process.
-        runs: The runs that it recorded, by the loss that each records.
+        runs: What is known of the runs that it recorded, by the loss that each records.
         again: Whether it trained the same module.
     """
     loaded, step = loaded or {}, trainer.global_step

@@ -99,10 +99,10 @@ class Run:
 
     @property
     def stopped(self) -> StopCall | None:
-        """What it was stopped for, early and for good; `None` where it was not, or a resumption went on."""
+        """What it was stopped for, early and for good; `None` where it was not, or went on after all."""
         acted = [call for call in self.calls if call.acted]
         went_on = not acted or (len(self.curve) and self.curve.tokens[-1] > acted[-1].tokens * (1 + 1e-9))
-        return None if went_on else acted[-1]
+        return None if went_on or self.completed else acted[-1]
 
     @property
     def name(self) -> str:

@@ -1,0 +1,355 @@
+"""Rules in live trainings: what is watched changes nothing; what stops ends every rank, validated, saved, explained."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from apart import run_ranks
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
+from support import only, steps
+from support_training import CONTEXT, TARGET, Bytes, Tiny, train
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from scaling_callback import ScalingCallback, ScalingRecorder, Target
+from scaling_callback.errors import InputError, ScalingWarning
+from scaling_callback.records import StopCall
+from scaling_callback.snapshot import Snapshot
+from scaling_callback.stopping import AnyRule, Budget, Verdict, all_of
+from scaling_callback.testing import planted_ladder
+
+STEP = 4 * CONTEXT
+"""Tokens of one step of the tiny training."""
+
+
+def make(folder: Path, **options: Any) -> ScalingCallback:
+    return ScalingCallback(TARGET, folder / "ladder", **{"refit_budget": None, "replicates": 0, **options})
+
+
+def is_enough(snapshot: Snapshot, run: str) -> Verdict | None:
+    """Call from the second observation on."""
+    seen = next(len(each.curve) for each in snapshot.runs if each.name == run)
+    odd: Any = {"seen": seen, "tensor": torch.ones(2), "text": "no number"}
+    return Verdict("enough,\x1b[31m\nI say", odd) if seen > 1 else None
+
+
+class Situation(NamedTuple):
+    """A training in which a rule calls after its 8th step, and how it is called and begins its reason."""
+
+    rule: AnyRule
+    name: str
+    reason: str
+    losses: tuple[float, ...] | None = None  # of the validations, where they are made up
+
+
+SITUATIONS = [
+    Situation(Budget(tokens=6 * STEP), "budget", "it has spent 256 tokens"),
+    Situation(all_of(Budget(flops=1.0, patience=2), is_enough), "all-of(budget, is-enough)", "it has spent"),
+    Situation(is_enough, "is-enough", "enough"),
+]
+
+
+class Fated(Tiny):
+    """Its validations have the losses that it is given."""
+
+    losses: tuple[float, ...] | None = None
+
+    def validation_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        if self.losses is None:
+            super().validation_step(batch)
+        else:
+            self.log("val_loss", torch.tensor(self.losses[self.global_step // 4 - 1]))
+
+
+class Watch(pl.Callback):
+    """After which steps it was validated."""
+
+    def __init__(self) -> None:
+        self.at: list[int] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self.at.append(trainer.global_step)
+
+
+def saved(folder: Path) -> dict[int, Path]:
+    """The whole checkpoints below a folder, by the step after which they were written."""
+    return {torch.load(path, weights_only=False)["global_step"]: path for path in folder.rglob("*.ckpt")}
+
+
+# a training that is stopped --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda each: each.name)
+def test_a_rule_stops_a_training_validated_and_saved_with_its_reason_to_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, situation: Situation
+) -> None:
+    watch, model = Watch(), Fated()
+    model.losses = situation.losses
+    callback = make(tmp_path, rules=[situation.rule], action="stop")
+    trainer = train(callback, model=model, callbacks=[watch], default_root_dir=tmp_path)
+    run = only(tmp_path / "ladder")
+    assert (trainer.global_step, watch.at, steps(run), run.completed) == (8, [4, 8], [4, 8], False)
+    assert run.stopped is not None
+    assert (run.stopped.rule, run.stopped.step, run.stopped.tokens) == (situation.name, 8, 8 * STEP)
+    assert run.stopped.reason.startswith(situation.reason)
+    assert run.stopped.saved_flops == pytest.approx(4 * STEP * run.flops_per_token)
+    assert all(isinstance(value, float) for value in run.stopped.evidence.values())
+    assert len(run.calls) == 1
+    shown = json.loads((tmp_path / "ladder" / run.name / "card.json").read_text(encoding="utf-8"))["calls"]
+    assert [(each["rule"], each["acted"]) for each in shown] == [(situation.name, True)]
+    said = [
+        record.getMessage() for record in caplog.records if record.name == "scaling_callback" and record.levelno > 20
+    ]
+    assert f"is stopped by rule {situation.name}: {situation.reason}" in said[0]
+    assert "33.3% of its plan" in said[0]
+    assert "was stopped at 66.7% of its plan" in said[-1]
+    assert not any("\n" in line or "\x1b" in line for line in said)
+    (path,) = tmp_path.rglob("*.ckpt")
+    assert any(str(path) in line for line in said)
+    kept = torch.load(path, weights_only=False)
+    assert kept["global_step"] == 8
+    assert all(torch.equal(kept["state_dict"][name], value) for name, value in model.state_dict().items())
+
+    again = train(make(tmp_path, rules=[situation.rule]), ckpt_path=path)
+    run = only(tmp_path / "ladder")
+    assert (again.global_step, steps(run), run.completed, run.stopped) == (12, [4, 8, 12], True, None)
+    assert len(run.calls) == 1  # a repetition is no news
+
+
+@pytest.mark.parametrize(
+    ("options", "stops", "validated"),
+    [
+        ({}, 8, [4, 8]),
+        ({"min_steps": 10, "min_epochs": 0}, 10, [4, 8, 10]),
+        ({"accumulate_grad_batches": 3, "val_check_interval": 4}, 2, [1, 2]),
+        ({"val_check_interval": None, "check_val_every_n_epoch": 1, "limit_train_batches": 4}, 8, [4, 8]),
+        ({"val_check_interval": 4, "min_epochs": 1, "max_epochs": 3, "limit_train_batches": 10}, 10, [4, 8, 10]),
+    ],
+)
+def test_the_last_validation_and_checkpoint_are_of_the_last_step_and_made_once(
+    tmp_path: Path, options: dict[str, Any], stops: int, validated: list[int]
+) -> None:
+    watch = Watch()
+    callback = make(tmp_path, rules=[is_enough], action="stop")
+    trainer = train(callback, callbacks=[watch], default_root_dir=tmp_path, **{"max_steps": 24} | options)
+    assert (trainer.global_step, watch.at, list(saved(tmp_path))) == (stops, validated, [stops])
+    run = only(tmp_path / "ladder")
+    assert steps(run) == validated
+    assert run.stopped is not None
+    assert run.stopped.step == stops
+    assert [type(each) for each in trainer.callbacks].count(Watch) == 1
+    assert not any("AfterOthers" in type(each).__name__ for each in trainer.callbacks)
+
+
+def test_a_training_that_logs_its_own_loss_alone_is_validated_where_it_ends(tmp_path: Path) -> None:
+    watch = Watch()
+    options = {"val_check_interval": None, "check_val_every_n_epoch": 5, "limit_train_batches": 4, "max_epochs": 6}
+    callback = make(tmp_path, rules=[is_enough], action="stop", monitor="train_loss")
+    trainer = train(callback, callbacks=[watch], default_root_dir=tmp_path, max_steps=-1, **options)
+    assert (trainer.global_step, watch.at, list(saved(tmp_path))) == (8, [8], [8])
+    assert steps(only(tmp_path / "ladder")) == [4, 8]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "names"),
+    [
+        ({"save_top_k": 1}, ["epoch=0-step=8.ckpt"]),  # it saves there itself
+        ({"monitor": "val_loss", "mode": "max"}, ["Tiny-144-stopped-step=8.ckpt", "epoch=0-step=4.ckpt"]),
+        ({"save_weights_only": True}, ["Tiny-144-stopped-step=8.ckpt", "epoch=0-step=8.ckpt"]),
+        ({"every_n_train_steps": 5}, ["Tiny-144-stopped-step=8.ckpt", "epoch=0-step=5.ckpt"]),
+    ],
+)
+def test_whatever_else_is_saved_the_last_state_is_and_beside_it(
+    tmp_path: Path, checkpoint: dict[str, Any], names: list[str]
+) -> None:
+    keeper = ModelCheckpoint(tmp_path / "kept", **checkpoint)
+    train(make(tmp_path, rules=[is_enough], action="stop"), callbacks=[keeper], enable_checkpointing=True)
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == names
+
+
+class Keep(pl.Callback):
+    """Saves at each validation."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
+
+
+def test_a_patience_goes_on_over_a_checkpoint(tmp_path: Path) -> None:
+    rule = Budget(tokens=1.0, patience=3)
+    train(make(tmp_path, rules=[rule], horizon=24 * STEP), max_steps=8, callbacks=[Keep(tmp_path)])
+    assert not only(tmp_path / "ladder").calls
+    # the first of three observations is in the checkpoint, and what came after it is superseded
+    again = make(tmp_path, rules=[rule], action="stop", horizon=24 * STEP)
+    trainer = train(again, max_steps=24, ckpt_path=tmp_path / "4.ckpt", default_root_dir=tmp_path)
+    run = only(tmp_path / "ladder")
+    assert (trainer.global_step, steps(run), run.stopped is not None) == (12, [4, 8, 12], True)
+
+
+# what is only watched --------------------------------------------------------------------------------------------
+
+
+def everything(trainer: pl.Trainer) -> list[Any]:
+    """Weights, the optimiser's state, and where every source of random numbers stands."""
+    (optimizer,) = trainer.optimizers
+    moments = [value for state in optimizer.state_dict()["state"].values() for value in state.values()]
+    numbers = [np.random.get_state()[1], random.getstate()]  # noqa: NPY002 - that state is what is looked at
+    return [*trainer.model.state_dict().values(), *moments, torch.get_rng_state(), *numbers]  # type: ignore[union-attr]
+
+
+def same(one: list[Any], other: list[Any]) -> bool:
+    return len(one) == len(other) and all(
+        torch.equal(a, b) if isinstance(a, Tensor) else np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_rules_that_are_watched_change_no_bit_of_a_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rules = [is_enough, Budget(tokens=STEP)]
+    bare = everything(train(None, callbacks=[Watch()]))
+    for action in ("record", "alert"):
+        watched = train(make(tmp_path / action, rules=rules, action=action, replicates=20))
+        assert watched.global_step == 12
+        assert same(bare, everything(watched))
+        run = only(tmp_path / action / "ladder")
+        assert [(call.rule, call.step, call.acted) for call in run.calls] == [
+            ("budget", 4, False), ("is-enough", 8, False),
+        ]  # fmt: skip
+        assert (run.stopped, run.completed) == (None, True)
+    levels = [each.levelname for each in caplog.records if "would be stopped" in each.getMessage()]
+    assert levels == ["INFO", "INFO", "WARNING", "WARNING"]
+
+
+def train_ranked(folder: Path) -> None:
+    """Two ranks with and without watched rules, then until they are stopped; each rank tells how it ended."""
+    ends: dict[str, Any] = {}
+    states: list[list[Any]] = []
+    for name, options in (("bare", None), ("record", {}), ("stop", {"action": "stop"})):
+        watch = Watch()
+        callbacks: list[Any] = [watch]
+        if options is not None:
+            callbacks.append(make(folder / name, rules=[is_enough], **options))
+        pl.seed_everything(0, verbose=False)
+        trainer = pl.Trainer(
+            max_steps=6, val_check_interval=2, check_val_every_n_epoch=None, accelerator="cpu", devices=2,
+            strategy=DDPStrategy(process_group_backend="gloo"), callbacks=callbacks, logger=False,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+            num_sanity_val_steps=0, default_root_dir=folder / name,
+        )  # fmt: skip
+        trainer.fit(Tiny(), DataLoader(Bytes(64), batch_size=4), DataLoader(Bytes(8), batch_size=8))
+        states.append(everything(trainer))
+        ends[name] = [trainer.global_step, watch.at]
+    ends["same"] = same(states[0], states[1])
+    (folder / f"{os.environ['RANK']}.end").write_text(json.dumps(ends), encoding="utf-8")
+
+
+def test_two_ranks_are_changed_by_no_watched_rule_and_stop_at_one_step(tmp_path: Path) -> None:
+    said = run_ranks(2, train_ranked, tmp_path)
+    ends = [json.loads((tmp_path / f"{rank}.end").read_text(encoding="utf-8")) for rank in (0, 1)]
+    whole = [6, [2, 4, 6]]
+    assert ends == [{"bare": whole, "record": whole, "stop": [4, [2, 4]], "same": True}] * 2
+    assert list(saved(tmp_path)) == [4]
+    run = only(tmp_path / "stop" / "ladder")
+    assert (steps(run), run.completed) == ([2, 4], False)
+    assert run.stopped is not None
+    assert "is stopped by rule is-enough" in said
+    assert "is stopped" not in (tmp_path / "rank-1.log").read_text(encoding="utf-8")
+
+
+# loops of one's own ----------------------------------------------------------------------------------------------
+
+
+def own(folder: Path, rules: list[AnyRule], **options: Any) -> ScalingRecorder:
+    card = replace(planted_ladder()[0].card, name="own", horizon=1e7)
+    return ScalingRecorder(Target(1e9, 2e10), folder, card, rules=rules, refit_budget=None, **options)
+
+
+def test_a_loop_that_ends_where_it_is_told_to_leaves_an_unfinished_run(tmp_path: Path) -> None:
+    recorder = own(tmp_path, [is_enough], action="stop")
+    stops = [recorder.observe(3.0, tokens=tokens).stop for tokens in (1e6, 2e6)]
+    recorder.finish()
+    run = only(tmp_path)
+    assert (stops, run.completed, run.stopped is not None) == ([False, True], False, True)
+
+
+def test_a_loop_that_goes_on_to_its_end_completes_its_run(tmp_path: Path) -> None:
+    recorder = own(tmp_path, [is_enough], action="stop")
+    for tokens in (1e6, 2e6, 1e7):
+        recorder.observe(3.0, tokens=tokens)
+    recorder.finish()
+    run = only(tmp_path)
+    assert ([call.tokens for call in run.calls], run.completed, run.stopped) == ([2e6], True, None)
+
+
+def test_a_state_of_plain_data_continues_streaks_and_knows_what_is_recorded(tmp_path: Path) -> None:
+    rules: list[AnyRule] = [Budget(tokens=1.0, patience=3), is_enough]
+    first = own(tmp_path, rules)
+    for tokens in (1e6, 2e6):
+        first.observe(3.0, tokens=tokens)
+    state = json.loads(json.dumps(first.state_dict()))
+    again = own(tmp_path, rules, continues=state, resumed_after=0)
+    decision = again.observe(3.0, tokens=3e6)
+    assert [call.rule for call in decision.calls] == ["budget", "is-enough"]
+    assert (decision.stop, decision.alert) == (False, False)
+    assert [call.rule for call in only(tmp_path).calls] == ["is-enough", "budget"]
+    other = own(tmp_path, [is_enough], continues=state, resumed_after=0)
+    assert other.observe(3.0, tokens=4e6).calls
+    assert len(only(tmp_path).calls) == 2
+
+
+def test_rules_of_one_name_are_recorded_each_and_one_that_fails_keeps_none_unasked(tmp_path: Path) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("planted")
+
+    rules: list[AnyRule] = [fail, lambda *_: "one", lambda *_: "other"]
+    recorder = own(tmp_path, rules)
+    with pytest.warns(ScalingWarning, match="planted"):
+        recorder.observe(3.0, tokens=1e6)
+    recorder.observe(3.0, tokens=2e6)
+    assert [call.reason for call in only(tmp_path).calls] == ["one", "other"]
+
+
+def test_a_call_that_could_not_be_written_is_written_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scaling_callback.ladder import RunWriter
+
+    write: Callable[..., None] = RunWriter.call
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    recorder = own(tmp_path, [is_enough], action="stop")
+    recorder.observe(3.0, tokens=1e6)
+    monkeypatch.setattr(RunWriter, "call", full)
+    with pytest.warns(ScalingWarning, match="no space"):
+        assert recorder.observe(3.0, tokens=2e6).stop
+    monkeypatch.setattr(RunWriter, "call", write)
+    recorder.finish(completed=False)
+    (call,) = only(tmp_path).calls
+    assert isinstance(call, StopCall)
+    assert call.acted
+
+
+@pytest.mark.parametrize("action", ["halt", "", None, True])
+def test_an_action_that_is_none_is_refused_in_one_line(tmp_path: Path, action: Any) -> None:
+    with pytest.raises(InputError, match=r"^action is .*; it must be one of 'record', 'alert', 'stop'$"):
+        make(tmp_path, action=action)
+    with pytest.raises(InputError, match=r"^action is "):
+        own(tmp_path, [], action=action)
