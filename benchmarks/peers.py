@@ -1,0 +1,230 @@
+"""How others stop runs: Optuna's pruners and Lightning's EarlyStopping, walked over a sweep as they are in use.
+
+A step is an observation: the n-th mark of the run of the group that was observed most often, and for the others the
+nearest mark. Settings that count steps are given as shares of the horizon and turned into steps of the group.
+
+- side by side: all runs of a group advance together, and are asked for in turn at each step.
+- in turn: a run begins when the one before it has ended. Pruners that learn from completed trials alone can stop
+  nothing else.
+
+At its last observation a run is over, and is not asked about. Orders of the runs are that of the table and random ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from types import SimpleNamespace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import optuna
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+)
+from optuna.trial import Trial, TrialState
+from sweeps import Group
+
+from scaling_callback.records import Array, Run
+
+ORDERS = 5
+"""Orders of the runs of each group: that of the table, and random ones."""
+
+Walk: TypeAlias = Literal["side by side", "in turn", "alone"]
+
+Settings: TypeAlias = tuple[tuple[str, float | int | str], ...]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A method with its settings.
+
+    Attributes:
+        method: Its name.
+        walk: How the runs of a group are taken.
+        settings: By name; a share of the horizon where a count of steps is meant and the name says so.
+        default: Whether these are the settings that one gets without asking.
+    """
+
+    method: str
+    walk: Walk
+    settings: Settings = ()
+    default: bool = False
+
+    def __str__(self) -> str:
+        words = ", ".join(f"{name} {_say(name, value)}" for name, value in self.settings)
+        return f"{self.method} {self.walk}" + (f": {words}" if words else "")
+
+
+STEPS = ("n_warmup_steps", "interval_steps", "min_resource", "max_resource")
+"""Settings that count steps: a float is a share of the horizon."""
+
+
+def _say(name: str, value: float | str) -> str:
+    return f"{value:.0%}" if name in STEPS and isinstance(value, float) else str(value)
+
+
+WARMUPS = (0, 0.1, 0.25, 0.5)
+STARTUPS = (1, 2, 5)
+INTERVALS = (1, 0.1)
+PERCENTILES = (25.0, 33.0, 75.0)
+RESOURCES = (1, "auto", 0.1, 0.25)
+FACTORS = (2, 3, 4)
+
+
+def list_peers() -> Iterator[Peer]:
+    """Every method with every setting that is tried, and its defaults."""
+    yield Peer("no pruner", "in turn", default=True)
+    counts = ("n_startup_trials", "n_warmup_steps", "interval_steps")
+    for walk in ("side by side", "in turn"):
+        waits = product(STARTUPS, WARMUPS, INTERVALS)
+        for startup, warmup, interval in waits:
+            shared = tuple(zip(counts, (startup, warmup, interval), strict=True))
+            yield Peer("median", walk, shared, (startup, warmup, interval) == (5, 0, 1))
+            for percentile in PERCENTILES:
+                yield Peer("percentile", walk, (("percentile", percentile), *shared))
+        for resource, factor, rate in product(RESOURCES, FACTORS, (0, 1)):
+            names = ("min_resource", "reduction_factor", "min_early_stopping_rate")
+            settings = tuple(zip(names, (resource, factor, rate), strict=True))
+            yield Peer("successive halving", walk, settings, (resource, factor, rate) == ("auto", 4, 0))
+        for least, most, factor in product((1, 0.1, 0.25), ("auto", 1.0), FACTORS):
+            names = ("min_resource", "max_resource", "reduction_factor")
+            settings = tuple(zip(names, (least, most, factor), strict=True))
+            yield Peer("hyperband", walk, settings, (least, most, factor) == (1, "auto", 3))
+        for patience, startup in product((1, 3), STARTUPS):
+            yield Peer("patient median", walk, (("patience", patience), ("n_startup_trials", startup)))
+    for patience, delta in product((3, 5, 10), (0.0, 0.001, 0.01)):
+        settings = (("patience", patience), ("min_delta", delta))
+        yield Peer("EarlyStopping", "alone", settings, (patience, delta) == (3, 0.0))
+
+
+def _patient(patience: int, n_startup_trials: int) -> PatientPruner:
+    return PatientPruner(MedianPruner(n_startup_trials=n_startup_trials), patience=patience)
+
+
+PRUNERS: dict[str, Callable[..., BasePruner]] = {
+    "no pruner": NopPruner,
+    "median": MedianPruner,
+    "percentile": PercentilePruner,
+    "successive halving": SuccessiveHalvingPruner,
+    "hyperband": HyperbandPruner,
+    "patient median": _patient,
+}
+
+
+class Track:
+    """The runs of a group in steps that they share.
+
+    Attributes:
+        runs: The group.
+        steps: Of each run, the step of each observation, from 1.
+        shares: Of each step, the share of the horizon.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self.runs = group
+        marks = max((run.curve.tokens for run in group), key=len)
+        self.steps = [1 + np.abs(run.curve.tokens[:, None] - marks).argmin(1) for run in group]
+        self.shares: Array = marks / marks[-1]
+        self.found: dict[Any, dict[str, int]] = {}
+
+    def count(self, share: float) -> int:
+        """The first step at or beyond that share of the horizon."""
+        return 1 + int(np.searchsorted(self.shares, share * (1 - 1e-9)))
+
+    def walk(self, peer: Peer, order: int) -> dict[str, int]:
+        """The runs that were stopped, and where. Settings that come to the same steps are walked once."""
+        settings = tuple((name, self._count(name, value)) for name, value in peer.settings)
+        key = (peer.method, peer.walk, settings, order)
+        if key not in self.found:
+            if peer.walk == "alone":
+                self.found[key] = stop_alone(self.runs, **dict(settings))
+            else:
+                pruner = PRUNERS[peer.method](**dict(settings))
+                self.found[key] = self._study(pruner, peer.walk, order)
+        return self.found[key]
+
+    def _count(self, name: str, value: float | str) -> Any:
+        return self.count(value) if name in STEPS and isinstance(value, float) else value
+
+    def _study(self, pruner: BasePruner, walk: Walk, order: int) -> dict[str, int]:
+        # brackets are drawn from the name: another one for each order
+        study = optuna.create_study(
+            pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=order), study_name=f"order-{order}"
+        )
+        places = list(range(len(self.runs)))
+        if order:
+            places = np.random.default_rng(order).permutation(len(places)).tolist()
+        trials = {place: study.ask() for place in places} if walk == "side by side" else {}
+        stops: dict[str, int] = {}
+        for place, index in self._take(places, walk):
+            run = self.runs[place]
+            if run.name in stops:
+                continue
+            trial = trials.get(place) or trials.setdefault(place, study.ask())
+            loss = float(run.curve.loss[index])
+            if _report(trial, loss, int(self.steps[place][index]), last=index + 1 == len(run.curve)):
+                stops[run.name] = index
+                study.tell(trial, state=TrialState.PRUNED)
+            elif index + 1 == len(run.curve):
+                study.tell(trial, loss)
+        return stops
+
+    def _take(self, places: Sequence[int], walk: Walk) -> Iterable[tuple[int, int]]:
+        """Run and index of each observation, as they come."""
+        each = [(place, index) for place in places for index in range(len(self.steps[place]))]
+        return each if walk == "in turn" else sorted(each, key=lambda at: int(self.steps[at[0]][at[1]]))
+
+
+def _report(trial: Trial, loss: float, step: int, *, last: bool) -> bool:
+    """Report, and ask, unless the run is over."""
+    trial.report(loss, step)
+    return not last and trial.should_prune()
+
+
+def stop_alone(runs: Sequence[Run], **settings: Any) -> dict[str, int]:
+    """The runs that Lightning's callback stops, each by its own curve, and where."""
+    stops: dict[str, int] = {}
+    for run in runs:
+        callback = EarlyStopping("loss", **settings)
+        # what the callback looks at of a Trainer
+        trainer: Any = SimpleNamespace(
+            callback_metrics={},
+            fast_dev_run=False,
+            should_stop=False,
+            current_epoch=0,
+            strategy=SimpleNamespace(reduce_boolean_decision=lambda decision, **_: decision),
+        )
+        for index, loss in enumerate(run.curve.loss[:-1]):
+            trainer.callback_metrics["loss"] = torch.tensor(loss)
+            callback._run_early_stopping_check(trainer)  # noqa: SLF001 (as both of its hooks do)
+            if trainer.should_stop:
+                stops[run.name] = index
+                break
+    return stops
+
+
+@cache
+def be_quiet() -> None:
+    """Let studies say nothing of each trial."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def walk_sweep(tracks: Sequence[Track], peer: Peer, orders: int = ORDERS) -> list[dict[str, int]]:
+    """The stops in each order of the runs; in one order where that is no matter."""
+    be_quiet()
+    learns = peer.walk == "in turn" or peer.method in ("successive halving", "hyperband")
+    return [
+        {name: index for track in tracks for name, index in track.walk(peer, order).items()}
+        for order in range(orders if learns else 1)
+    ]
