@@ -225,6 +225,7 @@ class Decision:
     Attributes:
         stop: Whether it should stop.
         calls: What the rules that call for its end say; with `stop` false they only watch.
+        alert: Whether people are to be told at once that it should stop, though it goes on.
 
     Example:
         >>> from scaling_callback.records import StopCall
@@ -234,6 +235,7 @@ class Decision:
 
     stop: bool = False
     calls: tuple[StopCall, ...] = ()
+    alert: bool = False
 
     @property
     def reason(self) -> str | None:

@@ -33,6 +33,7 @@ KEYS = {
     "allocate": "params tokens tokens_per_param intervals identified reasons",
     "compare": "better difference interval probability method pairs a b warnings",
     "plan": "target budget flops level interval_width runs notes",
+    "audit-stops": "runs stopped compute_saved regret false_stops",
     "report": "output checklist",
 }
 MORE: dict[str, list[str]] = {
@@ -40,6 +41,7 @@ MORE: dict[str, list[str]] = {
     "allocate": ["--flops", "2e20"],
     "compare": ["ladder.csv", *TARGET],
     "plan": [*TARGET, "--flops", "1e19"],
+    "audit-stops": ["--rule", "budget", "--set", "tokens=5e8"],
     "report": TARGET,
 }
 

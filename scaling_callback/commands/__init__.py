@@ -9,6 +9,7 @@ import argparse
 from typing import Any, NoReturn
 
 from scaling_callback.commands.allocate import ALLOCATE
+from scaling_callback.commands.audit_stops import AUDIT_STOPS
 from scaling_callback.commands.base import Command, Output
 from scaling_callback.commands.compare import COMPARE
 from scaling_callback.commands.dashboard import DASHBOARD
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Command] = {
         COMPARE,
         PLAN,
         REPLAY,
+        AUDIT_STOPS,
         REPORT,
         DASHBOARD,
         IMPORT_WANDB,

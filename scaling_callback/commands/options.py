@@ -66,12 +66,12 @@ def add_where(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_target(command: argparse.ArgumentParser, *, budget: bool = True) -> None:
+def add_target(command: argparse.ArgumentParser, *, budget: bool = True, required: bool = True) -> None:
     """What the forecast is for."""
     command.add_argument(
         "--target",
         type=read_target,
-        required=True,
+        required=required,
         metavar="params=N,tokens=D",
         help="what the forecast is for: params=7e9,tokens=4e12" + (", or flops=5.9e23" if budget else ""),
     )

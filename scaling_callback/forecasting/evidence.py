@@ -5,6 +5,7 @@ A policy never drops a run silently: each run that it leaves out is named with t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,13 @@ from scaling_callback.records import Run, same_count
 
 FIRST_TENTH = 0.1
 """Checkpoints up to this progress are warmup and are not evidence (Hitchhiker's Guide)."""
+
+
+BROKEN = {"off-law", "diverged"}
+"""Rules that stop a run for being no run of its ladder any more."""
+
+COMBINATIONS = {"any-of", "all-of", "patient"}
+"""What stands in the name of a combined rule beside the names of its parts."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,8 @@ def _checkpoints(runs: Sequence[Run], cluster: ClusterOf, beyond: float) -> Evid
     rows: list[_Row] = []
     left_out: dict[str, str] = {}
     for run in runs:
-        if run.card.held_out:
-            left_out[run.name] = "held out to be compared with the forecast"
+        if (barred := _why_barred(run)) is not None:
+            left_out[run.name] = barred
             continue
         known = np.isfinite(run.curve.loss) & (run.curve.loss > 0)
         late = known & ~(run.progress <= beyond) if run.horizon else known & (_rank(run) > beyond)
@@ -86,7 +94,7 @@ def finals_and_guesses(runs: Sequence[Run], cluster: ClusterOf) -> Evidence:
     guessed: dict[str, FinalForecast] = {}
     reasons = dict(left_out)
     for run in runs:
-        if run.final is not None or run.card.held_out or run.horizon is None:
+        if run.final is not None or run.horizon is None or _why_barred(run) is not None:
             continue
         guess = forecast_final(run, others_of(run, runs))
         if isinstance(guess, FinalForecast):
@@ -245,8 +253,8 @@ def split_finished(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
     finished: list[Run] = []
     left_out: dict[str, str] = {}
     for run in runs:
-        if run.card.held_out:
-            left_out[run.name] = "held out to be compared with the forecast"
+        if (barred := _why_barred(run)) is not None:
+            left_out[run.name] = barred
         elif run.final is None:
             left_out[run.name] = _why_unfinished(run)
         else:
@@ -262,6 +270,18 @@ def split_finished(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
                 )
         finished = [run for run in finished if run.phase == prevailing]
     return finished, left_out
+
+
+def _why_barred(run: Run) -> str | None:
+    """Why nothing of a run may be evidence, whatever was measured of it; `None` where it may."""
+    if run.card.held_out:
+        return "held out to be compared with the forecast"
+    stopped = run.stopped
+    rules = {*re.findall(r"[\w-]+", stopped.rule)} - COMBINATIONS if stopped is not None else set[str]()
+    # a run that was stopped for another reason is as good as any that has not ended yet
+    if stopped is not None and rules and rules <= BROKEN:
+        return f"stopped by {stopped.rule}: {stopped.reason}"
+    return None
 
 
 def _why_unfinished(run: Run) -> str:

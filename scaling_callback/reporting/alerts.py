@@ -73,9 +73,25 @@ def find_alerts(
     own = next((each for each in snapshot.runs if each.name == run), None)
     if own is not None and (off := _find_off_law(snapshot, own)):
         alerts.append(off)
-    if decision.stop:
-        alerts.append(Alert("stopped", "A stopping rule fired", f"run {run} stops: {decision.reason}", "WARN"))
+    alerts += _tell_calls(run, decision, own)
     return tuple(alerts), reference
+
+
+def _tell_calls(run: str, decision: Decision, own: Run | None) -> list[Alert]:
+    """What rules say of the run: that it stops, or once a rule that it should, or that it would have been stopped."""
+    if decision.stop:
+        return [Alert("stopped", "A stopping rule fired", f"run {run} stops: {decision.reason}", "WARN")]
+    known = {call.rule for call in own.calls} if own is not None else set[str]()
+    called = [call for call in decision.calls if call.rule not in known]
+    if decision.alert:
+        return [
+            Alert("should-stop", f"Rule {call.rule} calls for a stop", f"run {run} should stop: {call.reason}", "WARN")
+            for call in called
+        ]
+    return [
+        Alert("would-stop", f"Rule {call.rule} would have stopped", f"run {run} goes on: {call.reason}", "INFO")
+        for call in called
+    ]
 
 
 def _hold_against(snapshot: Snapshot, reference: Reference | None) -> tuple[Alert | None, Reference | None]:

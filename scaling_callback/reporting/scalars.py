@@ -10,7 +10,7 @@ import numpy as np
 from scaling_callback.curves import Abstention
 from scaling_callback.laws import get_law
 from scaling_callback.records import Observation, Run
-from scaling_callback.snapshot import Snapshot
+from scaling_callback.snapshot import Decision, Snapshot
 
 PREFIX = "scaling"
 """What the name of every metric begins with, before a slash."""
@@ -41,15 +41,16 @@ METRICS = (
     "scaling/refit_seconds",
     "scaling/run_flops",
     "scaling/device_hours",
+    "scaling/stop_saved_flops",
 )
 """Every metric but the step metric."""
 
 
-def make_scalars(snapshot: Snapshot, run: str) -> dict[str, float]:
+def make_scalars(snapshot: Snapshot, run: str, decision: Decision = Decision()) -> dict[str, float]:  # noqa: B008 (frozen)
     """What can be said, by metric; a value that cannot be said honestly is absent.
 
     `run` is the run that is logging: its own final loss is among the metrics. Once it has ended that is the
-    measured one.
+    measured one. `decision` is what rules say of it now.
     """
     level = snapshot.config.level
     values: dict[str, float | None] = {
@@ -58,6 +59,9 @@ def make_scalars(snapshot: Snapshot, run: str) -> dict[str, float]:
         "scaling/observations": float(sum(len(each.curve) for each in snapshot.runs)),
     }
     mine = next((each for each in snapshot.runs if each.name == run), None)
+    calls = (*(mine.calls if mine is not None else ()), *decision.calls)
+    if calls:
+        values["scaling/stop_saved_flops"] = calls[0].saved_flops
     if mine is not None:
         values["scaling/device_hours"] = _device_hours(mine)
         if len(mine.curve):
@@ -117,6 +121,8 @@ def explain_absences(snapshot: Snapshot, run: str, present: Mapping[str, float])
             reasons[name] = snapshot.absent.get("track_record", "")
         elif name in ("scaling/loss", "scaling/run_flops"):
             reasons[name] = "this run has no observation yet, or its last loss is no number"
+        elif "stop_saved" in name:
+            reasons[name] = "no stopping rule has called for the end of this run, or its plan is not known"
         elif "device_hours" in name:
             reasons[name] = "it takes two observations with their times, and the number of devices in the run's card"
         else:

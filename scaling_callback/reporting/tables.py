@@ -16,6 +16,7 @@ from scaling_callback.errors import NotEnoughData
 from scaling_callback.fitting import Fit
 from scaling_callback.forecasting import TrackRecord, further_variables
 from scaling_callback.records import Run, same_count
+from scaling_callback.reporting.units import format_count, format_level
 from scaling_callback.snapshot import Snapshot
 
 Role = Literal["used", "guessed", "held out", "left out", "waiting"]
@@ -45,6 +46,7 @@ class RunRow:
         phase: What its schedule does to the learning rate.
         role: What became of it in the fit.
         why: The reason in words.
+        stopping: What rules did to it, or would have done, in words; empty where none called for its end.
         forecast: Forecast final of an unfinished run.
         lower: Lower end of its interval.
         upper: Upper end of its interval.
@@ -64,6 +66,7 @@ class RunRow:
     phase: str
     role: Role
     why: str
+    stopping: str
     forecast: float | None
     lower: float | None
     upper: float | None
@@ -212,12 +215,36 @@ def _run_row(snapshot: Snapshot, run: Run) -> RunRow:
         phase=run.phase,
         role=role,
         why=why,
+        stopping=say_calls(run),
         forecast=None if guess is None or isinstance(guess, Abstention) else guess.median,
         lower=lower,
         upper=upper,
         notes=run.notes,
         note=run.card.note,
     )
+
+
+def say_calls(run: Run) -> str:
+    """What stopping rules did to a run, or would have done had they been let.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from scaling_callback.records import StopCall
+        >>> from scaling_callback.testing import planted_ladder
+        >>> run = planted_ladder()[0]
+        >>> call = StopCall(rule="budget", reason="it is spent", tokens=run.horizon / 4)
+        >>> say_calls(replace(run, calls=(call,)))
+        'budget would have stopped it at 25%: it is spent'
+    """
+    stopped = run.stopped
+    if stopped is not None:
+        return f"stopped by {stopped.rule}: {stopped.reason}"
+    first = {call.rule: call for call in reversed(run.calls) if not call.acted}
+    said: list[str] = []
+    for call in first.values():
+        at = f"{format_count(call.tokens)} tokens" if run.horizon is None else format_level(call.tokens / run.horizon)
+        said.append(f"{call.rule} would have stopped it at {at}: {call.reason}")
+    return "; ".join(reversed(said))
 
 
 def _role(snapshot: Snapshot, run: Run) -> tuple[Role, str]:

@@ -55,7 +55,7 @@ class Publisher:
         self._refits = 0
         self._explained: dict[str, str] = {}
         self._reference: Reference | None = None
-        self._alerted: frozenset[str] = frozenset()
+        self._alerted: frozenset[tuple[str, str]] = frozenset()
         self._drawn: Snapshot | None = None
         self._step = 0
 
@@ -81,7 +81,7 @@ class Publisher:
             seconds: What the refit took.
             decision: Whether the run goes on.
         """
-        values = make_scalars(snapshot, run) | {"scaling/refit_seconds": seconds}
+        values = make_scalars(snapshot, run, decision) | {"scaling/refit_seconds": seconds}
         if latest is not None:
             values[TOKENS] = latest.tokens
             self._step = _step_of(latest)
@@ -107,9 +107,9 @@ class Publisher:
     def _alert(self, snapshot: Snapshot, run: str, decision: Decision) -> None:
         alerts, self._reference = find_alerts(snapshot, run, decision, self._reference)
         for alert in alerts:
-            if alert.name not in self._alerted:  # what goes on is no news
+            if (alert.name, alert.title) not in self._alerted:  # what goes on is no news
                 self._send(lambda sink, alert=alert: sink.alert(alert))
-        self._alerted = frozenset(alert.name for alert in alerts)
+        self._alerted = frozenset((alert.name, alert.title) for alert in alerts)
 
     def _explain(self, snapshot: Snapshot, run: str, values: Mapping[str, float]) -> None:
         reasons = explain_absences(snapshot, run, values)

@@ -37,7 +37,7 @@ def mark_ends(runs: Sequence[RunSeries]) -> Iterator[Layer]:
     if guesses:
         x, y, lower, upper, names = zip(*guesses, strict=True)
         yield Bars(x, lower, upper, "guess")
-        yield Marks(x, y, "^", "guess", hollow=True, label="forecast final, still running", names=names)
+        yield Marks(x, y, "^", "guess", hollow=True, label="forecast final, unfinished", names=names)
 
 
 def mark_target(x: float, target: TargetMark, level: float) -> Iterator[Layer]:

@@ -21,6 +21,7 @@ from scaling_callback.reporting.pages.forecast_sections import (
     describe_runs,
 )
 from scaling_callback.reporting.pages.split_sections import describe_choices, describe_split, explain_absence
+from scaling_callback.reporting.pages.stop_sections import describe_stops
 from scaling_callback.reporting.tables import HeldOut, held_out_measurement
 from scaling_callback.reporting.units import format_count, format_level, format_loss, format_percent, number
 from scaling_callback.snapshot import Snapshot
@@ -49,7 +50,7 @@ def gather(
         ['figures', 'doubts', 'law', 'record', 'allocation', 'runs', 'recommendations', 'checklist', 'making']
     """
     measured, unit = held_out_measurement(snapshot), Known(snapshot, answers or {}).unit()
-    choices = describe_choices(snapshot)
+    choices, stops = describe_choices(snapshot), describe_stops(snapshot)
     sections = (
         Section("figures", "The ladder in pictures", _show_figures(snapshot)),
         Section("doubts", "Reasons for doubt", _show_doubts(snapshot)),
@@ -57,6 +58,7 @@ def gather(
         Section("record", "Track record", describe_record(snapshot)),
         Section("allocation", "How to split the compute", describe_split(snapshot)),
         *((Section("sensitivity", "Under other choices", choices),) if choices else ()),
+        *((Section("stopping", "Stopping", stops),) if stops else ()),
         Section("runs", "Runs", describe_runs(snapshot)),
         Section("recommendations", "Recommendations", describe_recommendations(snapshot)),
         Section("checklist", "Reporting checklist", describe_checklist(snapshot, answers, form)),

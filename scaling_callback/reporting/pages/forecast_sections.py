@@ -284,6 +284,7 @@ def describe_runs(snapshot: Snapshot) -> tuple[Block, ...]:
         Column("phase", "Phase"),
         Column("role", "In the fit"),
         Column("why", under="role", name=True),
+        Column("stopping", under="role", name=True),
     )
     return (Table("runs", "Runs", columns, rows, tall=len(rows) > TALL),)
 
@@ -305,4 +306,6 @@ def _show_run(row: RunRow) -> Mapping[str, Cell]:
         "phase": word(row.phase),
         "role": word(row.role, row.role.split()[0]),
         "why": Cell(row.why, row.why if row.role != "used" else ""),
+        # what was left out for its stop says so already
+        "stopping": Cell(row.stopping or None, "" if row.stopping in row.why else row.stopping),
     }

@@ -1,0 +1,180 @@
+"""Walk a finished ladder as if its rules had ended runs, and see what that saves and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from scaling_callback.curves import Abstention, FinalForecast, forecast_final
+from scaling_callback.errors import InputError
+from scaling_callback.forecasting import others_of
+from scaling_callback.pipeline import refresh, select
+from scaling_callback.records import Run, StopCall
+from scaling_callback.replaying.stop_scores import StopAudit, group_runs, last_token, score, score_calls, take_part
+from scaling_callback.replaying.visible import ROUNDING
+from scaling_callback.snapshot import Config, Snapshot
+from scaling_callback.stopping import AnyRule, Streak, decide
+
+LOOKS = (0.01, 0.02, 0.035, 0.05, 0.075, *(step / 40 for step in range(4, 40)))
+"""Shares of the horizon at which the members of a group are looked at: closer together early, where losses fall."""
+
+__all__ = ["LOOKS", "audit_stops", "score_calls"]
+
+
+def audit_stops(
+    runs: Sequence[Run],
+    rules: Sequence[AnyRule],
+    config: Config = Config(),  # noqa: B008 (frozen)
+    *,
+    looks: Sequence[float] = LOOKS,
+    progress: Callable[[int, int], None] | None = None,
+) -> StopAudit:
+    """What rules would have done to a ladder, had they been in force from its beginning.
+
+    Runs that share params and horizon advance together, from look to look; groups earlier in compute have ended. At a
+    look nothing is visible but those groups and what the members had observed by then; runs that a rule has ended stay
+    as they were. Members are asked in order of their names, each that has a new observation.
+
+    Args:
+        runs: A ladder, its runs whole; excluded and held-out ones take no part.
+        rules: Of these one that speaks is enough.
+        config: How rules that look at the law and the target are answered. `runs="best"` chooses before.
+        looks: Shares of the horizon, in (0, 1).
+        progress: Told of the groups done, and of all.
+
+    Raises:
+        InputError: There is no rule or run, or a look lies outside (0, 1).
+
+    Example:
+        >>> from scaling_callback.stopping import Budget
+        >>> from scaling_callback.testing import planted_ladder
+        >>> made = audit_stops(planted_ladder(), [Budget(tokens=1e9)])
+        >>> made.runs, made.stopped, made.false_stops, made.regret
+        (12, 6, 0, 0.0)
+    """
+    check_looks(looks)
+    if not rules:
+        raise InputError("there is no rule to audit; give one, such as Budget(tokens=1e9)")
+    kept = take_part(select(runs, config))
+    if not kept:
+        raise InputError("no run has an observation that takes part, so no rule can be asked of any; give other runs")
+    chosen = replace(config, runs="all", splits=False, past=False, sensitivity=False)
+    look = _look_with_law(chosen) if any(_needs_law(rule) for rule in rules) else _look_without(chosen)
+    groups = [tuple(replace(run, calls=()) for run in group) for group in group_runs(kept)]
+    ended: tuple[Run, ...] = ()
+    calls: dict[str, StopCall] = {}
+    for done, group in enumerate(groups, start=1):
+        stopped = _train(group, ended, rules, sorted(looks), look)
+        calls |= {name: run.calls[0] for name, run in stopped.items()}
+        ended = (*ended, *(stopped.get(run.name, run) for run in group))
+        if progress is not None:
+            progress(done, len(groups))
+    return score(groups, calls)
+
+
+def check_looks(looks: Sequence[float]) -> None:
+    """Refuse looks that are none.
+
+    Raises:
+        InputError: There is none, or one lies outside (0, 1).
+    """
+    if not looks:
+        raise InputError("there is no look at which a rule could be asked; give shares of the horizon, such as 0.5")
+    for share in looks:
+        if not 0 < share < 1:
+            raise InputError(f"look is {share:g}; it must be a share of the horizon between 0 and 1, such as 0.5")
+
+
+_Look = Callable[[Sequence[Run]], Snapshot]
+"""What is known of these runs."""
+
+
+def _train(
+    group: Sequence[Run], ended: Sequence[Run], rules: Sequence[AnyRule], looks: Sequence[float], look: _Look
+) -> dict[str, Run]:
+    """The members that rules end, by name, each as it stood then."""
+    stopped: dict[str, Run] = {}
+    seen: dict[str, int] = {}
+    streaks: dict[str, Mapping[str, Streak]] = {}
+    earliest = min(_earliest(rule) for rule in rules)
+    for share in looks:
+        members = {run.name: stopped.get(run.name) or _see(run, share) for run in group}
+        known = {name: run for name, run in members.items() if len(run.curve)}
+        asked = [
+            name
+            for name, run in known.items()
+            if name not in stopped and run.final is None and len(run.curve) > seen.get(name, 0)
+        ]
+        seen |= {name: len(members[name].curve) for name in asked}
+        for name in asked:
+            if not _may_speak(known[name], earliest):
+                streaks.pop(name, None)
+        speaking = [name for name in asked if _may_speak(known[name], earliest)]
+        if not speaking:
+            continue
+        snapshot = look((*ended, *known.values()))
+        for name in speaking:
+            decision, streaks[name] = decide(rules, snapshot, name, streaks.get(name))
+            if decision.stop:
+                call = replace(decision.calls[0], acted=True)
+                stopped[name] = replace(known[name], calls=(call,))
+                # the others see it as ended; what its curve says of them is as before
+                snapshot = replace(snapshot, runs=tuple(stopped.get(run.name, run) for run in snapshot.runs))
+    return stopped
+
+
+def _see(run: Run, share: float) -> Run:
+    """The run as it stood at that share of its horizon; of what was recorded where the plan is unknown."""
+    return run.until(share * (run.horizon or last_token(run)) * (1 + ROUNDING))
+
+
+def _may_speak(run: Run, earliest: float) -> bool:
+    return run.horizon is None or float(run.progress[-1]) >= earliest
+
+
+def _earliest(rule: AnyRule) -> float:
+    """The progress before which a rule says nothing of a run."""
+    parts: Any = getattr(rule, "rules", None)
+    if parts is not None:
+        return min(_earliest(part) for part in parts)
+    return float(getattr(rule, "min_progress", 0.0))
+
+
+def _needs_law(rule: AnyRule) -> bool:
+    """Whether a rule looks at the law or the target; one of a user's own may look at anything."""
+    parts: Any = getattr(rule, "rules", None)
+    if parts is not None:
+        return any(_needs_law(part) for part in parts)
+    return getattr(rule, "needs", "forecast") == "forecast"
+
+
+def _look_with_law(config: Config) -> _Look:
+    return lambda runs: refresh(runs, (), config)
+
+
+def _look_without(config: Config) -> _Look:
+    """Forecast finals are made when a rule asks for them: most are of runs that were ended long ago."""
+    nothing = refresh((), (), replace(config, fits=False, target=None))
+    return lambda runs: replace(nothing, runs=tuple(runs), finals=_Finals(runs))
+
+
+class _Finals(Mapping[str, FinalForecast | Abstention]):
+    """Forecast finals of the unfinished of these runs, as `refresh` makes them, each when it is asked for."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = tuple(runs)
+        self._open = {run.name: run for run in runs if run.final is None}
+        self._made: dict[str, FinalForecast | Abstention] = {}
+
+    def __getitem__(self, name: str) -> FinalForecast | Abstention:
+        if name not in self._made:
+            run = self._open[name]
+            self._made[name] = forecast_final(run, others_of(run, self._runs))
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._open)
+
+    def __len__(self) -> int:
+        return len(self._open)
