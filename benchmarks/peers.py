@@ -12,9 +12,9 @@ At its last observation a run is over, and is not asked about. Orders of the run
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from types import SimpleNamespace
 from typing import Any, Literal, TypeAlias
@@ -37,7 +37,7 @@ from sweeps import Group
 
 from scaling_callback.records import Array, Run
 
-ORDERS = 5
+ORDERS = 4
 """Orders of the runs of each group: that of the table, and random ones."""
 
 Walk: TypeAlias = Literal["side by side", "in turn", "alone"]
@@ -74,11 +74,11 @@ def _say(name: str, value: float | str) -> str:
     return f"{value:.0%}" if name in STEPS and isinstance(value, float) else str(value)
 
 
-WARMUPS = (0, 0.1, 0.25, 0.5)
+WARMUPS = (0, 0.1, 0.25, 0.5, 0.75)
 STARTUPS = (1, 2, 5)
 INTERVALS = (1, 0.1)
 PERCENTILES = (25.0, 33.0, 75.0)
-RESOURCES = (1, "auto", 0.1, 0.25)
+RESOURCES = (1, "auto", 0.1, 0.25, 0.5)
 FACTORS = (2, 3, 4)
 
 
@@ -91,7 +91,7 @@ def list_peers() -> Iterator[Peer]:
         for startup, warmup, interval in waits:
             shared = tuple(zip(counts, (startup, warmup, interval), strict=True))
             yield Peer("median", walk, shared, (startup, warmup, interval) == (5, 0, 1))
-            for percentile in PERCENTILES:
+            for percentile in PERCENTILES if interval == 1 else ():
                 yield Peer("percentile", walk, (("percentile", percentile), *shared))
         for resource, factor, rate in product(RESOURCES, FACTORS, (0, 1)):
             names = ("min_resource", "reduction_factor", "min_early_stopping_rate")
@@ -109,7 +109,9 @@ def list_peers() -> Iterator[Peer]:
 
 
 def _patient(patience: int, n_startup_trials: int) -> PatientPruner:
-    return PatientPruner(MedianPruner(n_startup_trials=n_startup_trials), patience=patience)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return PatientPruner(MedianPruner(n_startup_trials=n_startup_trials), patience=patience)
 
 
 PRUNERS: dict[str, Callable[..., BasePruner]] = {
@@ -123,16 +125,18 @@ PRUNERS: dict[str, Callable[..., BasePruner]] = {
 
 
 class Track:
-    """The runs of a group in steps that they share.
+    """The runs of a group in steps that they share, and where they were stopped.
 
     Attributes:
         runs: The group.
+        name: Of its studies; random orders and brackets are drawn from it.
         steps: Of each run, the step of each observation, from 1.
         shares: Of each step, the share of the horizon.
     """
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, name: str = "sweep") -> None:
         self.runs = group
+        self.name = name
         marks = max((run.curve.tokens for run in group), key=len)
         self.steps = [1 + np.abs(run.curve.tokens[:, None] - marks).argmin(1) for run in group]
         self.shares: Array = marks / marks[-1]
@@ -145,6 +149,8 @@ class Track:
     def walk(self, peer: Peer, order: int) -> dict[str, int]:
         """The runs that were stopped, and where. Settings that come to the same steps are walked once."""
         settings = tuple((name, self._count(name, value)) for name, value in peer.settings)
+        if dict(settings).get("n_startup_trials", 0) >= len(self.runs):
+            return {}  # no run is asked about once so many of the others have ended
         key = (peer.method, peer.walk, settings, order)
         if key not in self.found:
             if peer.walk == "alone":
@@ -158,13 +164,12 @@ class Track:
         return self.count(value) if name in STEPS and isinstance(value, float) else value
 
     def _study(self, pruner: BasePruner, walk: Walk, order: int) -> dict[str, int]:
-        # brackets are drawn from the name: another one for each order
-        study = optuna.create_study(
-            pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=order), study_name=f"order-{order}"
-        )
+        # brackets are drawn from the name: other ones for each group and order
+        name = f"{self.name}, order {order}"
+        study = optuna.create_study(pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=order), study_name=name)
         places = list(range(len(self.runs)))
         if order:
-            places = np.random.default_rng(order).permutation(len(places)).tolist()
+            places = np.random.default_rng([order, *name.encode()]).permutation(len(places)).tolist()
         trials = {place: study.ask() for place in places} if walk == "side by side" else {}
         stops: dict[str, int] = {}
         for place, index in self._take(places, walk):
@@ -214,15 +219,14 @@ def stop_alone(runs: Sequence[Run], **settings: Any) -> dict[str, int]:
     return stops
 
 
-@cache
-def be_quiet() -> None:
-    """Let studies say nothing of each trial."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+def lay_tracks(groups: Sequence[Group]) -> list[Track]:
+    """A track for each group."""
+    return [Track(group, f"group {place}") for place, group in enumerate(groups)]
 
 
 def walk_sweep(tracks: Sequence[Track], peer: Peer, orders: int = ORDERS) -> list[dict[str, int]]:
     """The stops in each order of the runs; in one order where that is no matter."""
-    be_quiet()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     learns = peer.walk == "in turn" or peer.method in ("successive halving", "hyperband")
     return [
         {name: index for track in tracks for name, index in track.walk(peer, order).items()}

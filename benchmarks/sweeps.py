@@ -1,26 +1,29 @@
 """Measured sweeps, runs of which were stopped, and what came of it.
 
 A group is the runs of a sweep that share params and horizon. What is wanted of a group is its best model, so all of its
-compute beyond the best run could be saved.
+compute beyond the best run could be saved. Definitions are those of `audit-stops`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from scaling_callback import read_table
-from scaling_callback.records import Run, same_count
+from scaling_callback.records import Run, StopCall
+from scaling_callback.replaying import StopAudit, StopGroup
+from scaling_callback.replaying.stop_scores import group_runs, take_part
+from scaling_callback.replaying.stop_scores import score as score_groups
 
 SWEEPS = ("misfitting", "supercollapse_c5m_schedules", "multipowerlaw")
 """Learning rates, and twice schedules, for each size and horizon."""
 
-TOLERANCE = 0.002
-"""By how much a stopped run must have beaten the best kept one to be a false stop; the largest mean regret as well."""
+MOST_REGRET = 0.002
+"""The largest mean regret that is within limits."""
 
 MOST_FALSE = 0.02
 """Largest share of the stopped runs that may be false stops."""
@@ -33,13 +36,13 @@ Stops: TypeAlias = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Figures:
-    """What came of stopping, over the groups of a sweep and the orders in which it was walked.
+    """What came of stopping, averaged over the walks of a sweep.
 
     Attributes:
         saved: Share of all compute that was saved.
         by_group: The same of each group, averaged.
         regret: The best final of those kept over the best of all, less 1, averaged over groups.
-        stopped: Runs that were stopped, averaged over the orders.
+        stopped: Runs that were stopped.
         false_stops: Of these, those that would have beaten the best kept run of their group by more than 0.2%.
         runs: Runs of the sweep.
     """
@@ -59,59 +62,35 @@ class Figures:
     @property
     def within(self) -> bool:
         """Whether regret and false stops, as a share of the stopped runs, are within their limits."""
-        return self.regret <= TOLERANCE and self.false_share <= MOST_FALSE
+        return self.regret <= MOST_REGRET and self.false_share <= MOST_FALSE
 
 
 def read_groups(data: Path, sweep: str) -> list[Group]:
-    """The groups of a sweep, in the order of its table; runs without a final are none of its runs."""
-    return group_runs(read_table(data / f"{sweep}.csv"))
+    """The groups of a sweep, the members of each in the order of the table."""
+    return find_groups(read_table(data / f"{sweep}.csv"))
 
 
-def group_runs(runs: Sequence[Run]) -> list[Group]:
-    """The runs that share params and horizon within 2%, each cut at its final."""
-    groups: list[list[Run]] = []
-    for run in runs:
-        if run.final is None:
-            continue
-        own = run.until(run.final.tokens)
-        for group in groups:
-            if same_count(group[0].params, own.params) and same_count(group[0].horizon, own.horizon):
-                group.append(own)
-                break
-        else:
-            groups.append([own])
-    return [tuple(group) for group in groups]
+def find_groups(runs: Sequence[Run]) -> list[Group]:
+    """The same of runs. What lies behind a run's final is no part of it, and a run without one takes no part."""
+    ended = take_part([run.until(run.final.tokens) for run in runs if run.final is not None])
+    places = {run.name: place for place, run in enumerate(ended)}
+    return [tuple(sorted(group, key=lambda run: places[run.name])) for group in group_runs(ended)]
 
 
 def score(groups: Sequence[Group], walks: Sequence[Stops]) -> Figures:
-    """What came of each walk of the sweep, averaged over the walks.
+    """What came of walks of a sweep."""
+    runs = {run.name: run for group in groups for run in group}
+    return average(groups, [score_groups(groups, _call(runs, stops)) for stops in walks])
 
-    Where all runs of a group were stopped, the best kept one is the lowest loss at which one of them was: that model is
-    what is left.
-    """
-    spent = np.zeros((len(walks), len(groups)))
-    regret = np.zeros_like(spent)
-    stopped = np.zeros_like(spent)
-    wrong = np.zeros_like(spent)
-    costs = np.array([sum(_cost(run, -1) for run in group) for group in groups])
-    for walk, stops in enumerate(walks):
-        for place, group in enumerate(groups):
-            finals = {run.name: float(run.curve.loss[-1]) for run in group}
-            kept = [loss for name, loss in finals.items() if name not in stops]
-            left = min(kept or [float(run.curve.loss[stops[run.name]]) for run in group])
-            ended = [loss for name, loss in finals.items() if name in stops]
-            spent[walk, place] = sum(_cost(run, stops.get(run.name, -1)) for run in group)
-            regret[walk, place] = left / min(finals.values()) - 1
-            stopped[walk, place] = len(ended)
-            wrong[walk, place] = sum(loss < left * (1 - TOLERANCE) for loss in ended)
-    return Figures(
-        saved=float(1 - spent.sum(1).mean() / costs.sum()),
-        by_group=float((1 - spent / costs).mean()),
-        regret=float(regret.mean()),
-        stopped=float(stopped.sum(1).mean()),
-        false_stops=float(wrong.sum(1).mean()),
-        runs=sum(len(group) for group in groups),
+
+def average(groups: Sequence[Group], audits: Sequence[StopAudit]) -> Figures:
+    """The mean of each figure."""
+    runs = {run.name: run for group in groups for run in group}
+    filled = [StopAudit(tuple(_fill(runs, group) for group in audit.groups)) for audit in audits]
+    rows = np.array(
+        [(a.compute_saved, a.compute_saved_by_group, a.regret or 0.0, a.stopped, a.false_stops) for a in filled]
     )
+    return Figures(*rows.mean(0).tolist(), runs=len(runs))
 
 
 def keep_best(groups: Sequence[Group]) -> Stops:
@@ -123,5 +102,19 @@ def keep_best(groups: Sequence[Group]) -> Stops:
     return stops
 
 
-def _cost(run: Run, index: int) -> float:
-    return run.flops_per_token * float(run.curve.tokens[index])
+def _call(runs: Mapping[str, Run], stops: Stops) -> dict[str, StopCall]:
+    return {
+        name: StopCall(rule="peer", reason="stopped", tokens=float(runs[name].curve.tokens[index]), acted=True)
+        for name, index in stops.items()
+    }
+
+
+def _fill(runs: Mapping[str, Run], group: StopGroup) -> StopGroup:
+    """A group of which no run was kept, with the model that is left: the best of those that the stops ended.
+
+    An audit counts such a group in no regret, which would reward a method that stops everything.
+    """
+    if not group.emptied:
+        return group
+    left = min(float(runs[call.run].until(call.call.tokens).curve.loss[-1]) for call in group.calls)
+    return replace(group, best_kept=left, calls=tuple(replace(call, best_kept=left) for call in group.calls))
