@@ -37,12 +37,12 @@ from sweeps import Group
 
 from scaling_callback.records import Array, Run
 
-ORDERS = 4
-"""Orders of the runs of each group: that of the table, and random ones."""
+ORDERS = 12
+"""Orders of the runs of each group: that of the table and random ones, rotated, so that each run comes first."""
 
 Walk: TypeAlias = Literal["side by side", "in turn", "alone"]
 
-Settings: TypeAlias = tuple[tuple[str, float | int | str], ...]
+Settings: TypeAlias = tuple[tuple[str, float | str], ...]
 
 
 @dataclass(frozen=True)
@@ -83,29 +83,42 @@ FACTORS = (2, 3, 4)
 
 
 def list_peers() -> Iterator[Peer]:
-    """Every method with every setting that is tried, and its defaults."""
+    """Every method with every setting that is tried, and its defaults both ways.
+
+    Side by side the other settings are left out: pruners that learn from completed trials stop nothing, and those with
+    rungs of known resource stop the same as in turn, for at a rung a run is compared with those before it.
+    """
     yield Peer("no pruner", "in turn", default=True)
     counts = ("n_startup_trials", "n_warmup_steps", "interval_steps")
-    for walk in ("side by side", "in turn"):
-        waits = product(STARTUPS, WARMUPS, INTERVALS)
-        for startup, warmup, interval in waits:
-            shared = tuple(zip(counts, (startup, warmup, interval), strict=True))
-            yield Peer("median", walk, shared, (startup, warmup, interval) == (5, 0, 1))
-            for percentile in PERCENTILES if interval == 1 else ():
-                yield Peer("percentile", walk, (("percentile", percentile), *shared))
-        for resource, factor, rate in product(RESOURCES, FACTORS, (0, 1)):
-            names = ("min_resource", "reduction_factor", "min_early_stopping_rate")
-            settings = tuple(zip(names, (resource, factor, rate), strict=True))
-            yield Peer("successive halving", walk, settings, (resource, factor, rate) == ("auto", 4, 0))
-        for least, most, factor in product((1, 0.1, 0.25), ("auto", 1.0), FACTORS):
-            names = ("min_resource", "max_resource", "reduction_factor")
-            settings = tuple(zip(names, (least, most, factor), strict=True))
-            yield Peer("hyperband", walk, settings, (least, most, factor) == (1, "auto", 3))
-        for patience, startup in product((1, 3), STARTUPS):
-            yield Peer("patient median", walk, (("patience", patience), ("n_startup_trials", startup)))
+    rungs = ("min_resource", "reduction_factor", "min_early_stopping_rate")
+    brackets = ("min_resource", "max_resource", "reduction_factor")
+    for startup, warmup, interval in product(STARTUPS, WARMUPS, INTERVALS):
+        if warmup and interval != 1:
+            continue
+        waits = (startup, warmup, interval)
+        yield from _walked("median", counts, waits, default=(5, 0, 1))
+        if interval == 1:
+            for percentile in PERCENTILES:
+                yield from _walked("percentile", ("percentile", *counts), (percentile, *waits))
+    for resource, factor, rate in product(RESOURCES, FACTORS, (0, 1)):
+        if (resource, rate) != (0.5, 1):
+            yield from _walked("successive halving", rungs, (resource, factor, rate), default=("auto", 4, 0))
+    for least, most, factor in product((1, 0.1, 0.25), ("auto", 1.0), FACTORS):
+        yield from _walked("hyperband", brackets, (least, most, factor), default=(1, "auto", 3))
+    for patience, startup in product((1, 3), STARTUPS):
+        yield from _walked("patient median", ("patience", "n_startup_trials"), (patience, startup))
     for patience, delta in product((3, 5, 10), (0.0, 0.001, 0.01)):
         settings = (("patience", patience), ("min_delta", delta))
         yield Peer("EarlyStopping", "alone", settings, (patience, delta) == (3, 0.0))
+
+
+def _walked(
+    method: str, names: Sequence[str], values: Sequence[float | str], default: Sequence[float | str] | None = None
+) -> Iterator[Peer]:
+    settings = tuple(zip(names, values, strict=True))
+    yield Peer(method, "in turn", settings, values == default)
+    if values == default:
+        yield Peer(method, "side by side", settings, default=True)
 
 
 def _patient(patience: int, n_startup_trials: int) -> PatientPruner:
@@ -147,29 +160,33 @@ class Track:
         return 1 + int(np.searchsorted(self.shares, share * (1 - 1e-9)))
 
     def walk(self, peer: Peer, order: int) -> dict[str, int]:
-        """The runs that were stopped, and where. Settings that come to the same steps are walked once."""
-        settings = tuple((name, self._count(name, value)) for name, value in peer.settings)
-        if dict(settings).get("n_startup_trials", 0) >= len(self.runs):
+        """The runs that were stopped, and where. What comes to the same is walked once."""
+        settings = {name: self._count(name, value) for name, value in peer.settings}
+        if settings.get("n_startup_trials", 0) >= len(self.runs):
             return {}  # no run is asked about once so many of the others have ended
-        key = (peer.method, peer.walk, settings, order)
+        places = () if peer.walk == "alone" else self._order(order)
+        # brackets are drawn from the name: other ones for each group and order
+        name = f"{self.name}, order {order}" if peer.method == "hyperband" else self.name
+        key = (peer.method, peer.walk, *settings.items(), places, name)
         if key not in self.found:
             if peer.walk == "alone":
-                self.found[key] = stop_alone(self.runs, **dict(settings))
+                self.found[key] = stop_alone(self.runs, **settings)
             else:
-                pruner = PRUNERS[peer.method](**dict(settings))
-                self.found[key] = self._study(pruner, peer.walk, order)
+                self.found[key] = self._study(PRUNERS[peer.method](**settings), peer.walk, places, name)
         return self.found[key]
 
     def _count(self, name: str, value: float | str) -> Any:
         return self.count(value) if name in STEPS and isinstance(value, float) else value
 
-    def _study(self, pruner: BasePruner, walk: Walk, order: int) -> dict[str, int]:
-        # brackets are drawn from the name: other ones for each group and order
-        name = f"{self.name}, order {order}"
-        study = optuna.create_study(pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=order), study_name=name)
-        places = list(range(len(self.runs)))
-        if order:
-            places = np.random.default_rng([order, *name.encode()]).permutation(len(places)).tolist()
+    def _order(self, order: int) -> tuple[int, ...]:
+        round_, shift = divmod(order, len(self.runs))
+        places = np.arange(len(self.runs))
+        if round_:
+            places = np.random.default_rng([round_, *self.name.encode()]).permutation(places)
+        return tuple(np.roll(places, -shift).tolist())
+
+    def _study(self, pruner: BasePruner, walk: Walk, places: Sequence[int], name: str) -> dict[str, int]:
+        study = optuna.create_study(pruner=pruner, sampler=optuna.samplers.RandomSampler(seed=0), study_name=name)
         trials = {place: study.ask() for place in places} if walk == "side by side" else {}
         stops: dict[str, int] = {}
         for place, index in self._take(places, walk):
@@ -225,10 +242,9 @@ def lay_tracks(groups: Sequence[Group]) -> list[Track]:
 
 
 def walk_sweep(tracks: Sequence[Track], peer: Peer, orders: int = ORDERS) -> list[dict[str, int]]:
-    """The stops in each order of the runs; in one order where that is no matter."""
+    """The stops in each order of the runs; in one where none sees the others."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    learns = peer.walk == "in turn" or peer.method in ("successive halving", "hyperband")
     return [
         {name: index for track in tracks for name, index in track.walk(peer, order).items()}
-        for order in range(orders if learns else 1)
+        for order in range(1 if peer.walk == "alone" else orders)
     ]

@@ -89,7 +89,9 @@ def show_sweep(sweep: Sweep, common: Peer) -> str:
         by_method.setdefault(peer.method, []).append(peer)
     shown: dict[Peer, list[str]] = {}
     for peers in by_method.values():
-        shown.setdefault(sweep.best("saved", peers), []).append("best")
+        best = sweep.best("saved", peers) if any(sweep.peers[peer].within for peer in peers) else None
+        if best is not None and sweep.peers[best].saved > 0:
+            shown.setdefault(best, []).append("best")
         for peer in peers:
             if peer.default:
                 shown.setdefault(peer, []).append("default")
@@ -148,7 +150,8 @@ was kept is left with the lowest loss at which one was stopped.
 The others are Optuna {optuna} and Lightning {lightning} themselves, one study a group, a step an observation. *Side by
 side*, all runs of a group advance together; *in turn*, one begins when the one before has ended, without which the
 median and percentile pruners, that learn from completed trials, stop nothing. Figures are means over {orders} orders of
-the runs. Shares in settings are of the horizon. A run is not asked about at its last observation. The rule sees its
+the runs, rotated so that each comes first about as often. Shares in settings are of the horizon. A run is not asked about at its last observation. A method without a row
+marked *best* saves nothing within limits. The rule sees its
 groups side by side, in the order of compute. CPU seconds are those of one walk of the sweep.
 
 Not compared: ThresholdPruner, whose threshold nobody knows before for each size; WilcoxonPruner, whose steps are
