@@ -147,12 +147,12 @@ less 1, averaged over groups; a stop is false where the run would have beaten th
 method is within limits where its regret is at most 0.2% and at most 2% of its stops are false. A group of which no run
 was kept is left with the lowest loss at which one was stopped.
 
-The others are Optuna {optuna} and Lightning {lightning} themselves, one study a group, a step an observation. *Side by
-side*, all runs of a group advance together; *in turn*, one begins when the one before has ended, without which the
-median and percentile pruners, that learn from completed trials, stop nothing. Figures are means over {orders} orders of
-the runs, rotated so that each comes first about as often. Shares in settings are of the horizon. A run is not asked about at its last observation. A method without a row
-marked *best* saves nothing within limits. The rule sees its
-groups side by side, in the order of compute. CPU seconds are those of one walk of the sweep.
+The others are Optuna {optuna} and Lightning {lightning} themselves, one study a group, a step an observation. *In
+turn*, a run begins when the one before has ended; *side by side*, all runs of a group advance together: pruners that
+learn from completed trials then stop nothing, and successive halving the same as in turn. Figures are means over
+{orders} orders of the runs, rotated so that each comes first about as often. Shares in settings are of the horizon. A
+run is not asked about at its last observation. The rule sees its groups side by side, in the order of compute. CPU
+seconds are those of one walk of the sweep. A method without a row marked *best* saves nothing within limits.
 
 Not compared: ThresholdPruner, whose threshold nobody knows before for each size; WilcoxonPruner, whose steps are
 instances of a problem, of which a trial's value is the mean, and no points of a curve.
