@@ -28,6 +28,7 @@ from comparing import show_comparing
 from ladders import LADDERS, SHARED, TRAIN, Where, read_ladder
 from pages import clock, met, percent, table_row
 from planning import show_planning
+from stopping_peers import show_peers
 
 from scaling_callback import forecast, read_table, refresh
 from scaling_callback.curves import METHODS, Abstention, FinalForecast, Method, forecast_final
@@ -486,6 +487,17 @@ def refresh_as_it_ends(place: int) -> list[float]:
     return [clock(lambda run=run: refresh((*runs, run), (), config))[1] for run in stages]
 
 
+# --- stopping ---
+
+STOPPING = (show_peers,)
+"""Parts of the section, one a rule: runs that can no longer win."""
+
+
+def show_stopping(data: Path) -> str:
+    """What rules save and lose."""
+    return "\n\n".join(show(data) for show in STOPPING)
+
+
 SECTIONS: dict[str, Callable[[Path], str]] = {
     "own": show_own,
     "ladder": show_ladders,
@@ -494,13 +506,14 @@ SECTIONS: dict[str, Callable[[Path], str]] = {
     "splits": show_splits,
     "plan": show_planning,
     "compare": show_comparing,
+    "stopping": show_stopping,
 }
 
 PAGE = Template("""\
 # How accurate forecasts are
 
 Measured ladders, each walked as if it were happening and compared with what came out. `make accuracy`
-(`benchmarks/accuracy.py`) writes this page: it computes every figure of sections 1 to 7 and every "met". Errors are
+(`benchmarks/accuracy.py`) writes this page: it computes every figure of sections 1 to 8 and every "met". Errors are
 |forecast - measured| / measured in percent, CPU seconds those of one core. How often intervals hold on planted
 ladders stands in [coverage.md](coverage.md).
 
@@ -566,7 +579,14 @@ The largest errors are those of the smallest budgets, where increasing size know
 
 $compare
 
-## 8. How each constant was chosen
+## 8. Stopping
+
+What stopping rules save and lose, replayed look by look by `audit-stops`: nothing is visible to a rule but what had
+been observed by then.
+
+$stopping
+
+## 9. How each constant was chosen
 
 Constants were set on some of the ladders above, so the figures above flatter; this section says by how much, and what
 was tried. A ratio is a geometric mean of errors over those of `intermediate`, on the twenty pairs of section 2;
