@@ -80,7 +80,7 @@ def test_stops_are_wrong_no_more_often_than_the_rule_says() -> None:
     assert stopped > 60  # of 144 that are not the best of their group
     # .1 is promised; twice the binomial deviation above it would be chance
     assert false / stopped <= 0.1 + 2 * math.sqrt(0.1 * 0.9 / stopped)
-    assert np.mean([made.regret for made in audits]) < 0.002
+    assert np.mean([made.regret or 0.0 for made in audits]) < 0.002
 
 
 def test_a_lead_that_never_lasted_stops_nobody() -> None:
@@ -112,7 +112,7 @@ def test_of_twins_the_first_by_name_goes_on() -> None:
     ended = [train(f"{arm}{i}", 1e6 * 2**i, 2e-3, 4.0 - 0.2 * i) for i in range(6) for arm in ("a", "b")]
     twins = [train(name, 1e8, 2e-3, 2.5).until(1e9) for name in ("t1", "t2")]
     assert stop([*ended, *twins], "t1") is None
-    assert "no more than 0.2% below t1" in (stop([*ended, *twins], "t2") or "")
+    assert "will not beat t1, which is forecast to end at" in (stop([*ended, *twins], "t2") or "")
     assert stop([*ended, *twins], "t2", Dominated(margin=0.0)) is None  # a tie is no defeat
 
 

@@ -100,7 +100,7 @@ def _takers(key: str, names: Sequence[str]) -> list[str]:
 AUDIT_STOPS = Command(
     "audit-stops",
     "Replay a finished ladder with stopping rules: what they save, and what they cost.",
-    "audit-stops ladder.csv --rule budget --set tokens=2e10",
+    "audit-stops ladder.csv --rule dominated --set probability=0.99",
     "runs stopped, the compute saved, false stops, the regret",
     add_options,
     run,

@@ -105,12 +105,12 @@ class Dominated(Rule):
     def _conclude(self, said: _Odds, beside: str) -> Verdict:
         """That it ends worse than what it stands beside."""
         if self.margin < 0:
-            worse = f"no more than {-self.margin:.1%} below"
+            worse = f"will not beat {beside}, by more than {-self.margin:.1%}"
         else:
-            worse = f"more than {self.margin:.1%} above" if self.margin > 0 else "above"
+            worse = f"ends above {beside}" + (f", by more than {self.margin:.1%}" if self.margin else "")
         return Verdict(
-            f"with probability {said.probability:.1%} it ends {worse} {beside}; expected are "
-            f"{math.expm1(said.difference):+.2%}",
+            f"with probability {said.probability:.1%} it {worse}: its final is expected "
+            f"{math.expm1(said.difference):+.2%} from that",
             {"probability": said.probability, "difference": math.expm1(said.difference), "spread": said.spread},
         )
 
