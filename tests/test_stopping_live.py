@@ -353,3 +353,10 @@ def test_an_action_that_is_none_is_refused_in_one_line(tmp_path: Path, action: A
         make(tmp_path, action=action)
     with pytest.raises(InputError, match=r"^action is "):
         own(tmp_path, [], action=action)
+
+
+def test_rules_that_cannot_work_are_refused_before_the_training(tmp_path: Path) -> None:
+    twice = [Budget(tokens=1.0), Budget(tokens=2.0)]
+    for build in (lambda: make(tmp_path, rules=twice), lambda: own(tmp_path, [*twice])):
+        with pytest.raises(InputError, match=r"^rules holds budget twice"):
+            build()
