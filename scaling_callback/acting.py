@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from scaling_callback.errors import InputError
 from scaling_callback.records import FINAL_PROGRESS, Observation, Run, RunCard, StopCall
@@ -180,14 +180,12 @@ def describe_call(call: StopCall, run: str, known: Run | None) -> str:
     return make_visible(f"run {run} {verb} by rule {call.rule}: {call.reason}; {saved}")
 
 
-def check_action(rules: Any, action: Any) -> None:
-    """Refuse what is no list of rules, and what is no action.
+def check_action(action: Any) -> None:
+    """Refuse what is no action.
 
     Raises:
         InputError: It is none.
     """
-    if not isinstance(rules, Sequence) or not all(map(callable, cast("Sequence[Any]", rules))):
-        raise InputError(f"rules is {rules!r}; it must be a list of functions of a snapshot and a run's name")
     if action not in get_args(Action):
         raise InputError(f"action is {action!r}; it must be one of {', '.join(map(repr, get_args(Action)))}")
 

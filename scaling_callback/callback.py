@@ -175,7 +175,7 @@ class ScalingCallback(Callback):
             recipe=recipe or {},
             held_out=held_out,
         )
-        check_refits(refit_budget, refit_in, rules, action)
+        check_refits(refit_budget, refit_in, rules, action, self.config)
         self._rules, self._refit_budget = tuple(rules), refit_budget
         self._action: Action = action
         self._refit_in: Where = refit_in

@@ -26,7 +26,7 @@ from scaling_callback.reporting.audit.form import write_form
 from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks import Publisher, get_sink
 from scaling_callback.snapshot import Config, Decision, Snapshot
-from scaling_callback.stopping import AnyRule
+from scaling_callback.stopping import AnyRule, check_rules
 
 
 class ScalingRecorder:
@@ -91,7 +91,7 @@ class ScalingRecorder:
         warn: WarnOnce | None = None,
     ) -> None:
         self._config = target if isinstance(target, Config) else Config(target=target)
-        check_refits(refit_budget, refit_in, rules, action)
+        check_refits(refit_budget, refit_in, rules, action, self._config)
         if not isinstance(cast("Any", card), RunCard) and not callable(card):
             raise InputError(f"card is a {type(card).__name__}; give RunCard(name=..., params=..., horizon=...)")
         self.snapshot: Snapshot | None = None
@@ -274,8 +274,8 @@ class ScalingRecorder:
         return {"ladder": self._ladder.location, "run": card.name, "card": asdict(card), **asked}
 
 
-def check_refits(share: Any, where: Any, rules: Any, action: Any) -> None:
-    """Refuse what is no share of wall time, no place for refits, no rule, no action.
+def check_refits(share: Any, where: Any, rules: Any, action: Any, config: Config) -> None:
+    """Refuse what is no share of wall time, no place for refits, no action, and rules that cannot work.
 
     Raises:
         InputError: It is none.
@@ -284,7 +284,8 @@ def check_refits(share: Any, where: Any, rules: Any, action: Any) -> None:
         raise InputError(f"refit_budget is {share!r}; it is a share of wall time from 0 to 1, or None")
     if where not in get_args(Where):
         raise InputError(f"refit_in is {where!r}; it must be one of {', '.join(map(repr, get_args(Where)))}")
-    check_action(rules, action)
+    check_action(action)
+    check_rules(rules, config)
 
 
 def _known(value: Any) -> float:

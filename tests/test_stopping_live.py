@@ -23,11 +23,11 @@ from support_training import CONTEXT, TARGET, Bytes, Tiny, train
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from scaling_callback import ScalingCallback, ScalingRecorder, Target
+from scaling_callback import Ladder, ScalingCallback, ScalingRecorder, Target
 from scaling_callback.errors import InputError, ScalingWarning
-from scaling_callback.records import StopCall
+from scaling_callback.records import Observation, Run, StopCall
 from scaling_callback.snapshot import Snapshot
-from scaling_callback.stopping import AnyRule, Budget, Verdict, all_of
+from scaling_callback.stopping import AnyRule, Budget, Dominated, Verdict, all_of
 from scaling_callback.testing import planted_ladder
 
 STEP = 4 * CONTEXT
@@ -52,12 +52,25 @@ class Situation(NamedTuple):
     name: str
     reason: str
     losses: tuple[float, ...] | None = None  # of the validations, where they are made up
+    rivals: bool = False  # whether the ladder has better runs of its size and horizon that have finished
+
+
+def add_rivals(ladder: Path) -> None:
+    for run in planted_ladder(points=12, noise=0.0):
+        card = replace(run.card, params=144.0 * run.params / 1e7, horizon=12.0 * STEP * run.params / 1e7)
+        for name, factor in (("a", 1.0), ("b", 1.01)):
+            writer = Ladder(ladder).start(replace(card, name=f"{run.name}-{name}", loss_kind="val_loss"))
+            x = run.curve.tokens / run.curve.tokens[-1]
+            seen = zip(x * card.horizon, factor * run.curve.loss, strict=True)  # type: ignore[operator]
+            writer.observe([Observation(tokens=tokens, loss=loss) for tokens, loss in seen])
+            writer.finish()
 
 
 SITUATIONS = [
     Situation(Budget(tokens=6 * STEP), "budget", "it has spent 256 tokens"),
     Situation(all_of(Budget(flops=1.0, patience=2), is_enough), "all-of(budget, is-enough)", "it has spent"),
     Situation(is_enough, "is-enough", "enough"),
+    Situation(Dominated(), "dominated", "with probability 99.", (15.0, 14.0, 13.0), rivals=True),
 ]
 
 
@@ -89,6 +102,11 @@ def saved(folder: Path) -> dict[int, Path]:
     return {torch.load(path, weights_only=False)["global_step"]: path for path in folder.rglob("*.ckpt")}
 
 
+def find(ladder: Path) -> Run:
+    """The run that is trained."""
+    return next(run for run in Ladder(ladder).runs() if run.card.schedule != "cosine")
+
+
 # a training that is stopped --------------------------------------------------------------------------------------
 
 
@@ -98,9 +116,11 @@ def test_a_rule_stops_a_training_validated_and_saved_with_its_reason_to_read(
 ) -> None:
     watch, model = Watch(), Fated()
     model.losses = situation.losses
+    if situation.rivals:
+        add_rivals(tmp_path / "ladder")
     callback = make(tmp_path, rules=[situation.rule], action="stop")
     trainer = train(callback, model=model, callbacks=[watch], default_root_dir=tmp_path)
-    run = only(tmp_path / "ladder")
+    run = find(tmp_path / "ladder")
     assert (trainer.global_step, watch.at, steps(run), run.completed) == (8, [4, 8], [4, 8], False)
     assert run.stopped is not None
     assert (run.stopped.rule, run.stopped.step, run.stopped.tokens) == (situation.name, 8, 8 * STEP)
@@ -123,8 +143,8 @@ def test_a_rule_stops_a_training_validated_and_saved_with_its_reason_to_read(
     assert kept["global_step"] == 8
     assert all(torch.equal(kept["state_dict"][name], value) for name, value in model.state_dict().items())
 
-    again = train(make(tmp_path, rules=[situation.rule]), ckpt_path=path)
-    run = only(tmp_path / "ladder")
+    again = train(make(tmp_path, rules=[situation.rule]), model=Fated(), ckpt_path=path)
+    run = find(tmp_path / "ladder")
     assert (again.global_step, steps(run), run.completed, run.stopped) == (12, [4, 8, 12], True, None)
     assert len(run.calls) == 1  # a repetition is no news
 
@@ -353,3 +373,10 @@ def test_an_action_that_is_none_is_refused_in_one_line(tmp_path: Path, action: A
         make(tmp_path, action=action)
     with pytest.raises(InputError, match=r"^action is "):
         own(tmp_path, [], action=action)
+
+
+def test_rules_that_cannot_work_are_refused_before_the_training(tmp_path: Path) -> None:
+    twice = [Budget(tokens=1.0), Budget(tokens=2.0)]
+    for build in (lambda: make(tmp_path, rules=twice), lambda: own(tmp_path, [*twice])):
+        with pytest.raises(InputError, match=r"^rules holds budget twice"):
+            build()

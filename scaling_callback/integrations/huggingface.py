@@ -96,7 +96,8 @@ class ScalingTrainerCallback(TrainerCallback):
             raise InputError(f"monitor is {monitor!r}; it must be the name of a metric, such as 'eval_loss'")
         if tokens_per_step is not None and not tokens_per_step > 0:
             raise InputError(f"tokens_per_step is {tokens_per_step!r}; it must be a positive count")
-        check_refits(refit_budget, refit_in, rules, action)
+        config = target if isinstance(target, Config) else Config(target=target)
+        check_refits(refit_budget, refit_in, rules, action, config)
         self.warn = WarnOnce(type(self).__name__)
         """Says each thing once, and never ends a training."""
         self._target, self._monitor = target, monitor
