@@ -9,8 +9,9 @@ from scaling_callback.stopping.base import AnyRule, Rule, Verdict, read_settings
 from scaling_callback.stopping.budget import Budget
 from scaling_callback.stopping.combining import all_of, any_of, name_rule, patient
 from scaling_callback.stopping.decide import Streak, Streaks, decide
+from scaling_callback.stopping.diverged import Diverged
 
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Budget,)}
+RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Budget, Diverged)}
 """The rules by name."""
 
 
@@ -33,6 +34,7 @@ __all__ = [
     "RULES",
     "AnyRule",
     "Budget",
+    "Diverged",
     "Rule",
     "Streak",
     "Streaks",
