@@ -12,9 +12,9 @@ from scaling_callback.records import Run
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping.base import Needs, Rule, Verdict, check_share
 
-LEAST_RISE = 0.1
-"""Rise of ln loss that is far whatever was learnt: below it a run that begins at a low loss, as a branch does, may
-lose half of the little that it has gained to a warmed-up rate alone."""
+FACTOR = 1.25
+"""How many times its best a loss must be whatever was learnt: a record that begins late, at a low loss, may lose half of
+the little that it shows to a warmed-up rate, or to an error in it, alone."""
 
 NOISES = 6.0
 """Deviations of the loss from observation to observation that it must have risen by: what is not called a spike in
@@ -62,7 +62,7 @@ class Diverged(Rule):
         place = int(np.argmin(known))
         best, learnt = float(known[place]), float(known[: place + 1].max() - known[place])
         rise = loss - best
-        if place == len(known) - 1 or rise <= self.unlearnt * learnt or loss < best * math.exp(LEAST_RISE):
+        if place == len(known) - 1 or rise <= self.unlearnt * learnt or loss < FACTOR * best:
             return None
         noise = 1.4826 * float(np.median(np.abs(np.diff(known)))) / math.sqrt(2)
         if rise <= NOISES * noise:
