@@ -10,8 +10,9 @@ from scaling_callback.stopping.budget import Budget
 from scaling_callback.stopping.combining import all_of, any_of, name_rule, patient
 from scaling_callback.stopping.decide import Streak, Streaks, decide
 from scaling_callback.stopping.diverged import Diverged
+from scaling_callback.stopping.off_law import OffLaw
 
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Budget, Diverged)}
+RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Budget, Diverged, OffLaw)}
 """The rules by name."""
 
 
@@ -35,6 +36,7 @@ __all__ = [
     "AnyRule",
     "Budget",
     "Diverged",
+    "OffLaw",
     "Rule",
     "Streak",
     "Streaks",

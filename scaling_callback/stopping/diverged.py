@@ -13,8 +13,8 @@ from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping.base import Needs, Rule, Verdict, check_share
 
 FACTOR = 1.25
-"""How many times its best a loss must be whatever was learnt: a record that begins late, at a low loss, may lose half of
-the little that it shows to a warmed-up rate, or to an error in it, alone."""
+"""How many times its best a loss must be whatever was learnt: a record that begins late, at a low loss, may lose half
+of the little that it shows to a warmed-up rate, or to an error in it, alone."""
 
 NOISES = 6.0
 """Deviations of the loss from observation to observation that it must have risen by: what is not called a spike in
@@ -38,7 +38,7 @@ class Diverged(Rule):
         >>> from scaling_callback import refresh
         >>> from scaling_callback.records import Curve, Observation, Run, RunCard
         >>> losses = [9.0, 5.0, 4.0, 3.9, 8.1]
-        >>> curve = Curve.of(Observation(1e6 * index, loss) for index, loss in enumerate(losses, 1))
+        >>> curve = Curve.of([Observation(1e6 * index, loss) for index, loss in enumerate(losses, 1)])
         >>> Diverged()(refresh([Run(RunCard(name="a", params=1e6), curve)]), "a").reason
         'its loss is 8.1, far above the 3.9 that it had reached: it has lost 82% of what it had learnt'
     """
