@@ -13,8 +13,16 @@ from typing import NamedTuple
 import numpy as np
 
 from scaling_callback.curves.law import average_laws
-from scaling_callback.curves.observed import MIN_OBSERVATIONS, lay_beside, observe, relate, schedule_distances
+from scaling_callback.curves.observed import (
+    MIN_OBSERVATIONS,
+    SEED_TO_COME,
+    lay_beside,
+    observe,
+    relate,
+    schedule_distances,
+)
 from scaling_callback.curves.process import regress
+from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.records import Array, BoolArray, Run
 
 FEWEST = 4
@@ -98,7 +106,7 @@ def expect_by_law(run: Run, beside: Beside) -> Expected | None:
     found = average_laws(beside.traits[:, 0], beside.traits[:, 1], loss, (0.0, 0.0), 1.0 / beside.looseness)
     if found is None:
         return None
-    return Expected(float(np.log(found[0])), found[1] / found[0], *_rest(beside))
+    return Expected(float(np.log(found[0])), max(found[1] / found[0], SEED_NOISE), *_rest(beside))
 
 
 def expect_by_past(run: Run, beside: Beside) -> Expected | None:
@@ -116,6 +124,7 @@ def expect_by_past(run: Run, beside: Beside) -> Expected | None:
     level = (losses - seen.log_loss)[:, earlier].mean(1)
     pairs = np.stack([level, np.zeros_like(level)], -1)
     mean, deviation = regress(beside.traits, pairs, losses[:, -1] - level, beside.looseness)
+    deviation = max(deviation, SEED_TO_COME * SEED_NOISE)
     return Expected(mean, deviation, *_rest(beside), since=float(seen.progress[earlier].mean()))
 
 
