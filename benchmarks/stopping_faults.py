@@ -237,7 +237,7 @@ def measured_cases() -> Iterator[tuple[str, str, list[Case]]]:
     twins = {place(run): run for run in kept}
     rated = [run for run in runs if _ratio(run, twins[place(run)]) >= 3.9 and len(run.curve) > 2]
     ladders = {run.name: before for run, before, _ in walk(kept)}
-    cases = [Case(run, twin, ladders[twin.name], [twin]) for run in rated for twin in [twins[place(run)]]]
+    cases = [Case(run, twin, [*ladders[twin.name], twin]) for run in rated for twin in [twins[place(run)]]]
     yield "misfitting", "rate times 4", cases
     runs = read("datablations_curves")
     for text in ("c4", "oscar"):
@@ -252,10 +252,10 @@ def _ratio(run: Run, twin: Run) -> float:
 
 
 def _repeat(run: Run, usual: Sequence[Run]) -> Case | None:
-    beside = [other for other in usual if other.params == run.params]
-    twin = next((other for other in beside if float(other.card.extra["epochs"]) == 1), None)
-    before = [other for other in usual if other.params < run.params]
-    return None if twin is None else Case(run, twin, before, beside)
+    ladder = [other for other in usual if other.params <= run.params]
+    alike = (other for other in ladder if other.params == run.params and float(other.card.extra["epochs"]) == 1)
+    twin = next(alike, None)
+    return None if twin is None else Case(run, twin, ladder)
 
 
 def tiny_cases(tiny: Sequence[Run]) -> Iterator[tuple[str, str, list[Case]]]:

@@ -23,6 +23,7 @@ from scaling_callback.curves.observed import (
 )
 from scaling_callback.curves.process import regress
 from scaling_callback.fitting import SEED_NOISE
+from scaling_callback.fitting.noise import DEFAULT_DEGREES
 from scaling_callback.records import Array, BoolArray, Run
 
 FEWEST = 4
@@ -34,6 +35,10 @@ MOST_RUNS = 32
 EARLIER = (1 / 3, 2 / 3)
 """The part of what was seen that shows what a run was like before: its middle third. What began within the last
 third of what was seen, or within the last two thirds of it in part, is not in it."""
+
+
+LAW, PAST = 2.0, 1.0
+"""Free coefficients: E, A and B, of which the weak prior spares one (`fitting.noise`); what all runs gained alike."""
 
 
 class Expected(NamedTuple):
@@ -106,7 +111,7 @@ def expect_by_law(run: Run, beside: Beside) -> Expected | None:
     found = average_laws(beside.traits[:, 0], beside.traits[:, 1], loss, (0.0, 0.0), 1.0 / beside.looseness)
     if found is None:
         return None
-    return Expected(float(np.log(found[0])), max(found[1] / found[0], SEED_NOISE), *_rest(beside))
+    return Expected(float(np.log(found[0])), max(found[1] / found[0], SEED_NOISE), *_rest(beside, LAW))
 
 
 def expect_by_past(run: Run, beside: Beside) -> Expected | None:
@@ -125,7 +130,7 @@ def expect_by_past(run: Run, beside: Beside) -> Expected | None:
     pairs = np.stack([level, np.zeros_like(level)], -1)
     mean, deviation = regress(beside.traits, pairs, losses[:, -1] - level, beside.looseness)
     deviation = max(deviation, SEED_TO_COME * SEED_NOISE)
-    return Expected(mean, deviation, *_rest(beside), since=float(seen.progress[earlier].mean()))
+    return Expected(mean, deviation, *_rest(beside, PAST), since=float(seen.progress[earlier].mean()))
 
 
 def _covers(other: Run, log_progress: float) -> bool:
@@ -138,6 +143,6 @@ def _covers(other: Run, log_progress: float) -> bool:
     return other.final is not None or bool(curve.log_progress[-1] >= log_progress - 1e-9)
 
 
-def _rest(beside: Beside) -> tuple[float, int]:
-    """Degrees of freedom, those of a law of three coefficients (`fitting.noise`), and how many runs they are of."""
-    return float(len(beside.runs) - 1), len(beside.runs)
+def _rest(beside: Beside, coefficients: float) -> tuple[float, int]:
+    """Degrees of freedom (`fitting.noise`) beside so many coefficients, and how many runs they are of."""
+    return DEFAULT_DEGREES + len(beside.runs) - coefficients, len(beside.runs)
