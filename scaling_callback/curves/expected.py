@@ -21,7 +21,8 @@ from scaling_callback.curves.observed import (
     relate,
     schedule_distances,
 )
-from scaling_callback.curves.process import regress
+from scaling_callback.curves.process import OUTLYING, regress
+from scaling_callback.curves.robust import median
 from scaling_callback.fitting import SEED_NOISE
 from scaling_callback.fitting.noise import DEFAULT_DEGREES
 from scaling_callback.records import Array, BoolArray, Run
@@ -36,6 +37,9 @@ EARLIER = (1 / 3, 2 / 3)
 """The part of what was seen that shows what a run was like before: its middle third. What began within the last
 third of what was seen, or within the last two thirds of it in part, is not in it."""
 
+
+PASSES = 10
+"""Reweightings that find a plane: the residuals of runs on it are below the noise of a seed by then."""
 
 LAW, PAST = 2.0, 1.0
 """Free coefficients: E, A and B, of which the weak prior spares one (`fitting.noise`); what all runs gained alike."""
@@ -107,8 +111,9 @@ def expect_by_law(run: Run, beside: Beside) -> Expected | None:
     """The last loss by a law of size and tokens through those of others at the same progress."""
     if len(beside.runs) < FEWEST:
         return None
-    loss = np.exp(lay_beside(run, beside.runs)[:, -1])
-    found = average_laws(beside.traits[:, 0], beside.traits[:, 1], loss, (0.0, 0.0), 1.0 / beside.looseness)
+    log_loss = lay_beside(run, beside.runs)[:, -1]
+    weight = _trust(beside.traits, log_loss) / beside.looseness
+    found = average_laws(beside.traits[:, 0], beside.traits[:, 1], np.exp(log_loss), (0.0, 0.0), weight)
     if found is None:
         return None
     return Expected(float(np.log(found[0])), max(found[1] / found[0], SEED_NOISE), *_rest(beside, LAW))
@@ -141,6 +146,25 @@ def _covers(other: Run, log_progress: float) -> bool:
     if len(curve) < MIN_OBSERVATIONS or curve.log_progress[0] > log_progress:
         return False
     return other.final is not None or bool(curve.log_progress[-1] >= log_progress - 1e-9)
+
+
+def _trust(traits: Array, log_loss: Array) -> Array:
+    """Weights (n,) that leave a few broken runs out: 1 but for those far off the plane that most lie on.
+
+    The plane is that of least absolute residuals, by reweighted least squares; beyond three robust deviations
+    from it a weight falls with the fourth power of the distance, as that of a spoiled run does in `process`.
+    """
+    design = np.column_stack([np.ones(len(log_loss)), traits])
+    weight, off = np.ones(len(log_loss)), np.zeros(len(log_loss))
+    for _ in range(PASSES):
+        root = np.sqrt(weight)
+        plane = np.linalg.lstsq(design * root[:, None], log_loss * root, rcond=None)[0]
+        off = np.abs(log_loss - design @ plane)
+        weight = 1.0 / np.maximum(off, SEED_NOISE)
+    # a plane of three coefficients goes through as many runs, whose residuals say nothing
+    spare = np.sort(off)[design.shape[1] :]
+    usual = max(1.4826 * median(spare), SEED_NOISE) if len(spare) else np.inf
+    return np.minimum(1.0, (OUTLYING * usual / np.maximum(off, 1e-12)) ** 4)
 
 
 def _rest(beside: Beside, coefficients: float) -> tuple[float, int]:

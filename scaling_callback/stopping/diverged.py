@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling_callback.records import Run
+from scaling_callback.records import Array, Run
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping.base import Needs, Rule, Verdict, check_share
 
@@ -17,8 +17,8 @@ FACTOR = 1.25
 of the little that it shows to a warmed-up rate, or to an error in it, alone."""
 
 NOISES = 6.0
-"""Deviations of the loss from observation to observation that it must have risen by: what is not called a spike in
-a curve is no divergence either."""
+"""Deviations of an observation from its neighbours that it must have risen by: what is not called a spike in a curve is
+no divergence either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +64,14 @@ class Diverged(Rule):
         rise = loss - best
         if place == len(known) - 1 or rise <= self.unlearnt * learnt or loss < FACTOR * best:
             return None
-        noise = 1.4826 * float(np.median(np.abs(np.diff(known)))) / math.sqrt(2)
-        if rise <= NOISES * noise:
+        if rise <= NOISES * _scatter(known[: place + 1]):
             return None
         lost = f"it has lost {rise / learnt:.0%} of what it had learnt" if learnt else "it has learnt nothing since"
         reason = f"its loss is {loss:.4g}, far above the {best:.4g} that it had reached: {lost}"
         return Verdict(reason, {"loss": loss, "best_loss": best, "learnt": learnt})
+
+
+def _scatter(loss: Array) -> float:
+    """Robust deviation of one observation from the middle of its neighbours; 0 where there are too few."""
+    off = np.abs(loss[1:-1] - 0.5 * (loss[:-2] + loss[2:]))
+    return 1.4826 * float(np.median(off)) / math.sqrt(1.5) if len(off) else 0.0
