@@ -134,7 +134,7 @@ def test_a_verdict_is_one_line_with_finite_numbers(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "settings", "words"),
     [
-        ("nobody", {}, "there is no rule 'nobody'; choose one of: dominated"),
+        ("nobody", {}, "there is no rule 'nobody'; choose one of: converged"),
         ("budget", {}, "budget has no limit"),
         ("budget", {"token": "1e9"}, "budget has no setting 'token'; it has: "),
         ("budget", {"tokens": "many"}, "budget: tokens is 'many'; give a number"),

@@ -16,7 +16,7 @@ from scaling_callback.curves.observed import conclude, log_final, order_finished
 from scaling_callback.curves.regression import average
 from scaling_callback.curves.result import Abstention, FinalForecast
 from scaling_callback.fitting import MIN_RUNS, SEED_NOISE
-from scaling_callback.records import Run
+from scaling_callback.records import Array, Run
 
 EXPONENTS = np.geomspace(0.08, 1.2, 14)
 """Values of each exponent: the range of published ones, a fifth apart."""
@@ -46,19 +46,36 @@ def forecast_by_law(run: Run, finished: Sequence[Run]) -> FinalForecast | Absten
 def _fit(finished: tuple[Run, ...], log_params: float, log_tokens: float) -> tuple[float, float] | None:
     n = np.log([run.params for run in finished])
     d = np.log([run.final.tokens for run in finished if run.final is not None])
-    loss = np.exp([log_final(run) for run in finished])
+    return average_laws(n, d, np.exp([log_final(run) for run in finished]), (log_params, log_tokens))
+
+
+def average_laws(
+    n: Array, d: Array, loss: Array, place: tuple[float, float], weight: Array | None = None
+) -> tuple[float, float] | None:
+    """Mean and deviation at a `place` (ln N, ln D) of the laws through losses (k,) at ln N and ln D (k,).
+
+    `weight` (k,) is each loss's share of an observation. `None` where no law falls with size or tokens.
+
+    Example:
+        >>> n, d = np.log([1e7, 1e8, 1e9]), np.log([1e9, 1e10, 1e11])
+        >>> loss = 1.8 + np.exp(6.2 - 0.34 * n) + np.exp(7.7 - 0.37 * d)
+        >>> mean, deviation = average_laws(n, d, loss, (np.log(1e9), np.log(1e11)))
+        >>> bool(abs(mean / loss[-1] - 1) < 0.01), bool(deviation / mean < 0.01)
+        (True, True)
+    """
     unit, centre = float(np.median(loss)), (float(n.mean()), float(d.mean()))
     alpha, beta = (grid.ravel() for grid in np.meshgrid(EXPONENTS, EXPONENTS))
     ones = np.ones((len(alpha), len(loss)))
     design = np.stack([ones, np.exp(-np.outer(alpha, n - centre[0])), np.exp(-np.outer(beta, d - centre[1]))], -1)
     with np.errstate(over="ignore"):
-        goal = [np.exp(-alpha * (log_params - centre[0])), np.exp(-beta * (log_tokens - centre[1]))]
+        goal = [np.exp(-alpha * (place[0] - centre[0])), np.exp(-beta * (place[1] - centre[1]))]
     target = np.stack([np.ones(len(alpha)), *goal], -1)
     scores = (np.log([alpha, beta]).T - PRIOR[0]) / PRIOR[1]
     prior = -0.5 * np.square(scores).sum(1)
     # relative errors: a loss counts in units of itself. Few finals may want one term to be negative: it is left out
     for terms in ([0, 1, 2], [0, 2], [0, 1]):
-        found = average(design[..., terms] / loss[:, None] * unit, np.ones(len(loss)), target[:, terms], prior)
+        scaled = design[..., terms] / loss[:, None] * unit
+        found = average(scaled, np.ones(len(loss)), target[:, terms], prior, weight)
         if found is not None:
             return found[0] * unit, found[1] * unit
     return None

@@ -11,9 +11,11 @@ from scaling_callback.stopping.checking import check_rules
 from scaling_callback.stopping.combining import all_of, any_of, name_rule, patient
 from scaling_callback.stopping.converged import Converged
 from scaling_callback.stopping.decide import Streak, Streaks, decide
+from scaling_callback.stopping.diverged import Diverged
 from scaling_callback.stopping.dominated import Dominated
+from scaling_callback.stopping.off_law import OffLaw
 
-RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Dominated, Converged, Budget)}
+RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Converged, Dominated, OffLaw, Diverged, Budget)}
 """The rules by name."""
 
 
@@ -37,7 +39,9 @@ __all__ = [
     "AnyRule",
     "Budget",
     "Converged",
+    "Diverged",
     "Dominated",
+    "OffLaw",
     "Rule",
     "Streak",
     "Streaks",
