@@ -126,10 +126,9 @@ def cut(text: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
 def read_text() -> Tensor:
     """The standard library's own source as bytes, the files in the order of their names."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    kept: list[bytes] = []
-    for path in sorted(root.rglob("*.py")):
-        if not {"site-packages", "dist-packages", "test", "tests", "idle_test"} & set(path.relative_to(root).parts):
-            kept.append(path.read_bytes())
+    tests = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
+    paths = (path for path in sorted(root.rglob("*.py")) if not tests & set(path.relative_to(root).parts))
+    kept = [path.read_bytes() for path in paths]
     return torch.frombuffer(bytearray(b"".join(kept))[:TEXT], dtype=torch.uint8)
 
 
