@@ -4,7 +4,8 @@ A run is judged at each of its observations, with the runs before it by planned 
 and horizon train side by side with it. Two measures, defined here once:
 
 - The noise of a run in ln loss is sqrt(own^2 + seed^2): its own is the robust deviation of its observations from the
-  middle of their neighbours, that of seeds the deviation between repeats in its ladder, 0.2% where there are none.
+  middle of their neighbours, that of seeds the deviation of finals between repeats in the table, 0.2% where there are
+  none.
 - A fault shows at the first observation from which on, for a tenth of the run, the curve lies more than three times
   the noise above that of its healthy twin. It is called in time within a tenth of the run after that. One that never
   shows is no fault to be found, and no call of one that has not shown yet counts as false.
@@ -45,10 +46,11 @@ RULE = OffLaw()
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A broken run, its healthy twin, the ladder before it and the runs beside it."""
+    """A broken run, its healthy twin, the noise of seeds, the ladder before it and the runs beside it."""
 
     run: Run
     twin: Run
+    seeds: float
     before: Sequence[Run]
     beside: Sequence[Run] = ()
 
@@ -151,7 +153,7 @@ def measure_noise(case: Case) -> float:
     loss = np.log(case.twin.curve.loss[case.twin.progress >= RULE.min_progress])
     off = loss[1:-1] - 0.5 * (loss[:-2] + loss[2:])
     own = 1.4826 * float(np.median(np.abs(off))) / np.sqrt(1.5) if len(off) else 0.0
-    return float(np.hypot(own, measure_seeds([case.twin, *case.before, *case.beside])))
+    return float(np.hypot(own, case.seeds))
 
 
 def measure_seeds(runs: Sequence[Run]) -> float:
@@ -212,10 +214,11 @@ def place(run: Run) -> tuple[float, float | None]:
 
 def plant() -> Iterator[tuple[str, str, list[Case]]]:
     """Steps and shuffled labels in measured curves."""
-    for ladder in ("olmo_ladder", "supercollapse_c5m"):
-        runs = read(ladder)
+    for name in ("olmo_ladder", "supercollapse_c5m"):
+        runs = read(name)
+        seeds = measure_seeds(runs)
         for fault, make in (("step of 0.1 nats", add_step), ("labels shuffled", shuffle)):
-            yield ladder, fault, [Case(make(run), run, before, beside) for run, before, beside in walk(runs)]
+            yield name, fault, [Case(make(run), run, seeds, *ladder) for run, *ladder in walk(runs)]
 
 
 def add_step(run: Run) -> Run:
@@ -237,7 +240,11 @@ def measured_cases() -> Iterator[tuple[str, str, list[Case]]]:
     twins = {place(run): run for run in kept}
     rated = [run for run in runs if _ratio(run, twins[place(run)]) >= 3.9 and len(run.curve) > 2]
     ladders = {run.name: before for run, before, _ in walk(kept)}
-    cases = [Case(run, twin, [*ladders[twin.name], twin]) for run in rated for twin in [twins[place(run)]]]
+    cases = [
+        Case(run, twin, measure_seeds(kept), [*ladders[twin.name], twin])
+        for run in rated
+        for twin in [twins[place(run)]]
+    ]
     yield "misfitting", "rate times 4", cases
     runs = read("datablations_curves")
     for text in ("c4", "oscar"):
@@ -255,7 +262,7 @@ def _repeat(run: Run, usual: Sequence[Run]) -> Case | None:
     ladder = [other for other in usual if other.params <= run.params]
     alike = (other for other in ladder if other.params == run.params and float(other.card.extra["epochs"]) == 1)
     twin = next(alike, None)
-    return None if twin is None else Case(run, twin, ladder)
+    return None if twin is None else Case(run, twin, measure_seeds(usual), ladder)
 
 
 def tiny_cases(tiny: Sequence[Run]) -> Iterator[tuple[str, str, list[Case]]]:
@@ -278,7 +285,7 @@ def tiny_case(run: Run, twin: str, healthy: Mapping[str, Run], ladder: Sequence[
     """A broken run above the smaller ones of the ladder."""
     assert run.planned_flops is not None
     before = [other for other in ladder if (other.planned_flops or 0.0) < run.planned_flops * (1 - 1e-9)]
-    return Case(run, healthy[twin], before)
+    return Case(run, healthy[twin], measure_seeds(list(healthy.values())), before)
 
 
 def read_tiny(table: Path) -> list[Run]:

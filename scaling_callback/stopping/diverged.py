@@ -13,7 +13,7 @@ from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping.base import Needs, Rule, Verdict, check_share
 
 FACTOR = 1.25
-"""How many times its best a loss must be whatever was learnt: a record that begins late, at a low loss, may lose half
+"""How many times its best a loss must be whatever was learnt: a record that begins late, at a low loss, may lose much
 of the little that it shows to a warmed-up rate, or to an error in it, alone."""
 
 NOISES = 6.0
@@ -29,7 +29,7 @@ class Diverged(Rule):
 
     Attributes:
         unlearnt: Share of what it had learnt, from the highest loss before its best to that best, that it must have
-            lost again.
+            lost again. A model that diverges goes back to guessing by frequency, which is well below where it began.
 
     Raises:
         InputError: A setting is out of its range.
@@ -44,7 +44,7 @@ class Diverged(Rule):
     """
 
     patience: int = 3
-    unlearnt: float = 0.5
+    unlearnt: float = 0.25
 
     name: ClassVar[str] = "diverged"
     needs: ClassVar[Needs] = "curve"
