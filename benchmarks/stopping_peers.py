@@ -133,8 +133,6 @@ def judge(sweep: Sweep, common: Mapping[str, Peer]) -> str:
 
 
 WORDS = """\
-### Runs that can no longer win
-
 Sweeps whose runs share params and horizon in groups: learning rates (`misfitting`), schedules (the other two). A group
 keeps its best run at best, so that *clairvoyant* saves what can be: all but the best run end at their first
 observation. Definitions are those of `audit-stops`: regret is the best final of the runs kept over the best of all,
