@@ -94,7 +94,7 @@ class ScalingPruner(BasePruner):
         check_action(action)
         self.warn = WarnOnce(type(self).__name__)
         """Says each thing once, and never ends a study."""
-        self._sweep, self._rules, self._target = sweep, take_rules(rules), target
+        self._sweep, self._rules, self._target = sweep, take_rules(rules, target), target
         self._acts = action == "stop"
         # of one trial only the thread that trains it writes here
         self._streaks: dict[tuple[str, int], Streaks] = {}

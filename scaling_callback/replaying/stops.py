@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError
@@ -14,7 +13,7 @@ from scaling_callback.records import Run, StopCall, group_runs
 from scaling_callback.replaying.stop_scores import StopAudit, last_token, score, score_calls, take_part
 from scaling_callback.replaying.visible import ROUNDING
 from scaling_callback.snapshot import Config, Snapshot
-from scaling_callback.stopping import AnyRule, Streak, check_rules, decide
+from scaling_callback.stopping import AnyRule, Streak, check_rules, decide, earliest_progress, needs_law
 
 LOOKS = (0.01, 0.02, 0.035, 0.05, 0.075, *(step / 40 for step in range(4, 40)))
 """Shares of the horizon at which the members of a group are looked at: closer together early, where losses fall."""
@@ -64,7 +63,7 @@ def audit_stops(
     if not kept:
         raise InputError("no run has an observation that takes part, so no rule can be asked of any; give other runs")
     chosen = replace(config, runs="all", splits=False, sensitivity=False)
-    look = _look_with_law(chosen) if any(_needs_law(rule) for rule in rules) else _look_without(chosen)
+    look = _look_with_law(chosen) if any(map(needs_law, rules)) else _look_without(chosen)
     groups = [tuple(replace(run, calls=()) for run in group) for group in group_runs(kept)]
     ended: tuple[Run, ...] = ()
     calls: dict[str, StopCall] = {}
@@ -101,7 +100,7 @@ def _train(
     stopped: dict[str, Run] = {}
     seen: dict[str, int] = {}
     streaks: dict[str, Mapping[str, Streak]] = {}
-    earliest = min(_earliest(rule) for rule in rules)
+    earliest = min(map(earliest_progress, rules))
     for share in looks:
         members = {run.name: stopped.get(run.name) or _see(run, share) for run in group}
         known = {name: run for name, run in members.items() if len(run.curve)}
@@ -135,22 +134,6 @@ def _see(run: Run, share: float) -> Run:
 
 def _may_speak(run: Run, earliest: float) -> bool:
     return run.horizon is None or float(run.progress[-1]) >= earliest
-
-
-def _earliest(rule: AnyRule) -> float:
-    """The progress before which a rule says nothing of a run."""
-    parts: Any = getattr(rule, "rules", None)
-    if parts is not None:
-        return min(_earliest(part) for part in parts)
-    return float(getattr(rule, "min_progress", 0.0))
-
-
-def _needs_law(rule: AnyRule) -> bool:
-    """Whether a rule looks at the law or the target; one of a user's own may look at anything."""
-    parts: Any = getattr(rule, "rules", None)
-    if parts is not None:
-        return any(_needs_law(part) for part in parts)
-    return getattr(rule, "needs", "forecast") == "forecast"
 
 
 def _look_with_law(config: Config) -> _Look:
