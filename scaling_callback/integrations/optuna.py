@@ -80,7 +80,7 @@ class ScalingPruner(BasePruner):
         >>> study = optuna.create_study(pruner=pruner)
         >>> study.optimize(train, n_trials=1)
         >>> study.trials[0].state.name, study.trials[0].user_attrs["scaling_stop"]["reason"]
-        ('PRUNED', 'it has spent 4e+03 tokens, of 4e+03 that it may')
+        ('PRUNED', 'it has spent 4k tokens, of 4k that it may')
     """
 
     def __init__(
