@@ -22,7 +22,7 @@ import numpy as np
 
 from scaling_callback.curves.combine import PRIOR_RUNS, WORST
 from scaling_callback.curves.gap import LATENESS
-from scaling_callback.curves.observed import OTHER_SHAPE, log_final, observe, relate, schedule_words
+from scaling_callback.curves.observed import KEPT, OTHER_SHAPE, log_final, observe, relate, schedule_words
 from scaling_callback.curves.process import HEIGHTS, PERSISTENCES, USUAL
 from scaling_callback.curves.progress import log_distance
 from scaling_callback.curves.record import REACH
@@ -89,7 +89,8 @@ class Standing:
         return float(self.weights @ stdtr(self.degrees, scores)), mean, self.scale * spread
 
 
-def stand(members: Sequence[Run], groups: Sequence[tuple[Run, ...]], progress: float) -> Standing | None:
+@lru_cache(maxsize=KEPT)
+def stand(members: tuple[Run, ...], groups: tuple[tuple[Run, ...], ...], progress: float) -> Standing | None:
     """What finished groups say of the finals of `members`, at a progress that all of them have come to.
 
     Args:
@@ -100,7 +101,7 @@ def stand(members: Sequence[Run], groups: Sequence[tuple[Run, ...]], progress: f
     Returns:
         `None` where too few have finished.
     """
-    said = _infer(tuple(members), _nearest(members[0], groups), progress)
+    said = _infer(members, _nearest(members[0], groups), progress)
     if said is None:
         return None
     squares = degrees = PRIOR_RUNS
