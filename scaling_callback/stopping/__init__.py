@@ -13,6 +13,7 @@ from scaling_callback.stopping.converged import Converged
 from scaling_callback.stopping.decide import Streak, Streaks, decide
 from scaling_callback.stopping.diverged import Diverged
 from scaling_callback.stopping.dominated import Dominated
+from scaling_callback.stopping.needing import earliest_progress, needs_law
 from scaling_callback.stopping.off_law import OffLaw
 
 RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Converged, Dominated, OffLaw, Diverged, Budget)}
@@ -50,7 +51,9 @@ __all__ = [
     "any_of",
     "check_rules",
     "decide",
+    "earliest_progress",
     "make_rule",
     "name_rule",
+    "needs_law",
     "patient",
 ]

@@ -37,10 +37,10 @@ class Diverged(Rule):
     Example:
         >>> from scaling_callback import refresh
         >>> from scaling_callback.records import Curve, Observation, Run, RunCard
-        >>> losses = [9.0, 5.0, 4.0, 3.9, 8.1]
+        >>> losses = [9.0, 5.0, 4.0, 3.9, 3.8, 8.1]
         >>> curve = Curve.of([Observation(1e6 * index, loss) for index, loss in enumerate(losses, 1)])
         >>> Diverged()(refresh([Run(RunCard(name="a", params=1e6), curve)]), "a").reason
-        'its loss is 8.1, far above the 3.9 that it had reached: it has lost 82% of what it had learnt'
+        'its loss is 8.1, far above the 3.8 that it had reached: it has lost 83% of what it had learnt'
     """
 
     patience: int = 3
