@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,14 @@ def only(ladder: Ladder | Path) -> Run:
 
 def plant(ladder: Path, loss_kind: str = "val_loss") -> None:
     """Finished runs of that loss, from which a target's loss can be forecast."""
-    for run in planted_ladder(ratios=(5.0, 20.0), points=6):
-        writer = Ladder(ladder).start(replace(run.card, loss_kind=loss_kind))
+    runs = planted_ladder(ratios=(5.0, 20.0), points=6)
+    write_finished(ladder, [replace(run, card=replace(run.card, loss_kind=loss_kind)) for run in runs])
+
+
+def write_finished(ladder: Path, runs: Iterable[Run]) -> None:
+    """These runs as a ladder in which each has finished, without the refits that a recorder would make meanwhile."""
+    for run in runs:
+        writer = Ladder(ladder).start(run.card)
         writer.observe(list(run.curve))
         writer.finish()
 

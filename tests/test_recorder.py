@@ -17,7 +17,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support import only
+from support import only, write_finished
 
 from scaling_callback import Ladder, ScalingRecorder, Target, refresh
 from scaling_callback.errors import ScalingWarning
@@ -51,8 +51,9 @@ def observe_twice(recorder: ScalingRecorder) -> list[Decision]:
 
 
 def test_what_was_logged_is_what_a_later_refresh_says_to_the_last_digit(tmp_path: Path) -> None:
-    runs = planted_ladder(ratios=(5.0, 20.0), points=6)
-    sink = [record(tmp_path, run) for run in runs][-1]
+    *others, before_last, last = planted_ladder(ratios=(5.0, 20.0), points=6)
+    write_finished(tmp_path, others)
+    sink = [record(tmp_path, run) for run in (before_last, last)][-1]
     store = Ladder(tmp_path)
     again = refresh(store.runs(), store.issued(), CONFIG)
     assert again.forecast is not None
@@ -63,7 +64,7 @@ def test_what_was_logged_is_what_a_later_refresh_says_to_the_last_digit(tmp_path
 
 
 def test_every_metric_is_logged_or_its_absence_explained(tmp_path: Path) -> None:
-    for run in planted_ladder(ratios=(5.0, 20.0), points=6):
+    for run in planted_ladder(sizes=(1e7, 1e8), ratios=(5.0, 20.0), points=6):
         sink = record(tmp_path, run)
         assert all(TOKENS in row for _, row in sink.scalars)
         last = sink.scalars[-1][1]
@@ -72,8 +73,8 @@ def test_every_metric_is_logged_or_its_absence_explained(tmp_path: Path) -> None
 
 def test_a_spent_time_budget_puts_refits_off_but_not_the_last_one(tmp_path: Path) -> None:
     *others, last = planted_ladder(ratios=(5.0, 20.0), points=6)
-    for run in others:
-        record(tmp_path, run)
+    write_finished(tmp_path, others)
+    write_finished(tmp_path / "a", others[:1])
     always = record(tmp_path / "a", last, refit_budget=None)
     rarely = record(tmp_path, last)
     assert len(always.scalars) == 6
@@ -101,8 +102,7 @@ def test_reasons_are_sent_when_they_change_and_not_at_every_refit(tmp_path: Path
 
 def test_a_running_run_logs_where_it_will_end(tmp_path: Path) -> None:
     *others, last = planted_ladder(ratios=(5.0, 20.0), points=10, noise=0.001)
-    for run in others:
-        record(tmp_path, run)
+    write_finished(tmp_path, others)
     sink = record(tmp_path, last, refit_budget=None)
     assert last.final is not None
     halfway = sink.scalars[4][1]
@@ -188,8 +188,7 @@ def test_a_clock_that_is_set_back_does_not_turn_the_order_around(
 def test_a_process_beside_the_training_says_the_same(tmp_path: Path) -> None:
     *others, last = planted_ladder(ratios=(5.0, 20.0), points=6)
     for place in ("here", "beside"):
-        for run in others:
-            record(tmp_path / place, run)
+        write_finished(tmp_path / place, others)
     here = record(tmp_path / "here", last, refit_budget=None).scalars[-1][1]
     beside = record(tmp_path / "beside", last, refit_budget=None, refit_in="process").scalars[-1][1]
     timed = {"scaling/refit_seconds"}

@@ -252,7 +252,7 @@ def test_a_disabled_run_takes_everything(tmp_path: Path) -> None:
 def test_without_plotly_the_scalars_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "plotly.graph_objects", None)
     plant(tmp_path / "ladder")
-    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=None, replicates=20)
+    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=0.0, replicates=20)
     logger = WandbLogger(project="test", offline=True, save_dir=tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScalingWarning)
@@ -263,7 +263,7 @@ def test_without_plotly_the_scalars_go_on(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_training_leaves_all_of_it_in_an_offline_run(tmp_path: Path) -> None:
     plant(tmp_path / "ladder")
-    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=None, replicates=20)
+    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=0.0, replicates=20)
     logger = WandbLogger(project="test", offline=True, save_dir=tmp_path, **group_of(tmp_path / "ladder"))
     train(callback, logger=logger)
     folder, records = end(logger.experiment)
@@ -279,6 +279,7 @@ def assert_complete(folder: Path, records: list[dict[str, Any]]) -> None:
     rows = [row["item"] for row in items(records, "history")]
     assert drawn(folder, rows, "compute")
     config = [update["update"]["scaling"] for update in items(records, "config") if "scaling" in update["update"]]
+    assert config[0]["target"]
     assert config[-1]["fit"]["params"]["E"] > 0
     summary = {name: value for each in items(records, "summary") for name, value in each["update"].items()}
     assert summary["scaling/forecast"]["median"] == pytest.approx(summary["scaling/target_loss"])
@@ -288,7 +289,7 @@ def assert_complete(folder: Path, records: list[dict[str, Any]]) -> None:
 def test_a_prefix_of_the_logger_leaves_the_names_as_they_were_defined(tmp_path: Path) -> None:
     plant(tmp_path / "ladder")
     logger = WandbLogger(project="test", offline=True, save_dir=tmp_path, prefix="mine")
-    train(ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=None, replicates=20), logger=logger)
+    train(ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=0.0, replicates=20), logger=logger)
     rows = [row["item"] for row in items(end(logger.experiment)[1], "history")]
     assert any("scaling/target_loss" in row and "trainer/global_step" in row for row in rows)
     assert not any("mine-scaling/target_loss" in row for row in rows)
@@ -322,7 +323,7 @@ def test_the_same_training_works_online(
 ) -> None:
     go_online(service, monkeypatch)
     plant(tmp_path / "ladder")
-    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=None, replicates=20)
+    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=0.0, replicates=20)
     logger = WandbLogger(project="test", save_dir=tmp_path, **group_of("shared/ladder"))
     train(callback, logger=logger)
     get_sink(logger).alert(ALERT)
@@ -359,7 +360,7 @@ def test_a_service_in_trouble_ends_no_training_and_is_told_when_it_is_back(
     # what the client waits for an artifact's type, before a training may go on
     monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 1)
     plant(tmp_path / "ladder")
-    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=None, replicates=20)
+    callback = ScalingCallback(TARGET, tmp_path / "ladder", refit_budget=0.0, replicates=20)
     waits = {
         f"x_{client}_retry_wait_{end}_seconds": seconds
         for client in ("graphql", "file_stream", "file_transfer")

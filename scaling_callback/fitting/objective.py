@@ -68,7 +68,7 @@ class Objective:
         """The sum, shape (R,), for predicted and measured log losses and weights, each (R, n) or (1, n)."""
         size = np.abs(self.residual(value, y)[0])
         clipped = np.minimum(size, self.width)
-        return np.einsum("rn,rn->r", np.broadcast_to(weight, size.shape), clipped * (size - 0.5 * clipped))
+        return np.einsum("rn,rn->r", weight, clipped * (size - 0.5 * clipped))
 
     def derivatives(self, value: Array, y: Array) -> tuple[Array, Array, Array]:
         """First derivative, curvature and majorant by each predicted log loss, each (R, n).

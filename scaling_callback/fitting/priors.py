@@ -23,8 +23,12 @@ class PriorTerm(Protocol):
         """By how many scores the centre differs between recipes: what the prior itself is uncertain by."""
         ...
 
+    def value(self, theta: Array) -> Array:
+        """The score (R,) of working parameters (R, P)."""
+        ...
+
     def score(self, theta: Array) -> tuple[Array, Array]:
-        """The score (R,) of working parameters (R, P), and its gradient (R, P)."""
+        """The same, and its gradient (R, P)."""
         ...
 
 
@@ -50,15 +54,20 @@ class LogNormal:
         """The spread of published exponents, and no less than its own."""
         return max(self.sd, PUBLISHED) / self.sd
 
-    def score(self, theta: Array) -> tuple[Array, Array]:
+    def value(self, theta: Array) -> Array:
         """(ln theta_i - ln median) / sd."""
-        gradient = np.zeros_like(theta)
-        gradient[:, self.index] = 1.0 / (self.sd * theta[:, self.index])
         log = np.log(theta[:, self.index])
         if self.factor is not None:
-            gradient[:, self.factor] = 1.0 / self.sd
             log = log + theta[:, self.factor]
-        return (log - np.log(self.median)) / self.sd, gradient
+        return (log - np.log(self.median)) / self.sd
+
+    def score(self, theta: Array) -> tuple[Array, Array]:
+        """The same, and its gradient."""
+        gradient = np.zeros(theta.shape)
+        gradient[:, self.index] = 1.0 / (self.sd * theta[:, self.index])
+        if self.factor is not None:
+            gradient[:, self.factor] = 1.0 / self.sd
+        return self.value(theta), gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +79,13 @@ class Linear:
     sd: float
     recipes: float = 1.0
 
-    def score(self, theta: Array) -> tuple[Array, Array]:
+    def value(self, theta: Array) -> Array:
         """(combination @ theta - offset) / sd."""
-        gradient = np.broadcast_to(self.combination / self.sd, theta.shape)
-        return (theta @ self.combination - self.offset) / self.sd, gradient
+        return (theta @ self.combination - self.offset) / self.sd
+
+    def score(self, theta: Array) -> tuple[Array, Array]:
+        """The same, and its gradient."""
+        return self.value(theta), np.broadcast_to(self.combination / self.sd, theta.shape)
 
 
 def weak_terms(law: Law) -> tuple[PriorTerm, ...]:

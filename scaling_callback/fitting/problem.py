@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -55,18 +55,34 @@ class Problem:
         """Which parameters describe points within a run, and not runs, shape (P,)."""
         return np.array([parameter.role == "signed" for parameter in self.law.parameters])
 
-    def penalty(self, theta: Array, rows: IndexArray) -> tuple[Array, Array, Array]:
-        """The prior's cost (R,), gradient (R, P) and curvature (R, P, P) for the problems `rows` of the batch."""
-        cost, gradient, curvature = np.zeros(1), np.zeros((1, 1)), np.zeros((1, 1, 1))
-        shift = self.prior_shift if len(self.prior_shift) == 1 else self.prior_shift[rows]
-        for index in np.flatnonzero(self.prior_weight):
-            weight = self.prior_weight[index]
-            score, slope = self.terms[index].score(theta)
-            score = score - shift[:, index]
-            cost = cost + 0.5 * weight * score**2
-            gradient = gradient + weight * score[:, None] * slope
+    @cached_property
+    def _scored(self) -> tuple[tuple[float, PriorTerm, Array], ...]:
+        """Weight, term and shift (R,) or (1,) of each part of the prior that has a weight."""
+        return tuple(
+            (float(self.prior_weight[index]), self.terms[index], self.prior_shift[:, index])
+            for index in np.flatnonzero(self.prior_weight)
+        )
+
+    def penalty_cost(self, theta: Array) -> Array:
+        """The prior's cost for the R problems of the batch, shape (R,), or (1,) of no prior."""
+        cost = np.zeros(1)
+        for weight, term, shift in self._scored:
+            cost = cost + 0.5 * weight * (term.value(theta) - shift) ** 2
+        return cost
+
+    def penalty_derivatives(self, theta: Array) -> tuple[Array, Array]:
+        """Gradient (R, P) and curvature (R, P, P) of the prior's cost, or (1, 1) and (1, 1, 1) of no prior."""
+        gradient, curvature = np.zeros((1, 1)), np.zeros((1, 1, 1))
+        for weight, term, shift in self._scored:
+            score, slope = term.score(theta)
+            gradient = gradient + weight * (score - shift)[:, None] * slope
             curvature = curvature + weight * slope[:, :, None] * slope[:, None, :]
-        return cost, gradient, curvature
+        return gradient, curvature
+
+    def take(self, kept: BoolArray) -> Problem:
+        """The same of those problems of the batch alone."""
+        y, shift = (part if len(part) == 1 else part[kept] for part in (self.y, self.prior_shift))
+        return replace(self, y=y, prior_shift=shift)
 
 
 def pose(

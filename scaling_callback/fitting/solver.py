@@ -77,108 +77,141 @@ def minimise(
     search that takes long follows a valley, and its steps are bent along with it (`_bend`).
     """
     lower, upper = problem.lower, problem.upper
-    theta = np.clip(start, lower, upper)
-    runs = len(theta)
-    damping, cost = np.full(runs, 1e-3), np.full(runs, np.inf)
-    gradient_size, iterations = np.full(runs, np.inf), np.zeros(runs)
-    converged, open_ = np.zeros(runs, bool), np.ones(runs, bool)
-    before = cost.copy()
-    for iteration in range(max_iterations):
-        rows = np.flatnonzero(open_)
-        if not len(rows):
-            break
-        here, w = theta[rows], weight if len(weight) == 1 else weight[rows]
-        y = problem.y if len(problem.y) == 1 else problem.y[rows]
+    runs = len(start)
+    found = Minima(start.copy(), np.full(runs, np.inf), np.full(runs, np.inf), np.zeros(runs, bool), np.zeros(runs))
+    # what follows is of the searches still under way, the `rows` of the batch
+    rows, damping, iteration = np.arange(runs), np.full(runs, 1e-3), 0
+    here = _evaluate(problem, _clip(start, lower, upper), weight)
+    before, gradient = np.full(runs, np.inf), found.gradient
+    while len(rows) and iteration < max_iterations:
         slow = iteration >= PATIENCE
-        model = _model(problem, here, rows, y, w, damping[rows], slow=slow)
-        cost[rows], gradient_size[rows] = model.cost, np.abs(model.gradient).max(1)
+        model = _model(problem, here, weight, damping, slow=slow)
         # no single step leaves the region in which its parabola means something
-        step = np.clip(-_solve(model.hessian, model.gradient), -1.0, 1.0)
-
-        there = np.clip(here + step, lower, upper)
-        value, _ = problem.law.log_loss(there, problem.x)
-        trial = problem.objective.cost(value, y, w) + problem.penalty(there, rows)[0]
+        step = _clip(-_solve(model.hessian, model.gradient), -1.0, 1.0)
+        there = _evaluate(problem, _clip(here.theta + step, lower, upper), weight)
         if slow:
-            bent = np.clip(there + _bend(model, there - here, value), lower, upper)
-            value, _ = problem.law.log_loss(bent, problem.x)
-            second = problem.objective.cost(value, y, w) + problem.penalty(bent, rows)[0]
-            wins = second < trial
-            there[wins], trial[wins] = bent[wins], second[wins]
-        better = trial <= model.cost
-        theta[rows[better]] = there[better]
-        iterations[rows] += 1
+            bend = _bend(here, model, there)
+            bent = _evaluate(problem, _clip(there.theta + bend, lower, upper), weight)
+            there = _choose(bent.cost < there.cost, bent, there)
+        better = there.cost <= here.cost
         # what the step promises, not what it delivers: near the optimum the delivery is rounding. A step that promises
         # a rise comes from a singular curvature, not from an optimum
         promise = np.abs(0.5 * (model.gradient * step).sum(1))
-        small = promise <= tolerance * model.cost + negligible
-        settled = small & (damping[rows] <= UNDAMPED)
-        stuck = ~better & (damping[rows] >= MOST_DAMPED)
-        converged[rows] = settled | (stuck & small)
-        open_[rows] = ~(settled | stuck)
-        cost[rows[better]] = trial[better]
-        damping[rows] = np.clip(np.where(better, damping[rows] / 5.0, damping[rows] * 8.0), 1e-9, MOST_DAMPED)
-        if iteration % STALL == STALL - 1:
-            stalled = open_ & (before - cost <= STALLED * (tolerance * cost + negligible))
-            converged, open_, before = converged | stalled, open_ & ~stalled, cost.copy()
-    return Minima(theta, cost, gradient_size, converged, iterations)
+        small = promise <= tolerance * here.cost + negligible
+        settled = small & (damping <= UNDAMPED)
+        stuck = ~better & (damping >= MOST_DAMPED)
+        converged, done = settled | (stuck & small), settled | stuck
+        damping = _clip(np.where(better, damping / 5.0, damping * 8.0), 1e-9, MOST_DAMPED)
+        here, gradient = _choose(better, there, here), np.abs(model.gradient).max(1)
+        iteration += 1
+        if iteration % STALL == 0:
+            stalled = ~done & (before - here.cost <= STALLED * (tolerance * here.cost + negligible))
+            converged, done, before = converged | stalled, done | stalled, here.cost
+        if done.any():
+            _record(found, rows[done], here.take(done), gradient[done], converged[done], iteration)
+            kept = ~done
+            rows, damping, before, gradient = rows[kept], damping[kept], before[kept], gradient[kept]
+            problem, here = problem.take(kept), here.take(kept)
+            weight = weight if len(weight) == 1 else weight[kept]
+    _record(found, rows, here, gradient, np.zeros(len(rows), bool), iteration)
+    return found
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Working parameters (R, P), and there: ln L (R, n), its gradient (R, n, P), the objective with its prior (R,)."""
+
+    theta: Array
+    value: Array
+    jacobian: Array
+    cost: Array
+
+    def take(self, kept: BoolArray) -> _Places:
+        """The places of these searches alone."""
+        return _Places(self.theta[kept], self.value[kept], self.jacobian[kept], self.cost[kept])
+
+
+def _evaluate(problem: Problem, theta: Array, weight: Array) -> _Places:
+    value, jacobian = problem.law.log_loss(theta, problem.x)
+    cost = problem.objective.cost(value, problem.y, weight) + problem.penalty_cost(theta)
+    return _Places(theta, value, jacobian, cost)
+
+
+def _choose(first: BoolArray, these: _Places, others: _Places) -> _Places:
+    """The places `these` of the searches `first`, and of all others the `others`."""
+    if first.all():
+        return these
+    return _Places(
+        np.where(first[:, None], these.theta, others.theta),
+        np.where(first[:, None], these.value, others.value),
+        np.where(first[:, None, None], these.jacobian, others.jacobian),
+        np.where(first, these.cost, others.cost),
+    )
+
+
+def _record(
+    found: Minima, rows: IndexArray, here: _Places, gradient: Array, converged: BoolArray, iterations: int
+) -> None:
+    """Write down where the searches `rows` of the batch ended."""
+    found.theta[rows], found.cost[rows], found.gradient[rows] = here.theta, here.cost, gradient
+    found.converged[rows], found.iterations[rows] = converged, iterations
 
 
 @dataclass(frozen=True)
 class _Model:
-    """The parabola that stands in for the objective around R places, and what it was made from.
+    """The parabola that stands in for the objective around R places.
 
     Attributes:
-        value: Ln L there, shape (R, n).
-        jacobian: Its gradient by the working parameters, shape (R, n, P).
         curvature: Weighted curvature of the objective by ln L, shape (R, n).
-        cost: The objective, shape (R,).
         gradient: Its gradient, 0 where a parameter is held, shape (R, P).
         hessian: Its damped curvature, the identity where a parameter is held, shape (R, P, P).
         held: Parameters that stay where they are, shape (R, P).
     """
 
-    value: Array
-    jacobian: Array
     curvature: Array
-    cost: Array
     gradient: Array
     hessian: Array
     held: BoolArray
 
 
-def _model(
-    problem: Problem, here: Array, rows: IndexArray, y: Array, w: Array, damping: Array, *, slow: bool
-) -> _Model:
-    """The parabola around `here` (R, P), the places of the problems `rows` of the batch."""
-    value, jacobian = problem.law.log_loss(here, problem.x)
-    prior_cost, prior_gradient, prior_curvature = problem.penalty(here, rows)
-    score, curvature, majorant = problem.objective.derivatives(value, y)
-    gradient = ((w * score)[:, None, :] @ jacobian)[:, 0] + prior_gradient
-    curvature = w * curvature
+def _model(problem: Problem, here: _Places, weight: Array, damping: Array, *, slow: bool) -> _Model:
+    """The parabola around the places of the problems of a batch."""
+    theta, jacobian = here.theta, here.jacobian
+    prior_gradient, prior_curvature = problem.penalty_derivatives(theta)
+    score, curvature, majorant = problem.objective.derivatives(here.value, problem.y)
+    gradient = ((weight * score)[:, None, :] @ jacobian)[:, 0] + prior_gradient
+    curvature = weight * curvature
     hessian = (jacobian * curvature[..., None]).transpose(0, 2, 1) @ jacobian + prior_curvature
     prior_scale = np.einsum("rpp->rp", prior_curvature)
-    scale = np.einsum("rn,rnp,rnp->rp", w * majorant, jacobian, jacobian) + prior_scale
+    scale = np.einsum("rn,rnp,rnp->rp", weight * majorant, jacobian, jacobian) + prior_scale
     # a borrowed parameter lies at both of its bounds, and stays
-    held = ((here <= problem.lower) & (gradient >= 0)) | ((here >= problem.upper) & (gradient <= 0))
+    held = ((theta <= problem.lower) & (gradient >= 0)) | ((theta >= problem.upper) & (gradient <= 0))
     if slow:  # the exponent of a term that has vanished stays too: the loss no longer depends on it
         held |= (np.abs(jacobian).max(1) < POWERLESS) & (prior_scale == 0) & problem.shaping
-    hessian *= ~held[:, :, None] & ~held[:, None, :]
-    diagonal = np.arange(here.shape[1], dtype=np.intp)
+    if held.any():
+        hessian *= ~held[:, :, None] & ~held[:, None, :]
+        gradient = np.where(held, 0.0, gradient)
+    diagonal = np.arange(theta.shape[1], dtype=np.intp)
     # the tiny constant keeps the matrix regular where a parameter has no influence at all
     hessian[:, diagonal, diagonal] += damping[:, None] * scale + 1e-280 + held
-    cost = problem.objective.cost(value, y, w) + prior_cost
-    return _Model(value, jacobian, curvature, cost, np.where(held, 0.0, gradient), hessian, held)
+    return _Model(curvature, gradient, hessian, held)
 
 
-def _bend(model: _Model, step: Array, reached: Array) -> Array:
-    """What to add to steps (R, P) that led to log losses `reached` (R, n), so that they follow a bent valley.
+def _bend(here: _Places, model: _Model, there: _Places) -> Array:
+    """What to add (R, P) to the places that steps led to, so that they follow a bent valley.
 
     Geodesic acceleration (Transtrum and Sethna 2012, arXiv 1201.5885): half the solution of H a = -J^T W r'', with r''
     the second derivative of ln L along the step, here from the step itself.
     """
-    second = 2.0 * (reached - model.value - (model.jacobian @ step[..., None])[..., 0])
-    turn = np.where(model.held, 0.0, ((model.curvature * second)[:, None, :] @ model.jacobian)[:, 0])
+    step = there.theta - here.theta
+    second = 2.0 * (there.value - here.value - (here.jacobian @ step[..., None])[..., 0])
+    turn = np.where(model.held, 0.0, ((model.curvature * second)[:, None, :] @ here.jacobian)[:, 0])
     return -0.5 * _solve(model.hessian, turn)
+
+
+def _clip(values: Array, lower: Array | float, upper: Array | float) -> Array:
+    """`np.clip` without its checks, which take longer than a batch of a few searches does."""
+    return np.minimum(np.maximum(values, lower), upper)
 
 
 def _solve(hessian: Array, gradient: Array) -> Array:

@@ -81,6 +81,7 @@ def audit_stops(
     places = {run.name: place for place, run in enumerate(runs)}
     groups = [tuple(replace(run, calls=()) for run in group) for group in group_runs(kept)]
     turns = [_take_turns(group, order, places) for group in groups]
+    turns = [[tuple(map(_restart_clock, part)) for part in parts] for parts in turns]
     tell = _count_to(len(looks) * sum(map(len, turns)), progress)
     ended: tuple[Run, ...] = ()
     calls: dict[str, StopCall] = {}
@@ -119,6 +120,12 @@ def _take_turns(group: Sequence[Run], order: GroupOrder, places: Mapping[str, in
     times = {run.name: float(run.curve.wall_time[-1]) for run in group}
     known = all(map(math.isfinite, times.values()))
     return [(run,) for run in sorted(group, key=lambda run: (times[run.name] if known else 0.0, places[run.name]))]
+
+
+def _restart_clock(run: Run) -> Run:
+    """The run as one that begins when those beside it do, whenever it was recorded."""
+    times = run.curve.wall_time
+    return replace(run, curve=replace(run.curve, wall_time=times - times[0]))
 
 
 def _count_to(total: int, progress: Callable[[int, int], None] | None) -> Callable[[], None]:

@@ -152,26 +152,27 @@ class _Field:
     def compare(self, run: Run, rival: Run) -> _Odds:
         """The odds that `run` ends worse than `rival`; of both asked the other way round, the same."""
         said: list[_Odds] = []
-        standing = self._stand(run, rival)
-        if standing is not None:
-            one, other = (0, 1) if run.name < rival.name else (1, 0)
-            said.append(_Odds(*standing.compare(one, other, self.margin)))
+        standing, places = self._stand(run, rival)
+        if standing is not None and run.name in places and rival.name in places:
+            said.append(_Odds(*standing.compare(places[run.name], places[rival.name], self.margin)))
         own, its = _forecast_log(self.snapshot, run), _forecast_log(self.snapshot, rival)
         if own is not None and its is not None:
             said.append(_exceed(own[0] - its[0], math.hypot(own[1], its[1]), self.margin))
         return _weigh(said)
 
-    def _stand(self, run: Run, rival: Run) -> Standing | None:
-        """What finished groups say of two rivals, at the progress that both have come to."""
+    def _stand(self, run: Run, rival: Run) -> tuple[Standing | None, dict[str, int]]:
+        """What finished groups say at the progress that both rivals have come to, and the place of each in that.
+
+        All rivals that have come as far are asked of at once: what is said of two does not depend on the others.
+        """
         progress = min(float(member.progress[-1]) for member in (run, rival))
-        ended = tuple(other for other in self.snapshot.runs if other.final is not None and not other.card.held_out)
+        known = [other for other in self.snapshot.runs if len(other.curve) and not other.card.held_out]
+        ended = tuple(other for other in known if other.final is not None)
         groups = tuple(group for group in _group(ended) if len(group) > 1 and not compete(group[0], run))
-        beside = [other for other in ended if compete(other, run) and other is not rival]
-        members = [*sorted((run, rival), key=lambda member: member.name), *beside]
-        if any(seen_level(member, progress) is None for member in members[:2]):
-            return None
-        seen = [member for member in members if seen_level(member, progress) is not None]
-        return stand(tuple(seen), groups, progress)
+        field = [r for r in known if compete(r, run) and (r.final is not None or float(r.progress[-1]) >= progress)]
+        members = [r for r in field if r.stopped is None and seen_level(r, progress) is not None]
+        places = {member.name: place for place, member in enumerate(members)}
+        return stand(tuple(members), groups, progress) if len(members) > 1 else None, places
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +13,10 @@ from scaling_callback.forecasting import others_of
 from scaling_callback.records import Run
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping.base import Needs, Rule, Verdict, check_share
+
+HELD = 0.025
+"""Share of its horizon for which a run must have been off, where it was looked at within: a spike in the loss recovers,
+what is broken stays so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +68,19 @@ class OffLaw(Rule):
 
     def judge(self, snapshot: Snapshot, run: Run) -> Verdict | None:
         """Why a run under way should end, or `None`."""
+        others = others_of(run, snapshot.runs)
+        verdict = self._look(run, others)
+        if verdict is None or run.horizon is None:
+            return verdict
+        tokens = run.curve.tokens
+        since = float(tokens[tokens >= tokens[-1] - HELD * run.horizon][0])
+        return verdict if self._look(run.until(since), others) is not None else None
+
+    def _look(self, run: Run, others: Sequence[Run]) -> Verdict | None:
+        """Why it should end by its last loss."""
         if find_obstacle(run) is not None:
             return None
-        beside = find_beside(run, others_of(run, snapshot.runs))
+        beside = find_beside(run, others)
         log_loss = float(observe(run).log_loss[-1])
         made = [expected for expect in (expect_by_law, expect_by_past) if (expected := expect(run, beside)) is not None]
         worst = max(made, key=lambda expected: expected.score(log_loss), default=None)
