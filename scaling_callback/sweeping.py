@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from scaling_callback.errors import InputError, WarnOnce
-from scaling_callback.pipeline import refresh
+from scaling_callback.pipeline import glance, refresh
 from scaling_callback.records import FINAL_PROGRESS, Curve, Observation, Run, RunCard, StopCall, Target, is_count
 from scaling_callback.snapshot import Config, Decision
-from scaling_callback.stopping import AnyRule, Streak, Streaks, check_rules, decide, make_rule, needs_law
+from scaling_callback.stopping import AnyRule, Streak, Streaks, check_rules, decide, find_needs, make_rule
 
 Amount: TypeAlias = float | str | Callable[[Mapping[str, Any]], float]
 """A number; the name of a hyperparameter or attribute that holds it; or a function of all of these by name."""
@@ -168,7 +168,8 @@ def judge(
     """
     config = _ask_for(rules, target)
     looked_at = [each for each in runs if each.name == run or each.stopped is None]
-    return decide(rules, refresh(looked_at, (), config), run, before, attempt=attempt)
+    snapshot = refresh(looked_at, (), config) if config.fits else glance(looked_at, config)
+    return decide(rules, snapshot, run, before, attempt=attempt)
 
 
 def take_rules(rules: Sequence[AnyRule] | None, target: Target | None = None) -> tuple[AnyRule, ...]:
@@ -245,7 +246,7 @@ def read_call(record: Any) -> StopCall | None:
 
 def _ask_for(rules: Sequence[AnyRule], target: Target | None) -> Config:
     """What is asked of the trials so that every rule can speak."""
-    law = any(map(needs_law, rules))
+    law = any(find_needs(rule) == "forecast" for rule in rules)
     return Config(target=target, fits=law, past=law, splits=False)
 
 
