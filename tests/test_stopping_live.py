@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -26,9 +28,10 @@ from torch.utils.data import DataLoader
 from scaling_callback import Ladder, ScalingCallback, ScalingRecorder, Target
 from scaling_callback.errors import InputError, ScalingWarning
 from scaling_callback.records import Observation, Run, StopCall
+from scaling_callback.refitting import Refits
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping import RULES, AnyRule, Budget, Converged, Diverged, Dominated, OffLaw, Verdict, all_of
-from scaling_callback.testing import planted_ladder
+from scaling_callback.testing import RecordingSink, planted_ladder
 
 STEP = 4 * CONTEXT
 """Tokens of one step of the tiny training."""
@@ -281,7 +284,7 @@ def test_rules_that_are_watched_change_no_bit_of_a_training(tmp_path: Path, capl
         ]  # fmt: skip
         assert (run.stopped, run.completed) == (None, True)
     levels = [each.levelname for each in caplog.records if "would be stopped" in each.getMessage()]
-    assert levels == ["INFO", "INFO", "WARNING", "WARNING"]
+    assert levels == ["WARNING"] * 4
 
 
 def train_ranked(folder: Path) -> None:
@@ -325,7 +328,105 @@ def test_two_ranks_are_changed_by_no_watched_rule_and_stop_at_one_step(tmp_path:
 
 def own(folder: Path, rules: list[AnyRule], **options: Any) -> ScalingRecorder:
     card = replace(planted_ladder()[0].card, name="own", horizon=1e7)
-    return ScalingRecorder(Target(1e9, 2e10), folder, card, rules=rules, refit_budget=None, **options)
+    return ScalingRecorder(Target(1e9, 2e10), folder, card, rules=rules, **{"refit_budget": None, **options})
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What can be seen in a log that is not configured."""
+    told = [each for each in caplog.records if each.name == "scaling_callback" and each.levelno >= logging.WARNING]
+    return [each.getMessage() for each in told]
+
+
+def test_a_rule_that_looks_at_the_curve_is_asked_at_each_observation_however_seldom_a_law_is_fitted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = RecordingSink()
+    rules: list[AnyRule] = [is_enough, Diverged(patience=2), Budget(tokens=6e6)]
+    recorder = own(tmp_path, rules, action="alert", refit_budget=0.0, loggers=[sink])
+    losses = [3.0, math.nan, math.nan, 3.0, 3.0, 3.0]
+    made = [recorder.observe(loss, tokens=i * 1e6) for i, loss in enumerate(losses, 1)]
+    assert [[call.rule for call in each.calls] for each in made] == [[], [], ["diverged"], [], [], ["budget"]]
+    assert [alert.name for alert in sink.alerts] == ["should-stop", "should-stop"]
+    run = only(tmp_path)
+    assert [(call.rule, call.tokens) for call in run.calls] == [("diverged", 3e6), ("budget", 6e6)]
+    recorder.finish(completed=False)
+    said = [line for line in lines(caplog) if "were not asked" in line]
+    assert len(said) == 1
+    assert "at each of 6 observations (is-enough at 1)" in said[0]
+    assert "raise refit_budget=" in said[0]
+
+
+def test_rules_that_were_asked_at_each_observation_are_not_spoken_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder, rules, share in (("a", [is_enough], None), ("b", [Diverged()], 0.0), ("c", [], 0.0)):
+        recorder = own(tmp_path / folder, rules, refit_budget=share)
+        for tokens in (1e6, 2e6, 3e6):
+            recorder.observe(3.0, tokens=tokens)
+        recorder.finish(completed=False)
+    assert not any("were not asked" in line for line in lines(caplog))
+
+
+def test_a_curve_that_a_training_continues_is_whole_between_refits(tmp_path: Path) -> None:
+    first = own(tmp_path, [], refit_budget=0.0)
+    for tokens in (1e6, 2e6, 3e6):
+        first.observe(3.0, tokens=tokens, step=tokens / 1e6)
+    seen: list[list[float]] = []
+
+    def look(snapshot: Snapshot, run: str) -> None:
+        seen.append(next(each.curve.tokens.tolist() for each in snapshot.runs if each.name == run))
+
+    vars(look)["needs"] = "curve"
+    again = own(tmp_path, [look], refit_budget=0.0, continues="own", resumed_after=2)
+    for tokens in (2.5e6, 3.5e6):
+        again.observe(3.0, tokens=tokens, step=3)
+    assert seen == [[1e6, 2e6, 2.5e6], [1e6, 2e6, 2.5e6, 3.5e6]]
+
+
+def test_a_rule_that_looks_at_finals_is_asked_between_refits_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refits: list[Any] = []
+    best, *_ = others = planted_ladder(points=6, noise=0.0)
+    for run in others:
+        writer = Ladder(tmp_path).start(run.card)
+        writer.observe(list(run.curve))
+        writer.finish()
+    card = replace(best.card, name="own")
+    recorder = ScalingRecorder(TARGET, tmp_path, card, rules=[Dominated()], refit_budget=None)
+    ask = Refits.ask
+
+    def ask_once(self: Refits, asked: Any) -> None:
+        if not refits:
+            ask(self, asked)
+        refits.append(asked)
+
+    monkeypatch.setattr(Refits, "ask", ask_once)
+    made = [recorder.observe(1.2 * seen.loss, tokens=seen.tokens) for seen in list(best.curve)[:-1]]
+    assert [call.rule for each in made[-2:] for call in each.calls] == ["dominated", "dominated"]
+
+
+def test_the_time_of_rules_counts_as_that_of_refits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scaling_callback.refitting.budget.SHORT", 1.0)
+    asked: list[str] = []
+
+    def think(_: Snapshot, run: str) -> None:
+        asked.append(run)
+        time.sleep(0.6)
+
+    recorder = own(tmp_path, [think], refit_budget=0.5)
+    for tokens in (1e6, 2e6):
+        recorder.observe(3.0, tokens=tokens)
+    assert len(asked) == 1
+
+
+def test_a_broken_rule_of_ones_own_keeps_neither_others_nor_loggers_from_their_share(tmp_path: Path) -> None:
+    sink, odd = RecordingSink(), cast("Any", 5)
+    recorder = own(tmp_path, [lambda *_: Verdict("a", odd), Budget(tokens=1.0)], loggers=[sink])
+    with pytest.warns(ScalingWarning, match="evidence is 5"):
+        decision = recorder.observe(3.0, tokens=1e6)
+    assert [call.rule for call in decision.calls] == ["budget"]
+    assert "scaling/runs" in sink.scalars[-1][1]
 
 
 def test_a_loop_that_ends_where_it_is_told_to_leaves_an_unfinished_run(tmp_path: Path) -> None:
