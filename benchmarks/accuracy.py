@@ -489,13 +489,15 @@ def refresh_as_it_ends(place: int) -> list[float]:
 
 # --- stopping ---
 
-STOPPING = (show_peers,)
-"""Parts of the section, one a rule: runs that can no longer win."""
+STOPPING: dict[str, Callable[[Path], str]] = {
+    "Runs that can no longer win": show_peers,
+}
+"""Parts of the section by their headings."""
 
 
 def show_stopping(data: Path) -> str:
     """What rules save and lose."""
-    return "\n\n".join(show(data) for show in STOPPING)
+    return "\n\n".join(f"### {heading}\n\n{show(data)}" for heading, show in STOPPING.items())
 
 
 SECTIONS: dict[str, Callable[[Path], str]] = {

@@ -4,7 +4,8 @@ A run is judged at each of its observations, with the runs before it by planned 
 and horizon train side by side with it. Two measures, defined here once:
 
 - The noise of a run in ln loss is sqrt(own^2 + seed^2): its own is the robust deviation of its observations from the
-  middle of their neighbours, that of seeds the deviation between repeats in its ladder, 0.2% where there are none.
+  middle of their neighbours, that of seeds the deviation of finals between repeats in the table, 0.2% where there are
+  none.
 - A fault shows at the first observation from which on, for a tenth of the run, the curve lies more than three times
   the noise above that of its healthy twin. It is called in time within a tenth of the run after that. One that never
   shows is no fault to be found, and no call of one that has not shown yet counts as false.
@@ -13,44 +14,36 @@ Steps and shuffled labels are planted in measured curves: 0.1 nats more from 40%
 loss that the run began with, by e in each tenth of the run. Rates and repeated data are measured runs, and a small
 language model is really trained with each fault (`tiny_faults.py`). CPU seconds of this process.
 
-    python benchmarks/stopping_faults.py [TINY.csv]     # what tiny_faults.py wrote; default: tests/data/tiny_faults.csv
+    python benchmarks/stopping_faults.py [--data ../shared/data] [--tiny tests/data/tiny_faults.csv]
 """
 
 from __future__ import annotations
 
-import csv
-import sys
+import argparse
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
-from ladders import SHARED, TRAIN, Where
+from faulty_runs import HEALTHY, Case, fault_of, measured_cases, plant, read, read_tiny, tiny_cases, walk
+from ladders import SHARED
+from pages import met, percent, table
 
-from scaling_callback import read_table, refresh
+from scaling_callback import refresh
 from scaling_callback.curves.expected import FEWEST
-from scaling_callback.fitting import SEED_NOISE
-from scaling_callback.forecasting import best_runs
-from scaling_callback.records import Curve, Observation, Run, RunCard
+from scaling_callback.records import Run
 from scaling_callback.snapshot import Config
 from scaling_callback.stopping import OffLaw, Rule, Streaks, decide
+from scaling_callback.testing import planted_ladder
 
 TINY = Path(__file__).parents[1] / "tests" / "data" / "tiny_faults.csv"
 SHOWN = 3.0  # times its noise that a fault lies above its healthy twin
 IN_TIME = 0.1  # share of the run within which it is to be called, and for which it must show
+ASKED = 0.9  # share of the faults that is to be called in time
+NOISES = (0.002, 0.01, 0.02)  # of observations of planted ladders, in ln loss
 RULE = OffLaw()
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A broken run, its healthy twin, the ladder before it and the runs beside it."""
-
-    run: Run
-    twin: Run
-    before: Sequence[Run]
-    beside: Sequence[Run] = ()
 
 
 @dataclass
@@ -65,52 +58,152 @@ class Score:
     missed: int = 0
     seconds: float = 0.0
 
+    @property
+    def shown(self) -> int:
+        """Faults that show, and of which something could be said."""
+        return self.in_time + self.late + self.missed
+
+    @property
+    def share(self) -> float:
+        """Share of these that is called in time; 1 where there is none."""
+        return self.in_time / self.shown if self.shown else 1.0
+
+
+@dataclass
+class Healthy:
+    """Healthy runs that were judged: how many, how often, and what was said of those that were called."""
+
+    runs: int = 0
+    looks: int = 0
+    calls: list[str] = field(default_factory=list[str])
+    normal: float = 0.0
+    """Calls that the union bound allows if errors were normal: two questions at each look."""
+    seconds: float = 0.0
+
+    @property
+    def called(self) -> int:
+        """How many were called."""
+        return len(self.calls)
+
 
 def main() -> None:
-    """Print both tables."""
-    tiny = read_tiny(Path(sys.argv[1]) if len(sys.argv) > 1 else TINY)
-    show_healthy(tiny)
-    show_faults(tiny)
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of measured ladders")
+    parser.add_argument("--tiny", type=Path, default=TINY, help="what tiny_faults.py wrote")
+    options = parser.parse_args()
+    if not options.data.is_dir():
+        print(f"stopping: no measured ladders at {options.data}, so nothing is scored; name their folder with --data")
+        return
+    print(show_faults(options.data, options.tiny))
 
 
-def show_healthy(tiny: Sequence[Run]) -> None:
-    """The healthy runs that are called, ladder by ladder."""
-    print(f"{'ladder':30}{'runs':>6}{'called':>8}{'looks':>8}{'ms a look':>11}")
-    measured = ((name, read(name, where, best=best)) for name, where, best in HEALTHY)
-    for name, runs in (("tiny trainings", [run for run in tiny if not fault_of(run)]), *measured):
-        began, called, looks = time.process_time(), list[str](), 0
-        for run, before, beside in walk(runs):
-            call, count = judge(run, before, beside)
-            looks += count
-            if call is not None:
-                called.append(f"{printable(run.name)} at {call.at:.0%}: {call.reason}")
-        spent = 1e3 * (time.process_time() - began) / max(looks, 1)
-        print(f"{name:30}{len(runs):6}{len(called):8}{looks:8}{spent:11.1f}")
-        for line in called:
-            print(f"    {line}")
+WORDS = f"""\
+`OffLaw` is asked at each observation of a run, with the runs before it by planned compute as its ladder; those of its
+size and horizon train side by side with it. The noise of a run in ln loss is that of its observations and of seeds
+together. A fault *shows* at the first observation from which on, for a tenth of the run, the curve lies more than
+{SHOWN:g} times the noise above that of its healthy twin; it is called *in time* within a tenth of the run after that.
+Steps of 0.1 nats and shuffled labels are planted in measured curves and made in small trainings, rates and repeated
+data are measured runs. *Too few* have not {FEWEST} other runs that came as far, so that the rule says nothing."""
 
 
-def show_faults(tiny: Sequence[Run]) -> None:
+def show_faults(data: Path, tiny: Path = TINY) -> str:
+    """The tables of broken runs, of healthy ones of measured ladders, and of healthy ones of planted ladders."""
+    trained = read_tiny(tiny)
+    return "\n\n".join([WORDS, show_broken(data, trained), show_healthy(data, trained), show_planted()])
+
+
+def show_broken(data: Path, tiny: Sequence[Run]) -> str:
     """The faults, and when they are called."""
-    print(f"\n'too few' have no {FEWEST} other runs that came as far, so that the rule says nothing; 'in time' is of")
-    print("those that show. Share: in time of all that show and are not too few.\n")
-    titles = ("planted", "too few", "unshown", "in time", "late", "missed")
-    print(f"{'ladder':16}{'fault':20}" + "".join(f"{title:>9}" for title in titles) + f"{'share':>8}{'CPU s':>8}")
-    total: list[Score] = []
-    for ladder, fault, cases in (*plant(), *measured_cases(), *tiny_cases(tiny)):
-        score = assess(cases)
-        total.append(score)
-        show(ladder, fault, score)
-    fields = ("planted", "alone", "unseen", "in_time", "late", "missed", "seconds")
-    show("all", "", Score(**{name: sum(getattr(score, name) for score in total) for name in fields}))
+    scores: dict[tuple[str, str], Score] = {}
+    for ladder, fault, cases in (*plant(data), *measured_cases(data), *tiny_cases(tiny)):
+        scores[ladder, fault] = assess(cases)
+    both = {fault: sum_scores([score for (_, kind), score in scores.items() if kind == fault]) for _, fault in scores}
+    every = sum_scores([*scores.values()])
+    head = ("ladder", "fault", "planted", "too few", "never shows", "in time", "late", "missed", "share", "CPU s")
+    rows = [_row(ladder, fault, score) for (ladder, fault), score in scores.items()]
+    below = ", ".join(f"{fault} {score.share:.0%}" for fault, score in both.items() if score.share < ASKED)
+    said = (
+        f"Of all faults that show, and not too few, {every.share:.0%} are called in time: {met(every.share >= ASKED)}"
+    )
+    said += f" ({ASKED:.0%} is asked)." + (f" Alone these stay below that: {below}." if below else "")
+    return table(head, [*rows, _row("all", "", every)]) + "\n\n" + said
 
 
-def show(ladder: str, fault: str, score: Score) -> None:
-    """One line."""
+def _row(ladder: str, fault: str, score: Score) -> tuple[str, ...]:
     counts = (score.planted, score.alone, score.unseen, score.in_time, score.late, score.missed)
-    shown = score.in_time + score.late + score.missed
-    share = f"{score.in_time / shown:.0%}" if shown else ""
-    print(f"{ladder:16}{fault:20}" + "".join(f"{count:9}" for count in counts) + f"{share:>8}{score.seconds:8.1f}")
+    return (ladder, fault, *map(str, counts), f"{score.share:.0%}" if score.shown else "", f"{score.seconds:.1f}")
+
+
+def show_healthy(data: Path, tiny: Sequence[Run]) -> str:
+    """The runs of ladders that went as planned, and those of them that are called."""
+    found = {"tiny trainings": judge_all([run for run in tiny if not fault_of(run)])}
+    found |= {name: judge_all(read(data, name, where, best=best)) for name, where, best in HEALTHY}
+    rows = [
+        (name, str(made.runs), str(made.called), str(made.looks), f"{1e3 * made.seconds / max(made.looks, 1):.1f}")
+        for name, made in found.items()
+    ]
+    runs, called = (sum(getattr(made, name) for made in found.values()) for name in ("runs", "called"))
+    said = f"Of {runs} runs that went as planned {called} are called ({called / runs:.2%})" + (":" if called else ".")
+    calls = "\n".join(f"- `{name}`: {call}" for name, made in found.items() for call in made.calls)
+    return "\n\n".join([table(("healthy runs of", "runs", "called", "looks", "ms a look"), rows), said, calls]).rstrip()
+
+
+def show_planted() -> str:
+    """Healthy runs of planted ladders, beside what the union bound allows if errors were normal."""
+    rows = [
+        (
+            percent(noise),
+            f"{rule.deviations:g}, {rule.patience}",
+            str(made.runs),
+            str(made.called),
+            f"{made.normal:.2g}",
+        )
+        for noise in NOISES
+        for rule in (RULE, OffLaw(deviations=3.0), OffLaw(deviations=3.0, patience=1))
+        for made in [judge_planted(noise, rule=rule)]
+    ]
+    head = ("noise of observations, %", "deviations, patience", "healthy runs", "called", "were errors normal, at most")
+    return table(head, rows) + (
+        "\n\nPlanted ladders, every run judged by the smaller ones. The last column is the union bound over two "
+        "questions at each look, 2 (1 - Phi(deviations)), which knows of no patience. Errors of a law have heavier "
+        "tails, and it does not hold for them."
+    )
+
+
+def judge_planted(noise: float, *, seeds: int = 6, rule: OffLaw = RULE) -> Healthy:
+    """Healthy runs of so many planted ladders, whose observations have that noise in ln loss."""
+    total = Healthy()
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        ladder = [
+            replace(run, curve=replace(run.curve, loss=run.curve.loss * np.exp(rng.normal(0, noise, len(run.curve)))))
+            for run in planted_ladder(points=16, seed=seed)
+        ]
+        made = judge_all(ladder, rule)
+        total = Healthy(*(getattr(total, each.name) + getattr(made, each.name) for each in fields(Healthy)))
+    return total
+
+
+def judge_all(runs: Sequence[Run], rule: OffLaw = RULE) -> Healthy:
+    """What is said of runs that are healthy."""
+    made, began = Healthy(runs=len(runs)), time.process_time()
+    for run, before, beside in walk(runs):
+        call, looks = judge(run, before, beside, rule)
+        made.looks += looks
+        made.normal += 2 * looks * (1 - NormalDist().cdf(rule.deviations))
+        if call is not None:
+            made.calls.append(f"`{printable(run.name)}` at {call.at:.0%}: {call.reason}")
+    made.seconds = time.process_time() - began
+    return made
+
+
+def sum_scores(scores: Iterable[Score]) -> Score:
+    """Their sums."""
+    total = Score()
+    for score in scores:
+        total = Score(*(getattr(total, each.name) + getattr(score, each.name) for each in fields(Score)))
+    return total
 
 
 def assess(cases: Iterable[Case]) -> Score:
@@ -151,21 +244,7 @@ def measure_noise(case: Case) -> float:
     loss = np.log(case.twin.curve.loss[case.twin.progress >= RULE.min_progress])
     off = loss[1:-1] - 0.5 * (loss[:-2] + loss[2:])
     own = 1.4826 * float(np.median(np.abs(off))) / np.sqrt(1.5) if len(off) else 0.0
-    return float(np.hypot(own, measure_seeds([case.twin, *case.before, *case.beside])))
-
-
-def measure_seeds(runs: Sequence[Run]) -> float:
-    """Deviation of ln final loss between repeats of one size, horizon and recipe; the usual one without any."""
-    finals: dict[tuple[object, ...], list[float]] = {}
-    for run in runs:
-        if run.final is not None:
-            known = (run.params, run.horizon, run.card.peak_lr, run.card.schedule, *recipe(run))
-            finals.setdefault(known, []).append(float(np.log(run.final.loss)))
-    repeats = [np.array(losses) for losses in finals.values() if len(losses) > 1]
-    if not repeats:
-        return SEED_NOISE
-    squares = sum(float(((losses - losses.mean()) ** 2).sum()) for losses in repeats)
-    return float(np.sqrt(squares / sum(len(losses) - 1 for losses in repeats)))
+    return float(np.hypot(own, case.seeds))
 
 
 @dataclass(frozen=True)
@@ -196,145 +275,10 @@ def judge(run: Run, before: Sequence[Run], beside: Sequence[Run], rule: Rule = R
     return None, looks
 
 
-def walk(runs: Sequence[Run]) -> Iterator[tuple[Run, list[Run], list[Run]]]:
-    """Each run with those before it by planned compute and those beside it."""
-    ordered = sorted(runs, key=lambda run: (run.planned_flops or 0.0, run.name))
-    for run in ordered:
-        beside = [other for other in ordered if other is not run and place(other) == place(run)]
-        before = [other for other in ordered[: ordered.index(run)] if place(other) != place(run)]
-        yield run, before, beside
-
-
-def place(run: Run) -> tuple[float, float | None]:
-    """What runs share that train side by side."""
-    return run.params, run.horizon
-
-
-def plant() -> Iterator[tuple[str, str, list[Case]]]:
-    """Steps and shuffled labels in measured curves."""
-    for ladder in ("olmo_ladder", "supercollapse_c5m"):
-        runs = read(ladder)
-        for fault, make in (("step of 0.1 nats", add_step), ("labels shuffled", shuffle)):
-            yield ladder, fault, [Case(make(run), run, before, beside) for run, before, beside in walk(runs)]
-
-
-def add_step(run: Run) -> Run:
-    """The run with 0.1 nats more from 40% on."""
-    return replace(run, curve=replace(run.curve, loss=run.curve.loss + 0.1 * (run.progress >= 0.4)))
-
-
-def shuffle(run: Run) -> Run:
-    """The run with a loss that from 60% on goes back to where it began."""
-    loss = run.curve.loss
-    lost = 1.0 - np.exp(-np.maximum(run.progress - 0.6, 0.0) / 0.1)
-    return replace(run, curve=replace(run.curve, loss=loss + (loss[0] - loss) * lost))
-
-
-def measured_cases() -> Iterator[tuple[str, str, list[Case]]]:
-    """Runs that were measured with a fault: four times the best rate, and data repeated at least ten times."""
-    runs = read("misfitting")
-    kept = best_runs(runs)
-    twins = {place(run): run for run in kept}
-    rated = [run for run in runs if _ratio(run, twins[place(run)]) >= 3.9 and len(run.curve) > 2]
-    ladders = {run.name: before for run, before, _ in walk(kept)}
-    cases = [Case(run, twin, [*ladders[twin.name], twin]) for run in rated for twin in [twins[place(run)]]]
-    yield "misfitting", "rate times 4", cases
-    runs = read("datablations_curves")
-    for text in ("c4", "oscar"):
-        alike = [run for run in runs if f"_{text}_" in run.name]
-        usual = [run for run in alike if float(run.card.extra["epochs"]) <= 4]
-        repeated = [run for run in alike if float(run.card.extra["epochs"]) >= 10]
-        yield "datablations", f"{text} repeated", [case for run in repeated if (case := _repeat(run, usual))]
-
-
-def _ratio(run: Run, twin: Run) -> float:
-    return (run.card.peak_lr or 0.0) / (twin.card.peak_lr or np.inf)
-
-
-def _repeat(run: Run, usual: Sequence[Run]) -> Case | None:
-    ladder = [other for other in usual if other.params <= run.params]
-    alike = (other for other in ladder if other.params == run.params and float(other.card.extra["epochs"]) == 1)
-    twin = next(alike, None)
-    return None if twin is None else Case(run, twin, ladder)
-
-
-def tiny_cases(tiny: Sequence[Run]) -> Iterator[tuple[str, str, list[Case]]]:
-    """Small models that were trained with a fault, one at a time above a ladder of one seed."""
-    healthy = {run.name: run for run in tiny if not fault_of(run)}
-    ladder = [run for run in healthy.values() if run.card.seed == "0"]
-    broken = sorted((run for run in tiny if fault_of(run)), key=fault_of)
-    for fault, runs in groupby(broken, key=fault_of):
-        yield (
-            "tiny trainings",
-            fault,
-            [tiny_case(run, run.name.removesuffix(f" {fault}"), healthy, ladder) for run in runs],
-        )
-    judged = [run for run in healthy.values() if any(place(run) == place(other) for other in broken)]
-    steps = [tiny_case(add_step(run), run.name, healthy, ladder) for run in judged]
-    yield "tiny trainings", "step of 0.1 nats", steps
-
-
-def tiny_case(run: Run, twin: str, healthy: Mapping[str, Run], ladder: Sequence[Run]) -> Case:
-    """A broken run above the smaller ones of the ladder."""
-    assert run.planned_flops is not None
-    before = [other for other in ladder if (other.planned_flops or 0.0) < run.planned_flops * (1 - 1e-9)]
-    return Case(run, healthy[twin], before)
-
-
-def read_tiny(table: Path) -> list[Run]:
-    """The small trainings, if they were made."""
-    if not table.exists():
-        return []
-    with table.open(encoding="utf-8", newline="") as file:
-        return [_read_row(row) for row in csv.DictReader(file)]
-
-
-def _read_row(row: Mapping[str, str]) -> Run:
-    losses, horizon = [float(loss) for loss in row["losses"].split()], float(row["total_tokens"])
-    tokens = horizon * np.arange(1, len(losses) + 1) / len(losses)
-    card = RunCard(
-        name=row["run"],
-        params=float(row["params"]),
-        horizon=horizon,
-        schedule="cosine",
-        seed=row["seed"],
-        extra={"fault": row["fault"]},
-    )
-    return Run(card, Curve.of([Observation(*seen) for seen in zip(tokens.tolist(), losses, strict=True)]))
-
-
-def fault_of(run: Run) -> str:
-    """What went wrong in a small training."""
-    return run.card.extra.get("fault", "")
-
-
-def recipe(run: Run) -> tuple[str, ...]:
-    """What else must be the same for two runs to be repeats."""
-    return tuple(run.card.extra.get(name, "") for name in ("fault", "epochs", "family"))
-
-
-def read(name: str, where: Where = (), *, best: bool = False) -> list[Run]:
-    """A measured ladder."""
-    runs = read_table(SHARED / f"{name}.csv", where=where)
-    return list(best_runs(runs)) if best else list(runs)
-
-
 def printable(name: str) -> str:
     """The beginning of a name, as one line."""
     return " ".join(name.split())[:60]
 
-
-HEALTHY: tuple[tuple[str, Where, bool], ...] = (
-    ("olmo_ladder", (), False),
-    ("supercollapse_c5m", (), False),
-    ("supercollapse_c5m_schedules", (), False),
-    ("supercollapse_mlp", (), False),
-    ("multipowerlaw", (), False),
-    ("gemstones_hot", (), False),
-    ("misfitting", (), True),
-    *((f"xlstm_isoflop_llama_ctx{length}", TRAIN, False) for length in (2048, 8192, 16384)),
-)
-"""Ladders that were trained as planned: name, rows, and whether only the best run of each place is kept."""
 
 if __name__ == "__main__":
     main()

@@ -23,7 +23,7 @@ from peers import ORDERS, Peer, lay_tracks, list_peers, walk_sweep
 from sweeps import SWEEPS, Figures, Group, average, keep_best, read_groups, score
 
 from scaling_callback.replaying import audit_stops
-from scaling_callback.stopping import RULES, make_rule
+from scaling_callback.stopping import make_rule
 
 RULE = "dominated"
 
@@ -59,10 +59,7 @@ def measure(data: Path, name: str) -> Sweep:
     """Walk a sweep in every way."""
     groups = read_groups(data, name)
     tracks = lay_tracks(groups)
-    ours = {
-        _name(settings): clock(lambda settings=settings: measure_rule(groups, settings))
-        for settings in (SETTINGS if RULE in RULES else ())
-    }
+    ours = {_name(settings): clock(lambda settings=settings: measure_rule(groups, settings)) for settings in SETTINGS}
     return Sweep(name, groups, ours, {peer: score(groups, walk_sweep(tracks, peer)) for peer in list_peers()})
 
 
@@ -122,8 +119,6 @@ def _row(words: str, made: Figures, seconds: float | None = None) -> tuple[str, 
 
 def judge(sweep: Sweep, common: Mapping[str, Peer]) -> str:
     """Whether the rule, as it is by default, keeps within limits and saves as much as the best others."""
-    if not sweep.ours:
-        return f"There is no rule `{RULE}`, so nothing is judged."
     made, _ = next(iter(sweep.ours.values()))
     parts = [f"`{RULE}` keeps within both limits: {met(made.within)}."]
     for figure, words in (("saved", "In total"), ("by_group", "By group")):
@@ -138,8 +133,6 @@ def judge(sweep: Sweep, common: Mapping[str, Peer]) -> str:
 
 
 WORDS = """\
-### Runs that can no longer win
-
 Sweeps whose runs share params and horizon in groups: learning rates (`misfitting`), schedules (the other two). A group
 keeps its best run at best, so that *clairvoyant* saves what can be: all but the best run end at their first
 observation. Definitions are those of `audit-stops`: regret is the best final of the runs kept over the best of all,

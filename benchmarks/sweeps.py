@@ -14,10 +14,10 @@ from typing import TypeAlias
 import numpy as np
 
 from scaling_callback import read_table
-from scaling_callback.records import Run, StopCall
+from scaling_callback.records import Run, StopCall, group_runs
 from scaling_callback.replaying import StopAudit, StopGroup
-from scaling_callback.replaying.stop_scores import group_runs, take_part
 from scaling_callback.replaying.stop_scores import score as score_groups
+from scaling_callback.replaying.stop_scores import take_part
 
 SWEEPS = ("misfitting", "supercollapse_c5m_schedules", "multipowerlaw")
 """Learning rates, and twice schedules, for each size and horizon."""

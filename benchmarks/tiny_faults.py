@@ -13,6 +13,7 @@ import math
 import sys
 import sysconfig
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def main() -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for training in dict.fromkeys([*ladder, *twins, *faulty]):
-            curve = train(training, text)
+            curve = list(train(training, text))
             print(f"{training.name:40}{curve[-1]:8.4f}  {time.process_time() - began:6.0f} CPU seconds", flush=True)
             model = Model(training.width)
             params = sum(parameter.numel() for parameter in model.parameters())
@@ -80,20 +81,18 @@ def main() -> None:
             table.writerow((*known, " ".join(f"{loss:.4f}" for loss in curve)))
 
 
-def train(training: Training, text: Tensor) -> list[float]:
+def train(training: Training, text: Tensor) -> Iterator[float]:
     """Validation losses, at equal distances up to the end."""
-    torch.manual_seed(training.seed)
+    torch.manual_seed(training.seed)  # pyright: ignore[reportUnknownMemberType]
     model = Model(training.width)
     rate = RATE * (64 / training.width) ** 0.25 * (4 if training.fault == "rate times 4" else 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95))
     held, rest = text[:200_000], text[200_000:]
-    places = torch.arange(VALIDATED) * ((len(held) - CONTEXT - 1) // VALIDATED)
     generator = torch.Generator().manual_seed(training.seed)
     every = training.steps // EVALUATIONS
     unique = torch.randint(len(rest) - CONTEXT - 1, (training.steps * BATCH,), generator=generator)
     if training.fault == "a tenth repeated":
         unique = unique[: len(unique) // 10].repeat(10)
-    curve: list[float] = []
     for step in range(training.steps):
         progress = step / training.steps
         share = min((progress + 1e-3) / 0.03, 0.55 + 0.45 * math.cos(math.pi * progress))
@@ -104,13 +103,18 @@ def train(training: Training, text: Tensor) -> list[float]:
             label = label[torch.randperm(BATCH, generator=generator)]
         loss = functional.cross_entropy(model(context), label)
         optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        optimizer.step()  # pyright: ignore[reportUnknownMemberType]
         if (step + 1) % every == 0:
-            with torch.no_grad():
-                context, label = cut(held, places)
-                curve.append(float(functional.cross_entropy(model(context), label)))
-    return curve
+            yield validate(model, held)
+
+
+@torch.no_grad()
+def validate(model: Model, held: Tensor) -> float:
+    """Mean cross entropy in nats per byte, at the same places for every run."""
+    places = torch.arange(VALIDATED) * ((len(held) - CONTEXT - 1) // VALIDATED)
+    context, label = cut(held, places)
+    return float(functional.cross_entropy(model(context), label))
 
 
 def cut(text: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,10 +126,9 @@ def cut(text: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
 def read_text() -> Tensor:
     """The standard library's own source as bytes, the files in the order of their names."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    kept: list[bytes] = []
-    for path in sorted(root.rglob("*.py")):
-        if not {"site-packages", "dist-packages", "test", "tests", "idle_test"} & set(path.relative_to(root).parts):
-            kept.append(path.read_bytes())
+    tests = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
+    paths = (path for path in sorted(root.rglob("*.py")) if not tests & set(path.relative_to(root).parts))
+    kept = [path.read_bytes() for path in paths]
     return torch.frombuffer(bytearray(b"".join(kept))[:TEXT], dtype=torch.uint8)
 
 

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from scaling_callback import Ladder, ScalingCallback, Target
+from scaling_callback.acting import Action
 from scaling_callback.stopping import Dominated
 
 BATCH, CONTEXT, VALIDATIONS = 16, 64, 8
@@ -75,7 +76,7 @@ class Model(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def train(output: Path, steps: int, action: str, point: dict[str, Any] | None = None) -> None:
+def train(output: Path, steps: int, action: Action, point: dict[str, Any] | None = None) -> None:
     """One run of the sweep; `point` is its place in the grid where no sweep of W&B gives it one."""
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))  # real text that every machine has
     text = torch.frombuffer(bytearray(b"".join(map(Path.read_bytes, files))), dtype=torch.uint8).long()

@@ -12,7 +12,7 @@ from scaling_callback.errors import InputError, WarnOnce
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import FINAL_PROGRESS, Curve, Observation, Run, RunCard, StopCall, Target, is_count
 from scaling_callback.snapshot import Config, Decision
-from scaling_callback.stopping import AnyRule, Streak, Streaks, decide, make_rule
+from scaling_callback.stopping import AnyRule, Streak, Streaks, check_rules, decide, make_rule, needs_law
 
 Amount: TypeAlias = float | str | Callable[[Mapping[str, Any]], float]
 """A number; the name of a hyperparameter or attribute that holds it; or a function of all of these by name."""
@@ -166,22 +166,22 @@ def judge(
         target: What the forecast is for, where a rule asks for one.
         attempt: As for `stopping.decide`.
     """
-    config = Config(target=target, fits=any(map(_needs_law, rules)), splits=False, past=False)
+    config = _ask_for(rules, target)
     looked_at = [each for each in runs if each.name == run or each.stopped is None]
     return decide(rules, refresh(looked_at, (), config), run, before, attempt=attempt)
 
 
-def take_rules(rules: Sequence[AnyRule] | None) -> tuple[AnyRule, ...]:
+def take_rules(rules: Sequence[AnyRule] | None, target: Target | None = None) -> tuple[AnyRule, ...]:
     """The rules that were given; by default `Dominated`, which is made for sweeps.
 
     Raises:
-        InputError: They are no rules.
+        InputError: They are no rules, or one could never say anything of what `judge` shows it (`check_rules`).
     """
     if rules is None:
         return (make_rule("dominated"),)
-    if not isinstance(cast("Any", rules), Sequence) or not rules or not all(map(callable, rules)):
+    if not isinstance(cast("Any", rules), Sequence) or not rules:
         raise InputError(f"rules is {rules!r}; it must be a list of rules, such as [Dominated()]")
-    return tuple(rules)
+    return check_rules(rules, _ask_for(rules, target))
 
 
 def check_action(action: Any) -> None:
@@ -243,6 +243,12 @@ def read_call(record: Any) -> StopCall | None:
         return None
 
 
+def _ask_for(rules: Sequence[AnyRule], target: Target | None) -> Config:
+    """What is asked of the trials so that every rule can speak."""
+    law = any(map(needs_law, rules))
+    return Config(target=target, fits=law, past=law, splits=False)
+
+
 def _assemble(card: RunCard, trial: Trial, per_step: float, horizon: float) -> Run:
     """The run of a card: a trial that ended by itself far from its plan has no final, and a note that says so."""
     steps = sorted(step for step in trial.losses if math.isfinite(step) and step >= 0)
@@ -265,10 +271,6 @@ def _assemble(card: RunCard, trial: Trial, per_step: float, horizon: float) -> R
         other = StopCall(rule="other", reason="the sweep stopped it", tokens=reached, acted=True)
         calls = (*calls, other)
     return Run(card, Curve.of(seen), notes, completed=trial.state == "completed" and not notes, calls=calls)
-
-
-def _needs_law(rule: Any) -> bool:
-    return getattr(rule, "needs", None) == "forecast" or any(map(_needs_law, getattr(rule, "rules", ())))
 
 
 def _is_plain(value: Any) -> bool:

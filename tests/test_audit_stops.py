@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from scaling_callback import Config, Run, Target, refresh
 from scaling_callback.cli import main
 from scaling_callback.errors import InputError
 from scaling_callback.records import Curve, Observation, RunCard, StopCall
-from scaling_callback.replaying import FALSE_STOP, LOOKS, StopAudit, audit_stops, score_calls
+from scaling_callback.replaying import FALSE_STOP, LOOKS, GroupOrder, StopAudit, audit_stops, score_calls
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping import RULES, Budget, Rule, Verdict, any_of, patient
 from scaling_callback.tables import write_table
@@ -211,11 +211,97 @@ def test_nothing_behind_a_stop_or_in_a_later_group_moves_a_call(
     assert repr(first.groups[:-1]) == repr(made.groups[:-1])
 
 
+def finished_before(snapshot: Snapshot, run: str) -> str | None:
+    """Ends a run that lies above a finished or stopped one of its size at its own progress."""
+    (own,) = (known for known in snapshot.runs if known.name == run)
+    for other in snapshot.runs:
+        there = other.curve.loss[other.curve.tokens == own.curve.tokens[-1]]
+        if other.params == own.params and other.name != run and len(there) and own.curve[-1].loss > there[0]:
+            return f"above {other.name}"
+    return None
+
+
+vars(finished_before)["needs"] = "curve"  # no law need be fitted for it
+
+
+SEQUENCE = [make_run(name, final) for name, final in (("c", 3.2), ("a", 3.0), ("d", 3.1), ("b", 2.9), ("e", 3.3))]
+
+
+@pytest.mark.parametrize("acting", [False, True])
+def test_runs_that_train_in_turn_see_those_before_them_in_the_order_of_the_table(acting: bool) -> None:
+    made = audit_stops(SEQUENCE, [finished_before], order="in-turn", acting=acting)
+
+    assert {call.run: call.call.reason for call in made.calls} == {"d": "above a", "e": "above c"}
+    assert [call.progress for call in made.calls] == [pytest.approx(0.05)] * 2
+    timed = [
+        replace(run, curve=replace(run.curve, wall_time=1e9 + 100.0 * day + np.arange(20)))
+        for day, run in zip((1, 2, 0, 3, 4), SEQUENCE, strict=True)
+    ]
+    assert {*stopped(audit_stops(timed, [finished_before], order="in-turn"))} == {"c", "e"}
+    # where one has no time, the table's order stands
+    assert {*stopped(audit_stops([SEQUENCE[0], *timed[1:]], [finished_before], order="in-turn"))} == {"d", "e"}
+
+
+def test_in_turn_a_run_that_was_stopped_is_seen_by_its_group_as_it_was_and_by_later_groups_as_asked() -> None:
+    seen: list[dict[str, tuple[int, bool]]] = []
+
+    def watch(snapshot: Snapshot, _: str) -> None:
+        seen.append({run.name: (len(run.curve), run.stopped is not None) for run in snapshot.runs})
+
+    vars(watch)["needs"] = "curve"
+    rules = [AtShare(names=("a", "x")), watch]
+    for acting, left in ((False, (20, False)), (True, (10, True))):
+        seen.clear()
+        audit_stops(SWEEP, rules, looks=(0.25, 0.5), order="in-turn", acting=acting)
+        assert seen[:3] == [
+            {"a": (5, False)},
+            {"a": (10, False)},
+            {"a": (10, True), "b": (5, False)},
+        ]
+        assert seen[-1] == {"a": left, "b": (20, False), "c": (20, False), "alone": (20, False),
+                            "x": (10, True), "y": (10, False)}  # fmt: skip
+
+
+@given(FINALS, st.integers(0, 5))
+@settings(max_examples=10, deadline=None)
+def test_in_turn_no_run_is_called_for_what_came_after_it(finals: Sequence[float], changed: int) -> None:
+    runs = [make_run(f"r{9 - place}", final) for place, final in enumerate(finals)]
+    place = changed % len(runs)
+    futures = [*runs[:place], *(spoil(run, 0.0) for run in runs[place:])]
+    before = [
+        {call.run: repr(call.call) for call in audit_stops(each, [finished_before], order="in-turn").calls}
+        for each in (runs, futures)
+    ]
+    for run in runs[:place]:
+        assert before[0].get(run.name) == before[1].get(run.name)
+
+
+def test_how_far_an_audit_has_come_is_told_look_by_look() -> None:
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, total: int) -> None:
+        told.append((done, total))
+
+    for order in get_args(GroupOrder):
+        audit_stops(SWEEP, [Budget(tokens=1e7)], looks=(0.3, 0.6), order=order, progress=tell)
+    assert told == [*((done, 6) for done in range(1, 7)), *((done, 12) for done in range(1, 13))]
+
+
+def test_a_group_whose_only_kept_runs_have_no_final_is_lost() -> None:
+    runs = [make_run("a", 3.0), make_run("crashed", 3.1, seen=0.3), *SWEEP[3:]]
+    made = audit_stops(runs, [AtShare(names=("a", "y"))])
+
+    assert [group.runs for group in made.emptied] == [("a", "crashed")]
+    assert (made.regret, made.regret_groups, made.scored) == (0.0, 2, 1)
+
+
 def test_rules_none_looks_none_and_runs_none_are_refused() -> None:
     with pytest.raises(InputError, match="no rule"):
         audit_stops(SWEEP, [])
     with pytest.raises(InputError, match=r"look is 1; it must be a share"):
         audit_stops(SWEEP, [Budget(tokens=1)], looks=[0.5, 1.0])
+    with pytest.raises(InputError, match=r"order is 'by name'; it must be one of 'together', 'in-turn'"):
+        audit_stops(SWEEP, [Budget(tokens=1)], order="by name")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="no run has an observation"):
         audit_stops([], [Budget(tokens=1)])
 
@@ -273,11 +359,34 @@ def test_words_name_what_was_stopped_and_which_groups_were_emptied(
     shown = capsys.readouterr().out
 
     assert "budget stops 4 of 7 runs" in shown
-    assert "of 2 groups no run is kept" in shown
+    assert "of 2 groups no finished run is kept" in shown
+    assert "the regret is not known, as most groups keep none" in shown
+    assert "0.00%" not in shown
     assert "10.0M params, 100.0M tokens: " in shown
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert not any(token in shown for token in ("None", "nan", "{"))
+
+
+def test_a_regret_says_of_how_many_groups_it_is(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["audit-stops", table, "--rule", "budget", "--set", "flops=1e16"]) == 0
+    shown = capsys.readouterr().out
+    assert "of 1 group no finished run is kept" in shown
+    assert "the regret is 0.00% over 2 of 3 groups" in shown
+
+
+def test_a_sweep_of_one_group_says_that_nothing_had_finished_and_names_the_other_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table(SEQUENCE, path := tmp_path / "sweep.csv")
+    typed = ["audit-stops", str(path), "--rule", "budget", "--set", "tokens=5e7"]
+    assert main(typed) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "--order in-turn" in line)
+    assert "none had finished before another" in line
+    assert main([*typed, "--order", "in-turn", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["order"] == "in-turn"
+    assert main([*typed, "--order", "in-turn"]) == 0
+    assert "--order" not in capsys.readouterr().out
 
 
 REFUSED = {

@@ -63,15 +63,16 @@ def cut(runs: Sequence[Run], size: float, progress: float) -> list[Run]:
     return [run.until(progress * 20 * size) if run.params == size else run for run in runs if run.params <= size]
 
 
-@given(st.integers(0, 10**6), st.sampled_from([0.05, 0.2, 0.5, 0.9]), st.floats(0.0, 0.01))
+@given(st.integers(0, 10**6), st.lists(st.floats(0.05, 0.95), min_size=3, max_size=3), st.floats(0.0, 0.01))
 @settings(max_examples=15, deadline=None)
-def test_of_the_runs_of_a_group_one_is_never_dominated(seed: int, progress: float, noise: float) -> None:
-    runs = cut(sweep(seed, sizes=4, noise=noise), 1e7 * 1.6**3, progress)
-    snapshot = refresh(runs, (), LOOK)
-    group = [run.name for run in runs if run.final is None]
+def test_of_rivals_under_way_however_far_they_are_one_is_never_dominated(
+    seed: int, progress: Sequence[float], noise: float
+) -> None:
+    *ended, one, two, three = sweep(seed, sizes=4, noise=noise)
+    group = [run.until(x * 20 * run.params) for run, x in zip((one, two, three), progress, strict=True)]
+    snapshot = refresh([*ended, *group], (), LOOK)
     rule = Dominated(probability=0.5)
-    assert len(group) == 3
-    assert any(rule(snapshot, name) is None for name in group)
+    assert any(rule(snapshot, run.name) is None for run in group)
 
 
 def test_stops_are_wrong_no_more_often_than_the_rule_says() -> None:
@@ -108,6 +109,21 @@ def test_a_run_that_was_stopped_is_nobodys_rival() -> None:
     assert stop([*others, replace(half[0], calls=(replace(call, acted=False),)), half[1]], "bad")
 
 
+def test_a_rival_that_fell_silent_or_is_of_the_same_trunk_stops_nobody() -> None:
+    others = [train(f"o{i}", 1e6 * 2**i, 2e-3, 3.0 + 0.3 * i) for i in range(4)]
+    good, bad = (at(train(name, 1e7, 2e-3, final).until(1e8), 0.0) for name, final in (("good", 3.0), ("bad", 3.6)))
+    assert stop([*others, good, bad], "bad")
+    assert stop([*others, good, at(bad, 3600.0)], "bad") is None  # it has trained for an hour since
+    branch = replace(good, card=replace(good.card, parent="bad"))
+    assert stop([*others, branch, bad], "bad") is None
+    assert stop([*others, good, replace(bad, card=replace(bad.card, parent="good"))], "bad") is None
+
+
+def at(run: Run, later: float) -> Run:
+    """The run, observed once a minute, from so many seconds later on."""
+    return replace(run, curve=replace(run.curve, wall_time=1.7e9 + later + 60.0 * np.arange(len(run.curve))))
+
+
 def test_of_twins_the_first_by_name_goes_on() -> None:
     ended = [train(f"{arm}{i}", 1e6 * 2**i, 2e-3, 4.0 - 0.2 * i) for i in range(6) for arm in ("a", "b")]
     twins = [train(name, 1e8, 2e-3, 2.5).until(1e9) for name in ("t1", "t2")]
@@ -128,13 +144,13 @@ def test_where_rivals_will_end_is_said_in_differences_that_agree_with_each_other
     runs = sweep(1, sizes=5)
     size = max(run.params for run in runs)
     members = [run for run in cut(runs, size, 0.3) if run.final is None]
-    said = stand(members, group_runs([run for run in runs if run.params < size]), 0.3)
+    said = stand(tuple(members), tuple(group_runs([run for run in runs if run.params < size])), 0.3)
     assert said is not None
     (_, ab, _), (_, bc, _), (_, ac, _) = said.compare(0, 1, 0.0), said.compare(1, 2, 0.0), said.compare(0, 2, 0.0)
     assert ab + bc == pytest.approx(ac, abs=1e-9)
     assert said.compare(0, 1, 0.0)[0] + said.compare(1, 0, 0.0)[0] == pytest.approx(1.0)
     assert said.compare(0, 1, 0.01)[0] < said.compare(0, 1, 0.0)[0] < said.compare(0, 1, -0.002)[0]
-    assert stand(members, group_runs(runs[:3]), 0.3) is None  # one group of three shows nothing
+    assert stand(tuple(members), tuple(group_runs(runs[:3])), 0.3) is None  # one group of three shows nothing
 
 
 @pytest.mark.skipif(not SCHEDULES.exists(), reason=f"needs ../shared/data/{SCHEDULES.name}")

@@ -27,6 +27,7 @@ from scaling_callback.stopping import (
     AnyRule,
     Budget,
     Converged,
+    Dominated,
     Rule,
     Streak,
     Verdict,
@@ -34,6 +35,7 @@ from scaling_callback.stopping import (
     any_of,
     check_rules,
     decide,
+    find_needs,
     make_rule,
     patient,
 )
@@ -52,6 +54,16 @@ def make(name: str, **settings: Any) -> Rule:
 
 def look(run: Run) -> Snapshot:
     return replace(NOTHING, runs=(run,))
+
+
+def own_rule(said: Any = "enough", **attributes: Any) -> AnyRule:
+    """A rule of a user's own, that says one thing of every run."""
+
+    def own(snapshot: Snapshot, run: str) -> Any:  # noqa: ARG001 - a rule's parameters
+        return said
+
+    vars(own).update(attributes)
+    return own
 
 
 def record(count: int, horizon: float | None = 10e6, name: str = "a") -> Run:
@@ -166,6 +178,9 @@ def test_what_is_typed_wrongly_is_refused(name: str, settings: dict[str, str], w
         ([None], Config(), "rules holds None; give rules"),
         ([Budget(tokens=1e9), Budget(hours=2)], Config(), "rules holds budget twice; give one, or any_of("),
         ([Budget(tokens=1e9), Budget(tokens=1e9)], Config(), "rules holds budget twice; leave one out"),
+        ([own_rule(patience="two")], Config(), "own: patience is 'two'; it must be a count of refits, 1 or more"),
+        ([any_of(own_rule(patience=0))], Config(), "own: patience is 0"),
+        ([own_rule(needs="curves")], Config(), "own: needs is 'curves'; it must be one of curve, finals, forecast"),
         ([Converged()], Config(), "converged needs a target"),
         ([patient(all_of(Budget(tokens=1), Converged()), 2)], Config(), "converged needs a target"),
         ([Converged()], Config(target=TARGET, fits=False), "converged looks at the law, and fits is False"),
@@ -259,6 +274,51 @@ def test_rules_of_one_list_do_not_share_a_streak() -> None:
     for count in (1, 2):
         decision, streaks = decide(rules, look(record(count)), "a", streaks)
         assert not decision.stop
+
+
+def test_a_rule_that_is_not_asked_keeps_its_streaks_and_calls_for_nothing() -> None:
+    rules = [patient(when(1, 3), 2), any_of(patient(when(1, 3, 4), 2)), when(1, 2)]
+    _, streaks = decide(rules, look(record(1)), "a")
+    decision, after = decide(rules, look(record(2)), "a", streaks, asked=lambda rule: rule is rules[2])
+    assert [call.tokens for call in decision.calls] == [2e6]
+    assert after == {**streaks, "2": Streak(2, 2e6)}
+    decision, _ = decide(rules, look(record(3)), "a", after)
+    assert [call.tokens for call in decision.calls] == [3e6, 3e6]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [own_rule(Verdict("said", cast("Any", 5))), own_rule(patience="two"), own_rule(patience=None)],
+)
+def test_a_rule_of_ones_own_that_says_what_nobody_can_costs_itself_alone(broken: AnyRule) -> None:
+    said: list[str] = []
+
+    def attempt(work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except InputError as error:
+            said.append(str(error))
+
+    decision, streaks = decide([broken, Budget(tokens=1)], look(record(1)), "a", attempt=attempt)
+    assert ([call.rule for call in decision.calls], [*streaks]) == (["budget"], ["1"])
+    assert len(said) == 1
+    assert said[0].startswith(("own: evidence is 5", "own: patience is "))
+
+
+def test_what_a_rule_says_is_kept_as_far_as_it_can_be() -> None:
+    evidence: Any = {"a": "1.5", 2: np.float32(2), "text": "x", "none": math.nan, "list": [1]}
+    odd: Any = own_rule(Verdict(cast("Any", ["r"] * 1000), evidence))
+    decision, _ = decide([odd, odd], look(record(1)), "a")
+    assert [call.rule for call in decision.calls] == ["own", "own 2"]
+    assert dict(decision.calls[0].evidence) == {"a": 1.5, "2": 2.0}
+    assert len(decision.calls[0].reason) == 1000
+
+
+def test_what_a_combination_needs_is_what_its_most_demanding_part_does() -> None:
+    quick, slow, own = Budget(tokens=1), Dominated(), own_rule()
+    asked = [quick, own_rule(needs="curve"), any_of(quick), any_of(quick, slow), patient(all_of(slow, quick), 2), own]
+    assert [find_needs(rule) for rule in asked] == ["curve", "curve", "curve", "finals", "finals", "forecast"]
+    assert find_needs(any_of(quick, own)) == "forecast"
 
 
 def test_deciding_changes_nothing_that_it_is_given() -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from scaling_callback import Ladder, ScalingCallback, ScalingRecorder, Target
 from scaling_callback.errors import InputError, ScalingWarning
 from scaling_callback.records import Observation, Run, StopCall
 from scaling_callback.snapshot import Snapshot
-from scaling_callback.stopping import AnyRule, Budget, Dominated, Verdict, all_of
+from scaling_callback.stopping import RULES, AnyRule, Budget, Converged, Diverged, Dominated, OffLaw, Verdict, all_of
 from scaling_callback.testing import planted_ladder
 
 STEP = 4 * CONTEXT
@@ -35,7 +35,8 @@ STEP = 4 * CONTEXT
 
 
 def make(folder: Path, **options: Any) -> ScalingCallback:
-    return ScalingCallback(TARGET, folder / "ladder", **{"refit_budget": None, "replicates": 0, **options})
+    settings = {"target": TARGET, "refit_budget": None, "replicates": 0, **options}
+    return ScalingCallback(ladder=folder / "ladder", **settings)
 
 
 def is_enough(snapshot: Snapshot, run: str) -> Verdict | None:
@@ -52,11 +53,13 @@ class Situation(NamedTuple):
     name: str
     reason: str
     losses: tuple[float, ...] | None = None  # of the validations, where they are made up
-    rivals: bool = False  # whether the ladder has better runs of its size and horizon that have finished
+    rivals: bool = False  # whether the ladder has finished runs, some of them of its size and horizon
+    every: int = 4  # steps between two validations
+    options: Mapping[str, Any] = {"replicates": 0}
 
 
 def add_rivals(ladder: Path) -> None:
-    for run in planted_ladder(points=12, noise=0.0):
+    for run in planted_ladder(points=6, noise=0.0):
         card = replace(run.card, params=144.0 * run.params / 1e7, horizon=12.0 * STEP * run.params / 1e7)
         for name, factor in (("a", 1.0), ("b", 1.01)):
             writer = Ladder(ladder).start(replace(card, name=f"{run.name}-{name}", loss_kind="val_loss"))
@@ -71,6 +74,25 @@ SITUATIONS = [
     Situation(all_of(Budget(flops=1.0, patience=2), is_enough), "all-of(budget, is-enough)", "it has spent"),
     Situation(is_enough, "is-enough", "enough"),
     Situation(Dominated(), "dominated", "with probability 99.", (15.0, 14.0, 13.0), rivals=True),
+    Situation(Diverged(patience=1), "diverged", "its loss is 9", (2.0, 9.0, 9.0)),
+    Situation(
+        OffLaw(),
+        "off-law",
+        "its loss is",
+        (16.0, 15.5, 15.0, 14.5, 14.0, 13.5),
+        rivals=True,
+        every=2,
+        options={"schedule": "cosine"},
+    ),
+    Situation(
+        Converged(width=0.9, gain=0.9, patience=4),
+        "converged",
+        "",
+        (4.0, 3.9, 3.8, 3.7, 3.6, 3.5),
+        rivals=True,
+        every=2,
+        options={"target": Target(params=2e4, tokens=2e5), "replicates": 50},
+    ),
 ]
 
 
@@ -83,7 +105,7 @@ class Fated(Tiny):
         if self.losses is None:
             super().validation_step(batch)
         else:
-            self.log("val_loss", torch.tensor(self.losses[self.global_step // 4 - 1]))
+            self.log("val_loss", torch.tensor(self.losses[self.global_step * len(self.losses) // 12 - 1]))
 
 
 class Watch(pl.Callback):
@@ -104,10 +126,14 @@ def saved(folder: Path) -> dict[int, Path]:
 
 def find(ladder: Path) -> Run:
     """The run that is trained."""
-    return next(run for run in Ladder(ladder).runs() if run.card.schedule != "cosine")
+    return next(run for run in Ladder(ladder).runs() if run.name.startswith("Fated"))
 
 
 # a training that is stopped --------------------------------------------------------------------------------------
+
+
+def test_there_is_a_situation_for_each_rule() -> None:
+    assert RULES.keys() <= {situation.name for situation in SITUATIONS}
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda each: each.name)
@@ -118,10 +144,12 @@ def test_a_rule_stops_a_training_validated_and_saved_with_its_reason_to_read(
     model.losses = situation.losses
     if situation.rivals:
         add_rivals(tmp_path / "ladder")
-    callback = make(tmp_path, rules=[situation.rule], action="stop")
-    trainer = train(callback, model=model, callbacks=[watch], default_root_dir=tmp_path)
+    callback = make(tmp_path, rules=[situation.rule], action="stop", **situation.options)
+    settings: dict[str, Any] = {"val_check_interval": situation.every, "default_root_dir": tmp_path}
+    trainer = train(callback, model=model, callbacks=[watch], **settings)
+    looks = list(range(situation.every, 9, situation.every))
     run = find(tmp_path / "ladder")
-    assert (trainer.global_step, watch.at, steps(run), run.completed) == (8, [4, 8], [4, 8], False)
+    assert (trainer.global_step, watch.at, steps(run), run.completed) == (8, looks, looks, False)
     assert run.stopped is not None
     assert (run.stopped.rule, run.stopped.step, run.stopped.tokens) == (situation.name, 8, 8 * STEP)
     assert run.stopped.reason.startswith(situation.reason)
@@ -143,9 +171,9 @@ def test_a_rule_stops_a_training_validated_and_saved_with_its_reason_to_read(
     assert kept["global_step"] == 8
     assert all(torch.equal(kept["state_dict"][name], value) for name, value in model.state_dict().items())
 
-    again = train(make(tmp_path, rules=[situation.rule]), model=Fated(), ckpt_path=path)
+    again = train(make(tmp_path, rules=[situation.rule], **situation.options), model=Fated(), ckpt_path=path)
     run = find(tmp_path / "ladder")
-    assert (again.global_step, steps(run), run.completed, run.stopped) == (12, [4, 8, 12], True, None)
+    assert (again.global_step, steps(run), run.completed, run.stopped) == (12, [*looks, 12], True, None)
     assert len(run.calls) == 1  # a repetition is no news
 
 

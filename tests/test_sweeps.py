@@ -19,13 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support_training import TARGET, Tiny, train
 
-from scaling_callback import Ladder, ScalingCallback
+from scaling_callback import Config, Ladder, ScalingCallback, Target, pipeline
 from scaling_callback.errors import InputError, MissingDependency, ScalingWarning
 from scaling_callback.records import Run
+from scaling_callback.replaying import audit_stops
 from scaling_callback.snapshot import Snapshot
-from scaling_callback.stopping import Budget, patient
+from scaling_callback.stopping import Budget, Converged, Dominated, any_of, patient
 from scaling_callback.sweeping import State, Sweep, Trial, describe_call, judge, read_call
 from scaling_callback.tables import read_table, write_table
+from scaling_callback.testing import planted_ladder
 
 optuna = pytest.importorskip("optuna", reason="the pruner needs Optuna: pip install 'scaling-callback[optuna]'")
 
@@ -58,6 +60,9 @@ def behind(snapshot: Snapshot, run: str) -> str | None:
             if len(there) and own.curve.loss[-1] > there[0]:
                 return f"behind {rival.name}"
     return None
+
+
+vars(behind)["needs"] = "curve"  # as documented: no law need be fitted for it
 
 
 def objective(trial: Any) -> float:
@@ -176,7 +181,10 @@ def test_a_sweep_that_cannot_be_counted_is_refused_in_one_line(arguments: dict[s
     [
         ({"rules": []}, "rules is"),
         ({"rules": Budget(tokens=1)}, "rules is"),
-        ({"rules": ["dominated"]}, "rules is"),
+        ({"rules": ["dominated"]}, "rules holds the text 'dominated'"),
+        ({"rules": [Budget]}, "rules holds the class Budget"),
+        ({"rules": [Budget(tokens=1), Budget(tokens=2)]}, "rules holds budget twice"),
+        ({"rules": [any_of(behind, Converged())]}, "converged needs a target"),
         ({"rules": [behind], "action": "prune"}, "one of 'stop', 'record'"),
     ],
     ids=str,
@@ -184,6 +192,37 @@ def test_a_sweep_that_cannot_be_counted_is_refused_in_one_line(arguments: dict[s
 def test_what_is_no_rule_or_action_is_refused_in_one_line(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         ScalingPruner(SWEEP, **arguments)
+
+
+def test_a_rule_sees_in_a_sweep_what_it_sees_in_the_audit_of_it() -> None:
+    seen: list[Snapshot] = []
+
+    def watch(snapshot: Snapshot, _: str) -> None:
+        seen.append(snapshot)
+
+    target = Target(params=1e9, tokens=2e10)
+    *ladder, last = planted_ladder(ratios=(5.0, 40.0), points=4, noise=0.001)
+    audit_stops([*ladder, last], [watch], Config(target=target, replicates=10), looks=[0.5])
+    judge([watch], [*ladder, last.until(0.5 * (last.horizon or 0.0))], last.name, target=target)
+    audited, swept = seen[-2:]
+    assert audited.forecast is not None
+    assert swept.forecast is not None
+    assert swept.forecast.median == pytest.approx(audited.forecast.median, rel=1e-3)
+    assert [past.runs for past in swept.past] == [past.runs for past in audited.past] != []
+
+
+def test_a_rule_that_looks_at_no_law_has_none_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Config] = []
+
+    def refresh(runs: Any, forecasts: Any, config: Config) -> Snapshot:
+        asked.append(config)
+        return pipeline.refresh(runs, forecasts, config)
+
+    monkeypatch.setattr("scaling_callback.sweeping.refresh", refresh)
+    run = SWEEP.read(Trial(name="a", state="running", losses={5: 3.5}))
+    for rules in ([Budget(tokens=5e3)], [any_of(Dominated(), Budget(tokens=5e3))], [any_of(Dominated(), broken)]):
+        judge(rules, [run], "a", attempt=lambda _: None)
+    assert [config.fits for config in asked] == [False, False, True]
 
 
 def test_a_call_is_read_back_as_it_was_described_and_other_data_are_none() -> None:
@@ -493,6 +532,22 @@ def test_after_a_restoration_trials_that_ended_before_are_rivals(tune: Any) -> N
     restored.trials = before.trials
     assert restored.report("b", BEST, 1, loss=3.5) == "CONTINUE"
     assert restored.report("c", BEST, 1, loss=9.0) == "STOP"
+
+
+def test_a_report_reads_its_own_trial_anew_and_no_other(tune: Any) -> None:
+    scheduler = tune.ScalingScheduler(RAY, [behind], metric="val_loss")
+    controller = Controller(scheduler)
+    controller.train("a", BEST)
+    controller.report("b", BEST, 1)
+    before = {run.name: run for run in scheduler.runs()}
+    controller.report("c", BEST, 1)
+    controller.report("b", BEST, 2)
+    after = {run.name: run for run in scheduler.runs()}
+    assert after["a"] is before["a"]
+    assert len(after["b"].curve) == 2
+    controller.report("b", BEST, 2, loss=3.2)  # told again, by a trial that was restored
+    assert {run.name: run for run in scheduler.runs()}["b"].curve.loss[-1] == 3.2
+    assert {run.name: run for run in scheduler.runs()}["c"] is after["c"]
 
 
 def test_a_trial_that_fails_is_forgotten_until_it_is_tried_again(tune: Any) -> None:

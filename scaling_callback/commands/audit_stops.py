@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import get_args
 
 from scaling_callback.arguments import read_pair, read_shares
 from scaling_callback.commands.base import Command, Output
 from scaling_callback.commands.options import add_sources, add_target, read_config
 from scaling_callback.commands.sources import read_runs
 from scaling_callback.errors import InputError
-from scaling_callback.replaying import LOOKS, audit_stops
+from scaling_callback.replaying import LOOKS, GroupOrder, audit_stops
 from scaling_callback.reporting.stops import describe_audit
 from scaling_callback.reporting.words.stops import show_audit
 from scaling_callback.stopping import RULES, Rule, make_rule
@@ -49,6 +50,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="see earlier runs as the rule left them, as where it acts; by default whole, as in shadow mode",
     )
+    command.add_argument(
+        "--order",
+        choices=get_args(GroupOrder),
+        default="together",
+        help="whether runs of one size and horizon train side by side, or one after another (default: %(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> Output:
@@ -63,8 +70,10 @@ def run(options: argparse.Namespace) -> Output:
     runs, _ = read_runs(options)
     config = replace(read_config(options), target=options.target)
     with Progress("audit-stops") as progress:
-        made = audit_stops(runs, rules, config, looks=looks, acting=options.acting, progress=progress)
-    output = describe_audit(made, rules)
+        made = audit_stops(
+            runs, rules, config, looks=looks, acting=options.acting, order=options.order, progress=progress
+        )
+    output = describe_audit(made, rules, order=options.order)
     return output, show_audit(output)
 
 

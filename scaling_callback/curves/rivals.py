@@ -89,7 +89,8 @@ class Standing:
         return float(self.weights @ stdtr(self.degrees, scores)), mean, self.scale * spread
 
 
-def stand(members: Sequence[Run], groups: Sequence[tuple[Run, ...]], progress: float) -> Standing | None:
+@lru_cache(maxsize=32)
+def stand(members: tuple[Run, ...], groups: tuple[tuple[Run, ...], ...], progress: float) -> Standing | None:
     """What finished groups say of the finals of `members`, at a progress that all of them have come to.
 
     Args:
@@ -100,7 +101,7 @@ def stand(members: Sequence[Run], groups: Sequence[tuple[Run, ...]], progress: f
     Returns:
         `None` where too few have finished.
     """
-    said = _infer(tuple(members), _nearest(members[0], groups), progress)
+    said = _infer(members, _nearest(members[0], groups), progress)
     if said is None:
         return None
     squares = degrees = PRIOR_RUNS

@@ -80,7 +80,7 @@ class ScalingPruner(BasePruner):
         >>> study = optuna.create_study(pruner=pruner)
         >>> study.optimize(train, n_trials=1)
         >>> study.trials[0].state.name, study.trials[0].user_attrs["scaling_stop"]["reason"]
-        ('PRUNED', 'it has spent 4e+03 tokens, of 4e+03 that it may')
+        ('PRUNED', 'it has spent 4k tokens, of 4k that it may')
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ScalingPruner(BasePruner):
         check_action(action)
         self.warn = WarnOnce(type(self).__name__)
         """Says each thing once, and never ends a study."""
-        self._sweep, self._rules, self._target = sweep, take_rules(rules), target
+        self._sweep, self._rules, self._target = sweep, take_rules(rules, target), target
         self._acts = action == "stop"
         # of one trial only the thread that trains it writes here
         self._streaks: dict[tuple[str, int], Streaks] = {}

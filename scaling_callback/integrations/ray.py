@@ -205,6 +205,8 @@ class _Seen:
     losses: dict[float, float] = field(default_factory=dict[float, float])
     state: State = "running"
     streaks: Streaks = field(default_factory=dict[str, Any])
+    run: Run | None = None
+    """What all of this is as a run; `None` where it is to be read anew."""
 
 
 @dataclass
@@ -231,7 +233,7 @@ class _Watch:
             return False
         told = self.seen.setdefault(trial, _Seen(flatten(config)))
         told.losses[float(cast("Any", found[self.step]))] = float(cast("Any", found[metric]))
-        told.state = "running"
+        told.state, told.run = "running", None
         return True
 
     def judge(self, trial: str, config: Mapping[str, Any], result: Mapping[str, Any], metric: str) -> StopCall | None:
@@ -250,7 +252,7 @@ class _Watch:
         if self.acts:
             told.state = "stopped"
         if trial not in self.calls or self.acts:
-            self.calls[trial] = call
+            self.calls[trial], told.run = call, None
             said = make_visible(call.reason)  # which may hold names from outside
             _log.warning("%s %s trial %r: %s", self.by, "stops" if self.acts else "would stop", trial, said)
         return call
@@ -258,16 +260,17 @@ class _Watch:
     def end(self, trial: str, state: State) -> None:
         """Keep that a trial has ended, unless it was stopped here."""
         if trial in self.seen and self.seen[trial].state == "running":
-            self.seen[trial].state = state
+            self.seen[trial].state, self.seen[trial].run = state, None
 
     def forget(self, trial: str) -> None:
         """Leave a trial out."""
         self.seen.pop(trial, None)
 
     def runs(self) -> list[Run]:
-        """The trials as runs."""
-        read = [read_trial(self.sweep, self._describe(trial, told), self.warn) for trial, told in self.seen.items()]
-        return [run for run in read if run is not None]
+        """The trials as runs; one that has told nothing new is the same object, of which much is known already."""
+        for trial, told in self.seen.items():
+            told.run = told.run or read_trial(self.sweep, self._describe(trial, told), self.warn)
+        return [told.run for told in self.seen.values() if told.run is not None]
 
     def _describe(self, trial: str, told: _Seen) -> Trial:
         calls = (self.calls[trial],) if trial in self.calls else ()
@@ -296,4 +299,4 @@ def _watch(
         InputError: An argument is out of its range.
     """
     check_action(action)
-    return _Watch(by, WarnOnce(by), sweep, take_rules(rules), step, action == "stop", target)
+    return _Watch(by, WarnOnce(by), sweep, take_rules(rules, target), step, action == "stop", target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -120,3 +121,8 @@ def _estimate_memory(data: bytes) -> int:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def plain(value: Any) -> Any:
+    """Strict JSON has no NaN or infinity: they are written as text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_callback.ladder.calls import read_calls
+from scaling_callback.ladder.format import plain
 from scaling_callback.records import IssuedForecast, Observation, StopCall, is_count
 
 COLUMNS = tuple(f.name for f in fields(Observation))
@@ -33,6 +35,7 @@ class Part:
         completed: Whether the training reached the end of its plan.
         final: Whether the last observation is the end of the schedule: the first ladders flagged it so.
         calls: What stopping rules said of the run meanwhile.
+        unread: What is wrong with each call that cannot be read.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -41,17 +44,12 @@ class Part:
     completed: bool = False
     final: bool = False
     calls: tuple[StopCall, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def write_part(observations: Sequence[Observation], **said: Any) -> dict[str, Any]:
     """A part as it is written."""
     return {"columns": {name: [plain(getattr(o, name)) for o in observations] for name in COLUMNS}, **said}
-
-
-def write_call(call: StopCall) -> dict[str, Any]:
-    """What a rule said as it is written."""
-    written = {name: plain(value) for name, value in asdict(call).items()}
-    return written | {"evidence": {name: plain(value) for name, value in call.evidence.items()}}
 
 
 def read_parts(record: Mapping[str, Any]) -> tuple[Part, ...]:
@@ -79,7 +77,10 @@ def join(parts: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         columns, rows = part["columns"], _count_rows(part["columns"])
         said = {"horizon": part.get("horizon"), "completed": part["completed"], "final": part.get("final", False)}
         _check_said(part["resumed_after"], said)
-        calls = part.get("calls", [])
+        calls: Any = part.get("calls", [])
+        calls = (
+            cast("list[Any]", calls) if isinstance(calls, list) else [calls]
+        )  # a broken one, which costs none of the others
         last = joined[-1] if joined else None
         if last is None or part["resumed_after"] is not None or not (_is_known(part) and _is_known(last)):
             kept = {name: list(values) for name, values in columns.items()}
@@ -116,11 +117,6 @@ def _parts(record: Mapping[str, Any]) -> list[Any]:
     return record["parts"]
 
 
-def plain(value: Any) -> Any:
-    """Strict JSON has no NaN or infinity: they are written as text."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _is_known(part: Mapping[str, Any]) -> bool:
     return part.keys() <= _SAID and part["columns"].keys() <= UNKNOWN.keys()
 
@@ -152,25 +148,8 @@ def _read_part(part: Mapping[str, Any]) -> Part:
     # a loss of zero or less has no logarithm: it counts as not a number
     columns["loss"] = np.where(columns["loss"] <= 0, np.nan, columns["loss"])
     resumed = None if part["resumed_after"] is None else float(part["resumed_after"])
-    calls = tuple(_read_call(call) for call in part.get("calls", []))
-    return Part(columns, resumed, part["horizon"], part["completed"], bool(part["final"]), calls)
-
-
-def _read_call(written: Mapping[str, Any]) -> StopCall:
-    """What a rule said; fields that this version does not know are ignored."""
-    if not (isinstance(written["rule"], str) and isinstance(written["reason"], str)):
-        raise ValueError("a call of a rule holds a name or a reason that is not a text")
-    saved = written.get("saved_flops")
-    return StopCall(
-        rule=written["rule"],
-        reason=written["reason"],
-        evidence={name: _read_number(name, value) for name, value in written.get("evidence", {}).items()},
-        tokens=_read_number("tokens", written["tokens"]),
-        step=_read_number("step", written.get("step", "nan")),
-        wall_time=_read_number("wall_time", written.get("wall_time", "nan")),
-        saved_flops=None if saved is None else _read_number("saved_flops", saved),
-        acted=written.get("acted") is True,
-    )
+    calls, unread = read_calls(part.get("calls", []))
+    return Part(columns, resumed, part["horizon"], part["completed"], bool(part["final"]), calls, unread)
 
 
 def _read_column(name: str, values: Sequence[Any]) -> NDArray[Any]:

@@ -271,6 +271,10 @@ class Ladder:
             return cached[2]
         parts, whole = self._observations.read(folder, files)
         run = assemble(card, parts)
+        name = self._files.name(folder)
+        for wrong in {each: None for part in parts for each in part.unread}:
+            text = f"{self.location}: {name}: a call of a stopping rule was skipped ({wrong})"
+            self._files.warn(f"{folder} call {wrong}", text)
         if whole:  # what is damaged or missing may be there the next time
             self._runs[folder] = (files, card, run)
         return run

@@ -10,10 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 from scaling_callback.errors import RunTaken
+from scaling_callback.ladder.calls import write_call
 from scaling_callback.ladder.files import Filesystem, create, overwrite, read, remove
-from scaling_callback.ladder.format import CARD, KINDS, Segment, decode, encode
+from scaling_callback.ladder.format import CARD, KINDS, Segment, decode, encode, plain
 from scaling_callback.ladder.listing import filename, list_files
-from scaling_callback.ladder.segments import join, plain, read_forecasts, read_parts, write_call, write_part
+from scaling_callback.ladder.segments import join, read_forecasts, read_parts, write_part
 from scaling_callback.records import IssuedForecast, Observation, StopCall
 
 MERGE_AFTER = 32

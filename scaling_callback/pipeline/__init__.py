@@ -15,6 +15,7 @@ from scaling_callback.pipeline.fits import (
     gather,
     vary_choices,
 )
+from scaling_callback.pipeline.glancing import glance
 from scaling_callback.pipeline.refreshing import refresh
 from scaling_callback.pipeline.steps import select
 
@@ -27,6 +28,7 @@ __all__ = [
     "forecast",
     "forecast_by",
     "gather",
+    "glance",
     "plan",
     "refresh",
     "select",

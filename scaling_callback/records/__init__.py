@@ -7,7 +7,7 @@ and NaN in a column.
 
 from __future__ import annotations
 
-from scaling_callback.records.calls import StopCall
+from scaling_callback.records.calls import StopCall, bound_evidence, bound_words
 from scaling_callback.records.counts import SAME_COUNT, as_count, is_count, same_count
 from scaling_callback.records.curve import Array, BoolArray, Curve, Observation
 from scaling_callback.records.groups import compete, group_runs
@@ -30,6 +30,8 @@ __all__ = [
     "StopCall",
     "Target",
     "as_count",
+    "bound_evidence",
+    "bound_words",
     "compete",
     "group_runs",
     "is_count",

@@ -6,6 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+MOST_EVIDENCE = 50
+"""Numbers that are kept of one call: a rule of one's own may give any amount."""
+
+MOST_WORDS = 1000
+"""Characters that are kept of a reason, or of a rule's name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StopCall:
@@ -30,3 +36,19 @@ class StopCall:
     wall_time: float = math.nan
     saved_flops: float | None = None
     acted: bool = False
+
+
+def bound_words(text: str) -> str:
+    """As much of a text as is kept."""
+    return text[:MOST_WORDS]
+
+
+def bound_evidence(numbers: Mapping[str, float]) -> dict[str, float]:
+    """As many numbers as are kept; none that is not finite is one.
+
+    Example:
+        >>> bound_evidence({"probability": 0.97, "spread": math.inf})
+        {'probability': 0.97}
+    """
+    finite = [(bound_words(name), number) for name, number in numbers.items() if math.isfinite(number)]
+    return dict(finite[:MOST_EVIDENCE])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scaling_callback.replaying.goals import Goal, hold_out, make_goals
 from scaling_callback.replaying.result import Replay, Row, Summary
 from scaling_callback.replaying.stop_scores import FALSE_STOP, ScoredCall, StopAudit, StopGroup, score_calls
-from scaling_callback.replaying.stops import LOOKS, audit_stops
+from scaling_callback.replaying.stops import LOOKS, GroupOrder, audit_stops
 from scaling_callback.replaying.visible import Order, see, sort_runs
 from scaling_callback.replaying.walk import FRACTIONS, OWN_FRACTIONS, PROTOCOLS, replay, replay_own
 
@@ -16,6 +16,7 @@ __all__ = [
     "OWN_FRACTIONS",
     "PROTOCOLS",
     "Goal",
+    "GroupOrder",
     "Order",
     "Replay",
     "Row",

@@ -74,8 +74,8 @@ class StopGroup:
 
     @property
     def emptied(self) -> bool:
-        """Whether no run of it was kept."""
-        return len(self.calls) == len(self.runs)
+        """Whether it is lost: no run of it was kept, or of those that finished none was."""
+        return len(self.calls) == len(self.runs) or (self.best is not None and self.best_kept is None)
 
     @property
     def regret(self) -> float | None:
@@ -121,8 +121,13 @@ class StopAudit:
 
     @property
     def regret(self) -> float | None:
-        """Mean over groups of best kept over best, - 1; `None` where no group keeps a run with a final."""
+        """Mean over `regret_groups` of best kept over best, - 1; `None` where no group keeps a run with a final."""
         return _mean([group.regret for group in self.groups if group.regret is not None])
+
+    @property
+    def regret_groups(self) -> int:
+        """How many groups keep a run with a final: of the others the regret says nothing."""
+        return sum(group.regret is not None for group in self.groups)
 
     @property
     def false_stops(self) -> int:
@@ -136,7 +141,7 @@ class StopAudit:
 
     @property
     def emptied(self) -> tuple[StopGroup, ...]:
-        """Groups of which no run was kept: they count in neither regret nor false stops."""
+        """Groups of which no finished run was kept: they count in neither regret nor false stops."""
         return tuple(group for group in self.groups if group.emptied)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from scaling_callback.replaying import ScoredCall, StopAudit
+from scaling_callback.replaying import GroupOrder, ScoredCall, StopAudit
 from scaling_callback.stopping import AnyRule, name_rule
 
 
-def describe_audit(made: StopAudit, rules: Sequence[AnyRule]) -> dict[str, Any]:
+def describe_audit(made: StopAudit, rules: Sequence[AnyRule], *, order: GroupOrder = "together") -> dict[str, Any]:
     """What `audit-stops --json` prints."""
-    return {"rules": [name_rule(rule) for rule in rules], **describe_stops(made)}
+    return {"rules": [name_rule(rule) for rule in rules], "order": order, **describe_stops(made)}
 
 
 def describe_stops(made: StopAudit) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def describe_stops(made: StopAudit) -> dict[str, Any]:
         "compute_saved": made.compute_saved,
         "compute_saved_by_group": made.compute_saved_by_group,
         "regret": made.regret,
+        "regret_groups": made.regret_groups,
         "false_stops": made.false_stops,
         "scored": made.scored,
         "calls": [_describe_call(call) for call in made.calls],

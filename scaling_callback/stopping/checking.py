@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from scaling_callback.errors import InputError
 from scaling_callback.snapshot import Config
-from scaling_callback.stopping.base import AnyRule, Rule
+from scaling_callback.stopping.base import AnyRule, Needs, Rule
 from scaling_callback.stopping.combining import Combined, name_rule
+from scaling_callback.stopping.decide import read_patience
 
 
 def check_rules(rules: Any, config: Config) -> tuple[AnyRule, ...]:
@@ -17,8 +18,9 @@ def check_rules(rules: Any, config: Config) -> tuple[AnyRule, ...]:
     What turns on the runs is not looked at: a budget beyond the horizon of one may lie within that of the next.
 
     Raises:
-        InputError: There is something among `rules` that is none; one stands there twice; or one looks at what
-            `config` does not ask for: a target, its interval, the law, what was forecast before.
+        InputError: There is something among `rules` that is none, or one whose patience is no count; one stands there
+            twice; or one looks at what `config` does not ask for: a target, its interval, the law, what was forecast
+            before.
 
     Example:
         >>> from scaling_callback.stopping.budget import Budget
@@ -51,6 +53,14 @@ def _unfold(rule: Any) -> Iterator[Any]:
 
 
 def _check_rule(rule: Any) -> None:
+    _check_callable(rule)
+    read_patience(rule)
+    needs: Any = getattr(rule, "needs", "forecast")
+    if needs not in get_args(Needs):
+        raise InputError(f"{name_rule(rule)}: needs is {needs!r}; it must be one of {', '.join(get_args(Needs))}")
+
+
+def _check_callable(rule: Any) -> None:
     if isinstance(rule, str):
         raise InputError(f"rules holds the text {rule!r}; give a rule, by its name make_rule({rule!r})")
     if isinstance(rule, type):

@@ -13,7 +13,7 @@ from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping.base import Needs, Rule, Verdict, check_share
 
 FACTOR = 1.25
-"""How many times its best a loss must be whatever was learnt: a record that begins late, at a low loss, may lose half
+"""How many times its best a loss must be whatever was learnt: a record that begins late, at a low loss, may lose much
 of the little that it shows to a warmed-up rate, or to an error in it, alone."""
 
 NOISES = 6.0
@@ -29,7 +29,7 @@ class Diverged(Rule):
 
     Attributes:
         unlearnt: Share of what it had learnt, from the highest loss before its best to that best, that it must have
-            lost again.
+            lost again. A model that diverges goes back to guessing by frequency, which is well below where it began.
 
     Raises:
         InputError: A setting is out of its range.
@@ -37,14 +37,14 @@ class Diverged(Rule):
     Example:
         >>> from scaling_callback import refresh
         >>> from scaling_callback.records import Curve, Observation, Run, RunCard
-        >>> losses = [9.0, 5.0, 4.0, 3.9, 8.1]
+        >>> losses = [9.0, 5.0, 4.0, 3.9, 3.8, 8.1]
         >>> curve = Curve.of([Observation(1e6 * index, loss) for index, loss in enumerate(losses, 1)])
         >>> Diverged()(refresh([Run(RunCard(name="a", params=1e6), curve)]), "a").reason
-        'its loss is 8.1, far above the 3.9 that it had reached: it has lost 82% of what it had learnt'
+        'its loss is 8.1, far above the 3.8 that it had reached: it has lost 83% of what it had learnt'
     """
 
     patience: int = 3
-    unlearnt: float = 0.5
+    unlearnt: float = 0.25
 
     name: ClassVar[str] = "diverged"
     needs: ClassVar[Needs] = "curve"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import ClassVar, NamedTuple
 
@@ -21,8 +22,11 @@ from scaling_callback.stopping.base import Needs, Rule, Verdict, check_share
 LEAST_LEAD = -0.005
 """Lowest margin: a run that would win by more than half a percent is worth its compute; seeds differ by .1 to .3%."""
 
-ABREAST = 0.9
-"""Share of a run's progress that a rival must have come to, to be compared with it at the same progress."""
+MOST_ENDED = 8
+"""Rivals that have ended, the best ones, from which it is learnt how their own group goes."""
+
+SILENT = 10.0
+"""Times the usual time between two observations after which a run that said nothing is taken for ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +36,9 @@ class Dominated(Rule):
     Rivals are the runs that share its params and horizon, finished or under way, but for those that were stopped
     themselves. Two forecasts of the difference of both finals are weighed by how well each claims to know it: that of
     finished groups of rivals at the same progress (`curves.rivals`), and that of the two forecast finals, as if their
-    errors were independent (they hardly are, which errs on the side of going on). Of two rivals at most the one that is
-    expected to end higher is dominated, so that one of them always goes on.
+    errors were independent (they hardly are, which errs on the side of going on). A rival under way stops others only
+    while none dominates it, so that one of them always goes on; one that has not been heard of for long is none. Seeds
+    of one configuration are rivals too; a run that others branch from is stopped by none.
 
     **How often it is wrong.** The probability is a posterior one: of the runs that are stopped at `probability` p, no
     more than 1 - p would have won by more than the margin, however often it is looked at, if the posterior is right
@@ -85,15 +90,16 @@ class Dominated(Rule):
         """Why a run under way should end, or `None`."""
         if self.against is not None:
             return self._judge_against(snapshot, run, self.against)
-        rivals = [other for other in snapshot.runs if _is_rival(run, other)]
-        standing, places = _stand(run, rivals, snapshot)
-        odds = {other: _compare(snapshot, run, other, self.margin, standing, places) for other in rivals}
-        # of two that are expected to end alike the first by name goes on
-        behind = [other for other, said in odds.items() if (said.difference, run.name) > (0.0, other.name)]
-        best = max(behind, key=lambda other: odds[other].probability, default=None)
-        if best is None or odds[best].probability < self.probability:
+        if any(other.card.parent == run.name for other in snapshot.runs):
+            return None  # a trunk is trained for its branches
+        field = _Field(snapshot, self.margin, self.probability)
+        beaten = field.find_better(run)
+        # one that is itself about to be stopped is no reason: of three that beat each other all would go
+        lasting = [(said, other) for said, other in beaten if other.final is not None or not field.find_better(other)]
+        if not lasting:
             return None
-        return self._conclude(odds[best], f"{best.name}, which {_describe_end(best, snapshot)}")
+        said, best = max(lasting, key=lambda pair: pair[0].probability)
+        return self._conclude(said, f"{best.name}, which {_describe_end(best, snapshot)}")
 
     def _judge_against(self, snapshot: Snapshot, run: Run, loss: float) -> Verdict | None:
         made = _forecast_log(snapshot, run)
@@ -123,33 +129,88 @@ class _Odds(NamedTuple):
     spread: float
 
 
+@dataclass(frozen=True)
+class _Field:
+    """The runs of a ladder, as rivals of each other."""
+
+    snapshot: Snapshot
+    margin: float
+    probability: float
+
+    def find_better(self, run: Run) -> list[tuple[_Odds, Run]]:
+        """The rivals that a run under way loses to with enough probability.
+
+        Of two under way that are expected to end alike the first by name is the better one, so that both processes
+        say the same, a moment apart.
+        """
+        rivals = [other for other in self.snapshot.runs if _is_rival(run, other)]
+        ended = _best([other for other in rivals if other.final is not None])[:1]  # no other that has ended is better
+        rivals = [other for other in rivals if other.final is None or other in ended]
+        odds = [(self.compare(run, other), other) for other in rivals]
+        return [
+            (said, other)
+            for said, other in odds
+            if said.probability >= self.probability
+            and (other.final is not None or _rank(said) > 0 or (_rank(said) == 0 and run.name > other.name))
+        ]
+
+    def compare(self, run: Run, rival: Run) -> _Odds:
+        """The odds that `run` ends worse than `rival`; of both asked the other way round, the same."""
+        said: list[_Odds] = []
+        standing, places = self._stand(run, rival)
+        if standing is not None and run.name in places and rival.name in places:
+            said.append(_Odds(*standing.compare(places[run.name], places[rival.name], self.margin)))
+        own, its = _forecast_log(self.snapshot, run), _forecast_log(self.snapshot, rival)
+        if own is not None and its is not None:
+            said.append(_exceed(own[0] - its[0], math.hypot(own[1], its[1]), self.margin))
+        return _weigh(said)
+
+    def _stand(self, run: Run, rival: Run) -> tuple[Standing | None, dict[str, int]]:
+        """What finished groups say at the progress that both rivals have come to, and the place of each in that.
+
+        All rivals that have come as far are asked of at once: what is said of two does not depend on the others.
+        """
+        progress = min(float(member.progress[-1]) for member in (run, rival))
+        known = [other for other in self.snapshot.runs if len(other.curve) and not other.card.held_out]
+        ended = tuple(other for other in known if other.final is not None)
+        groups = tuple(group for group in _group(ended) if len(group) > 1 and not compete(group[0], run))
+        field = [r for r in known if compete(r, run) and r.stopped is None and seen_level(r, progress) is not None]
+        trains = [r for r in field if r.final is None and float(r.progress[-1]) >= progress]
+        members = (*trains, *_best([r for r in field if r.final is not None])[:MOST_ENDED])
+        places = {member.name: place for place, member in enumerate(members)}
+        return stand(members, groups, progress) if len(members) > 1 else None, places
+
+
+@lru_cache(maxsize=8)
+def _group(runs: tuple[Run, ...]) -> tuple[tuple[Run, ...], ...]:
+    """Groups of rivals; the runs that have ended stay the same from look to look."""
+    return tuple(group_runs(runs))
+
+
+def _best(ended: Sequence[Run]) -> list[Run]:
+    """Runs that have ended, the lowest first."""
+    return sorted(ended, key=lambda run: (run.final.loss if run.final is not None else math.inf, run.name))
+
+
+def _rank(said: _Odds) -> int:
+    """Whether a run is expected to end above its rival (1), below it (-1), or alike as far as can be told (0)."""
+    return 0 if abs(said.difference) <= said.spread else int(math.copysign(1, said.difference))
+
+
 def _is_rival(run: Run, other: Run) -> bool:
-    trains = other.name != run.name and len(other.curve) > 0 and not other.card.held_out and other.stopped is None
-    return trains and compete(run, other) and bool(np.isfinite(other.curve.loss[-1]))
+    """Whether a run is compared with another: one that has ended, or trains beside it."""
+    if other.name == run.name or other.card.held_out or not len(other.curve) or other.stopped is not None:
+        return False
+    if not compete(run, other) or other.name == run.card.parent or not np.isfinite(other.curve.loss[-1]):
+        return False
+    return other.final is not None or _is_alive(other, float(run.curve.wall_time[-1]))
 
 
-def _stand(run: Run, rivals: Sequence[Run], snapshot: Snapshot) -> tuple[Standing | None, dict[str, int]]:
-    """What finished groups say of the run and the rivals that are abreast of it, and the place of each in that."""
-    progress = float(run.progress[-1])
-    reached = [other for other in rivals if float(other.progress[-1]) >= ABREAST * progress]
-    members = [member for member in (run, *reached) if seen_level(member, progress) is not None]
-    if len(members) < 2 or members[0] is not run:
-        return None, {}
-    others = [r for r in snapshot.runs if r.final is not None and not r.card.held_out and not compete(r, run)]
-    groups = [group for group in group_runs(others) if len(group) > 1]
-    return stand(members, groups, progress), {member.name: place for place, member in enumerate(members)}
-
-
-def _compare(
-    snapshot: Snapshot, run: Run, rival: Run, margin: float, standing: Standing | None, places: Mapping[str, int]
-) -> _Odds:
-    said: list[_Odds] = []
-    if standing is not None and rival.name in places:
-        said.append(_Odds(*standing.compare(places[run.name], places[rival.name], margin)))
-    own, other = _forecast_log(snapshot, run), _forecast_log(snapshot, rival)
-    if own is not None and other is not None:
-        said.append(_exceed(own[0] - other[0], math.hypot(own[1], other[1]), margin))
-    return _weigh(said)
+def _is_alive(run: Run, now: float) -> bool:
+    """Whether a run under way has been heard of lately: one that crashed will never be the better one."""
+    times = run.curve.wall_time
+    usual = float(np.median(np.diff(times))) if len(times) > 1 else math.nan
+    return not (usual > 0 and now - float(times[-1]) > SILENT * usual)  # unknown times are no silence
 
 
 def _forecast_log(snapshot: Snapshot, run: Run) -> tuple[float, float] | None:

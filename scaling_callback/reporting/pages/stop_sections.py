@@ -81,6 +81,8 @@ def _say_score(made: StopAudit, watched: Sequence[ScoredCall]) -> Words:
         words += "; whether that call was right is known once the run and another of its size and horizon have ended."
         return Words(words, values={"score": values})
     regret = "" if made.regret is None else f" at a regret of {format_percent(made.regret)}"
+    if made.emptied:
+        regret += f", and kept no finished run of {number(len(made.emptied), 'group')}"
     words += (
         f". Of these calls {scored} can be judged, of which {say_false(false)}. Acting on them would have saved "
         f"{format_percent(made.compute_saved)} of the compute{regret}. So many calls bound the rate of false ones at "

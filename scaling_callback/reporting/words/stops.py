@@ -19,6 +19,11 @@ SHOWN_REASONS = 8
 SHOWN_GROUPS = 8
 """Groups without a kept run that are listed."""
 
+SIDE_BY_SIDE = (
+    "all runs share one size and horizon and are taken to train side by side, so none had finished before another; "
+    "for a sweep that trained one after another give --order in-turn"
+)
+
 LONGEST_NAME = 40
 """Columns of a run's name."""
 
@@ -51,6 +56,7 @@ def show_audit(result: Mapping[str, Any]) -> Answer:
     ]
     if len(emptied) > SHOWN_GROUPS:
         emptied = [*emptied[:SHOWN_GROUPS], f"and {number(len(emptied) - SHOWN_GROUPS, 'more group')}"]
+    alone = result["order"] == "together" and len(result["groups"]) == 1 < result["runs"]
     return [
         Verdict(say_audit(result), sure=not (result["false_stops"] or result["emptied"])),
         Table(
@@ -61,7 +67,8 @@ def show_audit(result: Mapping[str, Any]) -> Answer:
         ),
         Notes("", [f"and {more}: --json lists all"] if len(calls) > SHOWN_CALLS else []),
         Notes("reasons:", reasons),
-        Notes("no run was kept of these, which count in neither regret nor false stops:", emptied, grave=True),
+        Notes("", [SIDE_BY_SIDE] if alone else [], grave=True),
+        Notes("no finished run was kept of these, which count in neither regret nor false stops:", emptied, grave=True),
     ]
 
 
@@ -70,12 +77,14 @@ def say_audit(result: Mapping[str, Any]) -> str:
 
     Example:
         >>> sums = {"rules": ["budget"], "runs": 9, "stopped": 3, "compute_saved": 0.25, "groups": [{}, {}]}
-        >>> sums |= {"compute_saved_by_group": 0.125, "scored": 2, "false_stops": 1, "emptied": [], "regret": 0.001}
+        >>> sums |= {"compute_saved_by_group": 0.125, "scored": 2, "false_stops": 1, "emptied": [["a"]]}
+        >>> sums |= {"regret": 0.001, "regret_groups": 1}
         >>> for part in say_audit(sums).split("; "):
         ...     print(part)
         budget stops 3 of 9 runs and saves 25.0% of the compute (12.5% averaged over 2 groups)
         of 2 stops that can be judged 1 is false
-        the regret is 0.10%
+        of 1 group no finished run is kept
+        the regret is 0.10% over 1 of 2 groups
     """
     who = " or ".join(map(str, result["rules"]))
     if not result["stopped"]:
@@ -90,9 +99,19 @@ def say_audit(result: Mapping[str, Any]) -> str:
     else:
         parts.append("no stop can be judged")
     if result["emptied"]:
-        parts.append(f"of {number(len(result['emptied']), 'group')} no run is kept")
-    parts.append(f"the regret is {'not known' if result['regret'] is None else format_percent(result['regret'])}")
+        parts.append(f"of {number(len(result['emptied']), 'group')} no finished run is kept")
+    parts.append(f"the regret is {_say_regret(result)}")
     return "; ".join(parts)
+
+
+def _say_regret(result: Mapping[str, Any]) -> str:
+    groups = len(result["groups"])
+    if result["regret"] is None:
+        return "not known"
+    if 2 * len(result["emptied"]) > groups:
+        return "not known, as most groups keep none"
+    over = f" over {result['regret_groups']} of {number(groups, 'group')}"
+    return format_percent(result["regret"]) + (over if result["regret_groups"] < groups else "")
 
 
 def say_false(count: int) -> str:
