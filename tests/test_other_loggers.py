@@ -63,9 +63,9 @@ def read_text(events: EventAccumulator, tag: str) -> str:
 
 
 def fit(of: ModuleType, logger: Any, ladder: Path) -> None:
-    """A short training of a Trainer of either Lightning, whose run the ladder of finished runs can tell of."""
+    """A short training of a Trainer of either Lightning, refitted at its start and end among finished runs."""
     plant(ladder)
-    callback = ScalingCallback(TARGET, ladder, refit_budget=None, replicates=20)
+    callback = ScalingCallback(TARGET, ladder, refit_budget=0.0, replicates=20)
     if of is pl:
         train(callback, logger=logger)
         return
@@ -106,14 +106,15 @@ def test_a_training_with_tensorboard_is_read_back(of: ModuleType, tmp_path: Path
     fit(of, logger, tmp_path / "ladder")
     sink = get_sink(logger)
     assert isinstance(sink, WriterSink)
-    sink.draw(figures, step=12)
+    sink.draw(figures[:2], step=12)
     logger.finalize("success")
 
     events = read_events(logger.log_dir)
     assert_rows([{name: events.Scalars(name)[-1].value for name in events.Tags()["scalars"]}])
-    assert [event.step for event in events.Scalars("scaling/runs")] == [4, 8, 12]
+    assert [event.step for event in events.Scalars("scaling/runs")] == [4, 12]
+    assert {event.step for event in events.Scalars("scaling/loss")} == {4, 8, 12}
     assert '"ladder": ' in read_text(events, "scaling/config")
-    for figure in figures:
+    for figure in figures[:2]:
         image = events.Images(f"scaling/figures/{figure.name}")[-1]
         assert (image.step, image.width, image.height) == (12, *make_pixels(figure).shape[1::-1])
 
@@ -126,7 +127,7 @@ def test_a_training_with_the_csv_logger_is_read_back(of: ModuleType, tmp_path: P
     with (Path(logger.log_dir) / "metrics.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["scaling/runs"]]
     assert_rows(rows)
-    assert [row["step"] for row in rows] == ["4", "8", "12"]
+    assert [row["step"] for row in rows] == ["4", "12"]
     beside = Path(logger.log_dir) / "scaling"
     assert json.loads((beside / "config.json").read_text("utf-8"))["target"] == {
         "params": TARGET.params, "tokens": TARGET.tokens, "flops": None,
@@ -213,7 +214,7 @@ def test_a_logger_with_a_folder_gets_the_answers_and_the_ladder_as_files(
 ) -> None:
     of = {"csv": pl.loggers.CSVLogger, "tensorboard": pl.loggers.TensorBoardLogger}[kind]
     logger = of(tmp_path)
-    say_everything(get_sink(logger), figures)
+    say_everything(get_sink(logger), figures if kind == "csv" else figures[:1])
     folder = Path(logger.log_dir) / "scaling"
 
     assert json.loads((folder / "answers.json").read_text("utf-8")) == {
@@ -237,7 +238,7 @@ def test_the_csv_logger_of_fabric_finds_its_folder_unused(tmp_path: Path, figure
     from lightning.fabric.loggers import CSVLogger
 
     logger = CSVLogger(tmp_path)
-    say_everything(get_sink(logger), figures)  # it would warn of files that were there before its own
+    say_everything(get_sink(logger), figures[:1])  # it would warn of files that were there before its own
     logger.save()
 
     assert "scaling/E" in (Path(logger.log_dir) / "metrics.csv").read_text("utf-8")

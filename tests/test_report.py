@@ -177,7 +177,7 @@ def test_the_unit_of_the_loss_stands_beside_it_where_it_is_known_of_all_runs() -
             Run(replace(run.card, recipe={"loss_unit": unit} if i < said else {}), run.curve)
             for i, run in enumerate(planted_ladder(seed=3))
         ]
-        made = gather(refresh(runs, (), Config(target=TARGET, replicates=0, past=False)), answers)
+        made = gather(refresh(runs, (), Config(target=TARGET, replicates=0, past=False, splits=False)), answers)
         top = json.loads(WRITERS[".json"](made))["forecast"]["target"]
         in_summary = f"Forecast loss, {unit}" in WRITERS[".md"](made)
         return {f" {unit} (" in made.verdict, in_summary, top["loss_unit"] == unit}
@@ -192,7 +192,7 @@ def test_the_unit_of_the_loss_stands_beside_it_where_it_is_known_of_all_runs() -
 def test_the_summary_counts_runs_that_were_set_aside() -> None:
     runs = planted_ladder(seed=3)
     hot = [Run(replace(run.card, name=f"{run.name}-hot", peak_lr=1.0), run.curve) for run in runs]
-    config = Config(target=TARGET, replicates=0, past=False, runs="best")
+    config = Config(target=TARGET, replicates=0, past=False, splits=False, runs="best")
     assert "Evidence: **12** (runs of 24)" in WRITERS[".md"](gather(refresh([*runs, *hot], (), config)))
 
 
@@ -203,7 +203,8 @@ def test_the_summary_says_how_its_interval_is_meant() -> None:
         (60, "in 90% of forecasts made like this one, the loss that is then measured lies inside"),
         (0, "no bootstrap was made"),
     ):
-        made = gather(refresh(planted_ladder(seed=3), (), Config(target=TARGET, replicates=replicates, past=False)))
+        config = Config(target=TARGET, replicates=replicates, past=False, splits=False)
+        made = gather(refresh(planted_ladder(seed=3), (), config))
         assert said in WRITERS[".md"](made)
 
 

@@ -219,7 +219,8 @@ def test_every_run_has_a_row_that_says_what_became_of_it() -> None:
 def test_the_target_counts_as_measured_only_by_a_held_out_run_of_its_size_and_horizon(
     changes: dict[str, Any], found: bool
 ) -> None:
-    snapshot = refresh((*planted_ladder(seed=3), held_out(**changes)), (), CONFIG)
+    config = replace(CONFIG, splits=False, replicates=20)
+    snapshot = refresh((*planted_ladder(seed=3), held_out(**changes)), (), config)
     measured = held_out_measurement(snapshot)
     assert (measured is not None) is found
     if measured is not None:

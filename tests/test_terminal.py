@@ -52,7 +52,7 @@ ASKED = {
     "first plan": f"plan new {TARGET} --flops 1e19",
     "replay": "replay ladder.csv --largest 1 --workers 1",
     "audit-stops": "audit-stops ladder.csv --rule budget --set tokens=1e9",
-    "report": f"report ladder.csv {TARGET} --output report.html",
+    "report": f"report ladder.csv {TARGET} --output report.md",
 }
 FIRST = {
     "validate": r"12 runs, 24 observations, no problems",
@@ -65,7 +65,7 @@ FIRST = {
     "first plan": r"train these \d+ runs, .* first \(.*FLOPs\): the 90% interval of the loss of .* should be .* wide",
     "replay": r"the default forecast missed by .*% after .*% and .*% after 100% of the compute; its 90% intervals held",
     "audit-stops": r"budget stops \d of 12 runs and saves .*% of the compute",
-    "report": r"wrote report\.html; of the 26 questions",
+    "report": r"wrote report\.md; of the 26 questions",
 }
 """What the first line of each answer says: the verdict, with its units."""
 

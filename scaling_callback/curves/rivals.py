@@ -22,7 +22,7 @@ import numpy as np
 
 from scaling_callback.curves.combine import PRIOR_RUNS, WORST
 from scaling_callback.curves.gap import LATENESS
-from scaling_callback.curves.observed import KEPT, OTHER_SHAPE, log_final, observe, relate, schedule_words
+from scaling_callback.curves.observed import OTHER_SHAPE, log_final, observe, relate, schedule_words
 from scaling_callback.curves.process import HEIGHTS, PERSISTENCES, USUAL
 from scaling_callback.curves.progress import log_distance
 from scaling_callback.curves.record import REACH
@@ -89,7 +89,7 @@ class Standing:
         return float(self.weights @ stdtr(self.degrees, scores)), mean, self.scale * spread
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=32)
 def stand(members: tuple[Run, ...], groups: tuple[tuple[Run, ...], ...], progress: float) -> Standing | None:
     """What finished groups say of the finals of `members`, at a progress that all of them have come to.
 

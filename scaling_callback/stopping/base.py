@@ -34,7 +34,7 @@ AnyRule: TypeAlias = Callable[[Snapshot, str], Verdict | str | None]
 """Says of a snapshot and a run's name why that run should end, or `None` if it should go on."""
 
 Needs: TypeAlias = Literal["curve", "finals", "forecast"]
-"""What a rule looks at: the run alone; also the forecast finals of runs under way; also the law and the target."""
+"""What a rule looks at: runs as they were observed; also forecast finals of those under way; also law and target."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,9 @@ from scaling_callback.stopping.base import Needs, Rule, Verdict, check_share
 LEAST_LEAD = -0.005
 """Lowest margin: a run that would win by more than half a percent is worth its compute; seeds differ by .1 to .3%."""
 
+MOST_ENDED = 8
+"""Rivals that have ended, the best ones, from which it is learnt how their own group goes."""
+
 SILENT = 10.0
 """Times the usual time between two observations after which a run that said nothing is taken for ended."""
 
@@ -141,6 +144,8 @@ class _Field:
         say the same, a moment apart.
         """
         rivals = [other for other in self.snapshot.runs if _is_rival(run, other)]
+        ended = _best([other for other in rivals if other.final is not None])[:1]  # no other that has ended is better
+        rivals = [other for other in rivals if other.final is None or other in ended]
         odds = [(self.compare(run, other), other) for other in rivals]
         return [
             (said, other)
@@ -169,16 +174,22 @@ class _Field:
         known = [other for other in self.snapshot.runs if len(other.curve) and not other.card.held_out]
         ended = tuple(other for other in known if other.final is not None)
         groups = tuple(group for group in _group(ended) if len(group) > 1 and not compete(group[0], run))
-        field = [r for r in known if compete(r, run) and (r.final is not None or float(r.progress[-1]) >= progress)]
-        members = [r for r in field if r.stopped is None and seen_level(r, progress) is not None]
+        field = [r for r in known if compete(r, run) and r.stopped is None and seen_level(r, progress) is not None]
+        trains = [r for r in field if r.final is None and float(r.progress[-1]) >= progress]
+        members = (*trains, *_best([r for r in field if r.final is not None])[:MOST_ENDED])
         places = {member.name: place for place, member in enumerate(members)}
-        return stand(tuple(members), groups, progress) if len(members) > 1 else None, places
+        return stand(members, groups, progress) if len(members) > 1 else None, places
 
 
 @lru_cache(maxsize=8)
 def _group(runs: tuple[Run, ...]) -> tuple[tuple[Run, ...], ...]:
     """Groups of rivals; the runs that have ended stay the same from look to look."""
     return tuple(group_runs(runs))
+
+
+def _best(ended: Sequence[Run]) -> list[Run]:
+    """Runs that have ended, the lowest first."""
+    return sorted(ended, key=lambda run: (run.final.loss if run.final is not None else math.inf, run.name))
 
 
 def _rank(said: _Odds) -> int:
@@ -199,7 +210,7 @@ def _is_alive(run: Run, now: float) -> bool:
     """Whether a run under way has been heard of lately: one that crashed will never be the better one."""
     times = run.curve.wall_time
     usual = float(np.median(np.diff(times))) if len(times) > 1 else math.nan
-    return not now - float(times[-1]) > SILENT * usual  # unknown times are no silence
+    return not (usual > 0 and now - float(times[-1]) > SILENT * usual)  # unknown times are no silence
 
 
 def _forecast_log(snapshot: Snapshot, run: Run) -> tuple[float, float] | None:
