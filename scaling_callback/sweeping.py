@@ -137,6 +137,8 @@ class Sweep:
 
 def read_trial(sweep: Sweep, trial: Trial, warn: WarnOnce) -> Run | None:
     """The trial as a run; `None`, with one warning for all such trials, where it lacks an amount."""
+    if any(loss <= 0 for loss in trial.losses.values()):
+        warn("a trial reports losses of 0 or below, of which most rules say nothing", about="a loss of 0 or below")
     try:
         return sweep.read(trial)
     except InputError as error:
@@ -183,6 +185,16 @@ def take_rules(rules: Sequence[AnyRule] | None, target: Target | None = None) ->
     if not isinstance(cast("Any", rules), Sequence) or not rules:
         raise InputError(f"rules is {rules!r}; it must be a list of rules, such as [Dominated()]")
     return check_rules(rules, _ask_for(rules, target))
+
+
+def check_sweep(sweep: Any) -> None:
+    """Refuse what says nothing of how trials are counted.
+
+    Raises:
+        InputError: It is no `Sweep`.
+    """
+    if not isinstance(sweep, Sweep):
+        raise InputError(f"sweep is {sweep!r}; it must be a Sweep, such as Sweep(params=1e8, steps=1000)")
 
 
 def check_action(action: Any) -> None:

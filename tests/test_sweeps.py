@@ -227,6 +227,26 @@ def test_a_rule_that_looks_at_no_law_has_none_fitted(monkeypatch: pytest.MonkeyP
     assert [config.fits for config in asked] == [True]
 
 
+def test_what_says_nothing_of_how_trials_are_counted_is_refused(tune: Any) -> None:
+    for kind in (ScalingPruner, tune.ScalingScheduler):
+        with pytest.raises(InputError, match="sweep is None; it must be a Sweep"):
+            kind(None)
+
+
+def test_losses_of_which_no_rule_can_speak_are_said_once() -> None:
+    study = study_of(ScalingPruner(SWEEP))
+    with pytest.warns(ScalingWarning, match="losses of 0 or below") as caught:
+        study.optimize(report_negative, n_trials=2)
+    assert len(caught) == 1
+
+
+def report_negative(trial: Any) -> float:
+    for step in range(1, STEPS + 1):
+        trial.report(-float(step), step)
+        assert not trial.should_prune()
+    return -float(STEPS)
+
+
 def test_a_call_is_read_back_as_it_was_described_and_other_data_are_none() -> None:
     run = SWEEP.read(Trial(name="a", state="running", losses={5: 3.5}))
     (call,) = judge([Budget(tokens=5e3)], [run], "a")[0].calls
