@@ -23,9 +23,10 @@ from pages import clock, met, percent, table
 from peers import ORDERS, Peer, lay_tracks, list_peers, walk_sweep
 from sweeps import SWEEPS, Figures, Group, average, keep_best, read_groups, score
 
-from scaling_callback.records import Run
+from scaling_callback.records import Run, compete
 from scaling_callback.replaying import audit_stops
-from scaling_callback.stopping import make_rule
+from scaling_callback.snapshot import Snapshot
+from scaling_callback.stopping import AnyRule, Verdict, make_rule
 
 RULE = "dominated"
 
@@ -78,7 +79,27 @@ def measure_in_turn(groups: Sequence[Group], orders: int = ORDERS) -> Figures:
     """What comes of it where they train one after another, in each of the orders in which others take them."""
     tracks = lay_tracks([tuple(map(_stop_clock, group)) for group in groups])
     arranged = ([track.runs[place] for track in tracks for place in track.arrange(order)] for order in range(orders))
-    return average(groups, [audit_stops(runs, [make_rule(RULE)], order="in-turn") for runs in arranged])
+    rule = remember(make_rule(RULE))
+    return average(groups, [audit_stops(runs, [rule], order="in-turn") for runs in arranged])
+
+
+def remember(rule: AnyRule) -> AnyRule:
+    """The rule, asked once for what it is told again: in two orders a run may see the same runs before it.
+
+    What it sees of earlier groups is the same in every order, for they are seen whole.
+    """
+    known: dict[tuple[object, ...], Verdict | str | None] = {}
+
+    def ask(snapshot: Snapshot, run: str) -> Verdict | str | None:
+        own = next(each for each in snapshot.runs if each.name == run)
+        group = (each for each in snapshot.runs if compete(each, own))
+        key = (run, *sorted((each.name, len(each.curve), each.stopped is not None) for each in group))
+        if key not in known:
+            known[key] = rule(snapshot, run)
+        return known[key]
+
+    vars(ask).update({name: getattr(rule, name) for name in ("name", "needs", "min_progress", "patience")})
+    return ask
 
 
 def _stop_clock(run: Run) -> Run:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from scaling_callback.records import Curve, Observation, Run, RunCard
 from scaling_callback.snapshot import Snapshot
-from scaling_callback.stopping import AnyRule
+from scaling_callback.stopping import Rule, Verdict
 
 pytest.importorskip("optuna")
 pytest.importorskip("lightning")
@@ -123,8 +124,8 @@ def test_the_rule_in_turn_takes_the_runs_in_the_orders_of_the_others(
     sweeps, _ = walking
     stopping_peers = importlib.import_module("stopping_peers")
 
-    def make_rule(_: str) -> AnyRule:
-        return above_a_finished_one
+    def make_rule(_: str) -> Rule:
+        return AboveFinished()
 
     monkeypatch.setattr(stopping_peers, "make_rule", make_rule)
     # as the median pruner's, but for half of the horizon: a b c, b c a, c a b
@@ -134,7 +135,13 @@ def test_the_rule_in_turn_takes_the_runs_in_the_orders_of_the_others(
     assert (made.false_stops, made.regret) == (0, 0)
 
 
-def above_a_finished_one(snapshot: Snapshot, run: str) -> str | None:
-    own = next(known for known in snapshot.runs if known.name == run)
-    ended = [known for known in snapshot.runs if known.params == own.params and known.final is not None]
-    return "above" if any(own.curve.loss[0] > known.curve.loss[0] for known in ended) else None
+@dataclass(frozen=True, kw_only=True)
+class AboveFinished(Rule):
+    """Ends a run that began above one of its group that has finished."""
+
+    name: ClassVar[str] = "above"
+    needs: ClassVar[Any] = "curve"
+
+    def judge(self, snapshot: Snapshot, run: Run) -> Verdict | None:
+        ended = [known for known in snapshot.runs if known.params == run.params and known.final is not None]
+        return Verdict("above") if any(run.curve.loss[0] > known.curve.loss[0] for known in ended) else None
