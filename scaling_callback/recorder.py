@@ -49,7 +49,7 @@ class ScalingRecorder:
             function is one of them if its attribute `needs` is "curve" or "finals". Which were asked less often than
             they could have been, the log says at the end.
         action: What comes of their calls: `record` writes them into the ladder and changes nothing, `alert` also
-            alerts, `stop` ends the training.
+            alerts, `stop` says so in the `Decision` of `observe`, by which the loop must end.
         refit_budget: Share of wall time that refits may take, counted as of ten minutes at least, and as much again for
             rules between them; `None` refits at every observation.
         refit_in: `training` refits between two steps, `process` beside it.

@@ -187,7 +187,7 @@ def test_a_sweep_that_cannot_be_counted_is_refused_in_one_line(arguments: dict[s
         ({"rules": [any_of(behind, Converged())]}, "converged needs a target"),
         ({"rules": [behind], "action": "prune"}, "one of 'stop', 'record'"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_what_is_no_rule_or_action_is_refused_in_one_line(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
