@@ -180,11 +180,11 @@ HEAD = (
 
 WORDS = f"""\
 Each ladder is walked with `Converged` in force: runs begin by increasing planned compute, each is looked at after
-{", ".join(f"{look:g}" for look in LOOKS)} of its horizon, and those that the rule ends stay as they were.
-Beside it the ladder runs on unstopped. The forecast must not move afterwards by more than the width of the interval at
+{", ".join(map(str, LOOKS))} of its horizon, and those that the rule ends stay as they were. Beside it the ladder
+runs on unstopped. The forecast must not move afterwards by more than the width of the interval at
 the first stop, and the stops must save a fifth of the compute. *Left* says that a later forecast lies outside of that
 interval, *not held* that what was then measured does. Of the first ladder all targets are asked, of others {TARGETS}.
-For cost only the first {len(SHOWN)} of {len(LADDERS)} ladders stand here; `benchmarks/stopping_converged.py` walks all."""
+For cost only {len(SHOWN)} of {len(LADDERS)} ladders stand here; `benchmarks/stopping_converged.py` walks all."""
 
 
 def show_converged(
