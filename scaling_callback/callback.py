@@ -110,7 +110,8 @@ class ScalingCallback(Callback):
             that say why, or `None`. Which of them wait for refits, `ScalingRecorder` says.
         action: What comes of their calls: `record` writes them into the ladder and changes nothing in the training,
             `alert` also alerts, `stop` ends it on all ranks, validated, and saved at its last step beside what the
-            Trainer's `ModelCheckpoint` keeps; with `enable_checkpointing=False` it is not saved.
+            Trainer's `ModelCheckpoint` keeps; with `enable_checkpointing=False` it is not saved. One that cannot be
+            saved goes on until it can.
         refit_budget: Share of wall time that the training may wait for refits, counted as of ten minutes at least, and
             as much again for rules between them; `None` refits at every observation.
         refit_in: `training` refits between two steps; `process` in a process beside the training, whose answers are
@@ -192,7 +193,7 @@ class ScalingCallback(Callback):
         self._trainer: weakref.ref[Trainer] | None = None  # of this training, or of the last one
         self._trained: weakref.ref[LightningModule] | None = None
         self._seen_at = self._validated_at = -1  # micro-batches at the last observation, and the last validation
-        self._stopping = False  # whether a rule is ending this training; the same on every rank
+        self._stopping: str | None = None  # the rule that is ending this training; the same on every rank
         self._saver = StopSaver()
         self.warn = WarnOnce(type(self).__name__)
         """Says each thing once, also where warnings are errors, and never ends a training."""
@@ -260,7 +261,7 @@ class ScalingCallback(Callback):
         self._close()
         self._tally.restart(beginning.tokens, beginning.batches, beginning.lost, copies=batch_copies(trainer))
         self._trainer, self._trained = weakref.ref(trainer), weakref.ref(pl_module)
-        self._loaded, self._looked, self._stopping = None, False, False
+        self._loaded, self._looked, self._stopping = None, False, None
         self._seen_at = self._validated_at = -1
         self._losses = Monitors(self.monitors, self.warn)
         self._meter = FlopMeter() if self._wanted.flops_per_token == MEASURED and trainer.is_global_zero else None
@@ -301,7 +302,7 @@ class ScalingCallback(Callback):
     @guarded
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate where a rule ended it, unless that was done; refit; say what is missing from its record."""
-        if self._stopping and trainer.enable_validation and self._validated_at != self._tally.batches:
+        if self._stopping is not None and trainer.enable_validation and self._validated_at != self._tally.batches:
             validate_once_more(trainer)
         self._saver.detach(trainer)
         if _is_fast(trainer) or self._tally.lost:
@@ -316,7 +317,7 @@ class ScalingCallback(Callback):
                 follows=given is None,
                 seen_at=self._seen_at,
                 monitors=self.monitors,
-                stopped=self._stopping,
+                stopped=self._stopping is not None,
                 warn=self.warn,
             )
             for recorder in self._recorders.values():
@@ -353,8 +354,14 @@ class ScalingCallback(Callback):
 
     @guarded
     def _save_stop(self, trainer: Trainer) -> None:
-        if self._stopping:
-            self._saver.save(trainer, self.run)
+        """End the training, once it is saved; one that cannot be saved goes on, and is looked at again."""
+        if self._stopping is None:
+            return
+        if self._saver.save(trainer, self.run, self._stopping, self.warn):
+            trainer.should_stop = True
+        else:
+            self._stopping = None
+            self._recorders[self.monitor].go_on()
 
     @guarded
     def _close(self) -> None:
@@ -441,7 +448,7 @@ class ScalingCallback(Callback):
                 horizon=planned,
             )
             if decision.stop:  # the same on every rank
-                trainer.should_stop = self._stopping = True
+                self._stopping = decision.calls[0].rule
 
     def _agree(self, trainer: Trainer, decide: Callable[[], _T]) -> _T | None:
         """What the first rank decides, on every rank; `None` if it failed to. Every rank must come here."""

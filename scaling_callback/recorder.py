@@ -152,6 +152,10 @@ class ScalingRecorder:
             made = self._warn.attempt(lambda: self._observe(loss, tokens, _known(step), _known(lr), planned))
         return self._ranks.broadcast(made or Decision())
 
+    def go_on(self) -> None:
+        """The training is not ended where `observe` said so, as it could not be; it is told again at later looks."""
+        self._watcher.go_on()
+
     def finish(self, *, completed: bool = True, horizon: float | None = None) -> None:
         """The training has ended; refits if the last refit did not know all that is known now.
 

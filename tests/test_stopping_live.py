@@ -19,6 +19,7 @@ import pytest
 import torch
 from apart import run_ranks
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 from support import only, steps
 from support_training import CONTEXT, TARGET, Bytes, Tiny, train
@@ -251,6 +252,83 @@ def test_a_trainer_that_is_to_save_nothing_does_not_and_says_so(
     assert (trainer.global_step, list(tmp_path.rglob("*.ckpt"))) == (8, [])
     assert "enable_checkpointing=False: it cannot be resumed" in lines(caplog)[1]
     assert len(lines(caplog)) == 2
+
+
+class FullDisk(TorchCheckpointIO):
+    """Tears its first files, on the first rank alone as every strategy but the sharded ones does."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        self.times -= 1
+        if self.times < 0:
+            return super().save_checkpoint(checkpoint, path, storage_options)
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_bytes(b"torn")
+        raise OSError(28, "No space left on device")
+
+
+def test_a_training_that_cannot_be_saved_goes_on_and_ends_where_it_can_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = make(tmp_path, rules=[is_enough], action="stop")
+    with pytest.warns(ScalingWarning, match=r"stopped by rule is-enough, but its state .* No space left") as caught:
+        trainer = train(callback, **keep(tmp_path, plugins=[FullDisk(2)], max_steps=24))
+    assert sum(issubclass(each.category, ScalingWarning) for each in caught) == 1
+    assert (trainer.global_step, list(saved(tmp_path))) == (16, [16])
+    run = only(tmp_path / "ladder")
+    assert (steps(run), run.completed, [call.step for call in run.calls]) == ([4, 8, 12, 16], False, [8, 16])
+    assert run.stopped is not None
+    assert lines(caplog)[1:] == [
+        f"the training is saved where it stopped, and can be resumed with ckpt_path={saved(tmp_path)[16]}",
+        "run Tiny-144, that rule is-enough stops, ended at 66.7% of its plan",
+    ]
+
+
+def test_a_training_that_can_never_be_saved_is_never_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "kept").write_text("no folder", encoding="utf-8")
+    with pytest.warns(ScalingWarning, match=r"cannot be saved in .*kept \(.*Error: .*have the Trainer save elsewhere"):
+        trainer = train(make(tmp_path, rules=[is_enough], action="stop"), **keep(tmp_path))
+    run = only(tmp_path / "ladder")
+    assert (trainer.global_step, steps(run), run.completed, run.stopped) == (12, [4, 8, 12], True, None)
+    assert not any("can be resumed" in line for line in lines(caplog))
+
+
+def test_a_training_that_is_saved_once_and_no_more_ends_and_says_of_which_step_it_is_saved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = FullDisk(0)
+
+    class Fill(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            disk.times = 9 if trainer.global_step > 8 else 0
+
+    options = {"min_steps": 10, "min_epochs": 0, "plugins": [disk], "max_steps": 24}
+    with pytest.warns(ScalingWarning, match="No space left"):
+        trainer = train(
+            make(tmp_path, rules=[is_enough], action="stop"), **keep(tmp_path, callbacks=[Fill()], **options)
+        )
+    assert (trainer.global_step, list(saved(tmp_path))) == (10, [8])
+    assert any(line.startswith("the training is saved at step 8, and can be resumed") for line in lines(caplog))
+
+
+def train_on_full_disk(folder: Path) -> None:
+    trainer = pl.Trainer(
+        max_steps=8, val_check_interval=2, check_val_every_n_epoch=None, accelerator="cpu", devices=2,
+        strategy=DDPStrategy(process_group_backend="gloo"), logger=False, plugins=[FullDisk(1)],
+        callbacks=[ModelCheckpoint(folder / "kept", save_top_k=0), make(folder, rules=[is_enough], action="stop")],
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=folder,
+    )  # fmt: skip
+    trainer.fit(Tiny(), DataLoader(Bytes(64), batch_size=4), DataLoader(Bytes(8), batch_size=8))
+    (folder / f"{os.environ['RANK']}.end").write_text(str(trainer.global_step), encoding="utf-8")
+
+
+def test_two_ranks_go_on_where_the_first_cannot_save_and_stop_together_where_it_can(tmp_path: Path) -> None:
+    said = run_ranks(2, train_on_full_disk, tmp_path)
+    assert [(tmp_path / f"{rank}.end").read_text(encoding="utf-8") for rank in (0, 1)] == ["6", "6"]
+    assert list(saved(tmp_path)) == [6]
+    assert said.count("its state cannot be saved") == 1
 
 
 def test_a_short_training_is_stopped_by_a_rule_that_needs_no_refit(tmp_path: Path) -> None:

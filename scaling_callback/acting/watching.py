@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scaling_callback.acting.calls import Action, describe_call, end_at
@@ -80,6 +80,7 @@ class Watcher:
         self._rules, self._action, self._attempt = tuple(rules), action, attempt
         self._watched = Watched.unpack(self._rules, kept)
         self._turns = Turns(self._rules, share)
+        self._went_on = False  # after a call that was acted on in vain
         self.unwritten: list[StopCall] = []
         """Calls that the run's record lacks so far."""
 
@@ -90,6 +91,10 @@ class Watcher:
     def forget(self) -> None:
         """Begin without streaks: it is another run that is watched."""
         self._watched = Watched()
+
+    def go_on(self) -> None:
+        """The run is not ended for what was called: a later call that ends it is recorded at the end."""
+        self._watched, self._went_on = replace(self._watched, stopped=None), True
 
     def glance(self, look: Callable[[], Snapshot], run: str, seen: Observation) -> Decision:
         """What a training does at an observation without a refit, by the rules that need none.
@@ -137,7 +142,7 @@ class Watcher:
         stopped = before.stopped
         if stops and stopped is None:
             stopped = end_at(said.calls[0], seen, known.flops_per_token if known is not None else 0.0)
-            news = [stopped, *(call for call in news if call is not said.calls[0])]
+            news = [*([] if self._went_on else [stopped]), *(call for call in news if call is not said.calls[0])]
         for call in news:
             _log.warning("%s", describe_call(call, run, known))
         self.unwritten += news
@@ -160,7 +165,7 @@ class Watcher:
             completed and seen.tokens >= (FINAL_PROGRESS * planned if planned else call.tokens * _MORE)
         ):
             return completed
-        if seen.tokens > call.tokens * _MORE:  # it went on to where it could end
+        if self._went_on or seen.tokens > call.tokens * _MORE:  # it went on to where it could end
             call = end_at(call, seen, card.flops_per_token or 6.0 * card.params)
             self.unwritten.append(call)
             share = (

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from scaling_callback.errors import WarnOnce
@@ -11,6 +14,7 @@ from scaling_callback.ladder.format import safe_name
 from scaling_callback.measuring.tally import Tally
 from scaling_callback.measuring.training import is_completed
 from scaling_callback.records import FINAL_PROGRESS
+from scaling_callback.reporting.words.lines import make_visible
 
 _log = logging.getLogger("scaling_callback")
 
@@ -70,9 +74,10 @@ class StopSaver:
 
     def __init__(self) -> None:
         self._callback: Any = None
-        self._path: str | None = None
+        self._path: str | None = None  # of what it wrote itself
         self._step = -1
         self._where: str | None = None
+        self._last: str | None = None  # what the log says at the end
 
     def attach(self, trainer: Any, callback: Any) -> None:
         """Give the Trainer a callback of this training, behind all others: it calls `save`."""
@@ -84,28 +89,76 @@ class StopSaver:
         """Take it away again, and say where the training was saved."""
         if self._callback in trainer.callbacks:
             trainer.callbacks.remove(self._callback)
-        if self._where is not None and trainer.is_global_zero:
-            _log.warning("%s", self._where)
-        self._callback = self._where = None
+        if self._last is not None and trainer.is_global_zero:
+            _log.warning("%s", self._last)
+        self._callback = self._last = None
 
-    def save(self, trainer: Any, run: str | None) -> None:
-        """Save, unless this step is saved; every rank must call it, of which the first knows the name of the run."""
-        if self._step == trainer.global_step:
-            return
+    def save(self, trainer: Any, run: str | None, rule: str, warn: WarnOnce) -> bool:
+        """Save, unless this step is saved. Every rank must call it.
+
+        Nothing between two collective calls may fail on one rank only: the others would wait for it.
+
+        Args:
+            trainer: The Trainer.
+            run: Name of the run, which the first rank knows.
+            rule: Name of the rule that ends it.
+            warn: Told why it cannot be saved.
+
+        Returns:
+            Whether the training may end here, the same on every rank: nothing that it has learnt for some steps, or
+            was to keep, is lost.
+        """
+        step: int = trainer.global_step
+        if self._step == step:
+            return True
         if not trainer.checkpoint_callbacks:
-            self._where = (
+            self._last = (
                 "ScalingCallback did not save the training that it stopped, as its Trainer has "
                 "enable_checkpointing=False: it cannot be resumed"
             )
-            return
-        saved = _find_saved(trainer)
-        path = trainer.strategy.broadcast(_place(trainer, run)) if saved is None else None
-        if path is not None:
-            trainer.save_checkpoint(path)
-        if self._path not in (None, path):
-            trainer.strategy.remove_checkpoint(self._path)
-        self._where = f"the training is saved where it stopped, and can be resumed with ckpt_path={path or saved}"
-        self._path, self._step = path, trainer.global_step
+            return True
+        saved, path = trainer.strategy.broadcast((_find_saved(trainer), _place(trainer, run)))
+        if saved is None and not _write(trainer, path, f"run {run} is to be stopped by rule {rule}", warn):
+            if self._where is None:
+                return False
+            self._last = f"the training is saved at step {self._step}, and can be resumed with ckpt_path={self._where}"
+            return True
+        before, self._path = self._path, path if saved is None else None
+        self._where, self._step = saved or path, step
+        self._last = f"the training is saved where it stopped, and can be resumed with ckpt_path={self._where}"
+        if before not in (None, self._path):
+            with suppress(Exception):  # one file too many does no harm
+                trainer.strategy.remove_checkpoint(before)
+        return True
+
+
+def _write(trainer: Any, path: str, what: str, warn: WarnOnce) -> bool:
+    """Whether every rank has written its share of a checkpoint; one that is torn is removed as far as possible."""
+    is_new = "://" not in path and not os.path.lexists(path)
+    failed: Exception | None = None
+    try:
+        trainer.save_checkpoint(path)
+    except Exception as error:  # noqa: BLE001 - of whatever filesystem
+        failed = error
+        trainer.strategy.barrier("Trainer.save_checkpoint")  # ranks on which nothing failed wait there
+    if trainer.strategy.reduce_boolean_decision(failed is None):
+        return True
+    if trainer.is_global_zero or failed is not None:
+        why = f"{type(failed).__name__}: {failed}" if failed is not None else "another rank says why"
+        warn(
+            make_visible(
+                f"{what}, but its state cannot be saved in {Path(path).parent} ({why}); free the disk, or have "
+                "the Trainer save elsewhere"
+            ),
+            about="stop is not saved",
+        )
+    if is_new:
+        with suppress(Exception):
+            trainer.strategy.remove_checkpoint(path)
+    if isinstance(failed, OSError) and failed.filename2 == path:  # it was written elsewhere, and could not be moved
+        with suppress(OSError):
+            Path(failed.filename).unlink()
+    return False
 
 
 def _find_saved(trainer: Any) -> str | None:
