@@ -164,7 +164,7 @@ class Track:
         settings = {name: self._count(name, value) for name, value in peer.settings}
         if settings.get("n_startup_trials", 0) >= len(self.runs):
             return {}  # no run is asked about once so many of the others have ended
-        places = () if peer.walk == "alone" else self._order(order)
+        places = () if peer.walk == "alone" else self.arrange(order)
         # brackets are drawn from the name: other ones for each group and order
         name = f"{self.name}, order {order}" if peer.method == "hyperband" else self.name
         key = (peer.method, peer.walk, *settings.items(), places, name)
@@ -178,7 +178,8 @@ class Track:
     def _count(self, name: str, value: float | str) -> Any:
         return self.count(value) if name in STEPS and isinstance(value, float) else value
 
-    def _order(self, order: int) -> tuple[int, ...]:
+    def arrange(self, order: int) -> tuple[int, ...]:
+        """The places of the runs in that order of them."""
         round_, shift = divmod(order, len(self.runs))
         places = np.arange(len(self.runs))
         if round_:

@@ -45,6 +45,9 @@ SAVED = 0.2
 TARGETS = 1
 """Most targets of a ladder but the first, of whose targets all are: the middle ones by compute."""
 
+SHOWN = LADDERS[:2]
+"""Ladders that are walked for docs/accuracy.md; each further one takes minutes."""
+
 LONGEST = 20
 """Characters of a name that is shown; the place of the target is, where its run is called something longer."""
 
@@ -175,8 +178,17 @@ HEAD = (
 )
 
 
+WORDS = f"""\
+Each ladder is walked with `Converged` in force: runs begin by increasing planned compute, each is looked at after
+{", ".join(map(str, LOOKS))} of its horizon, and those that the rule ends stay as they were. Beside it the ladder
+runs on unstopped. The forecast must not move afterwards by more than the width of the interval at
+the first stop, and the stops must save a fifth of the compute. *Left* says that a later forecast lies outside of that
+interval, *not held* that what was then measured does. Of the first ladder all targets are asked, of others {TARGETS}.
+For cost only {len(SHOWN)} of {len(LADDERS)} ladders stand here; `benchmarks/stopping_converged.py` walks all."""
+
+
 def show_converged(
-    data: Path, ladders: Sequence[Ladder] = LADDERS, rule: Converged = DEFAULT, most: int = TARGETS
+    data: Path, ladders: Sequence[Ladder] = SHOWN, rule: Converged = DEFAULT, most: int = TARGETS
 ) -> str:
     """The table of stopped ladders, and what it says of the rule."""
     rows: list[tuple[str, ...]] = []
@@ -190,7 +202,8 @@ def show_converged(
             rows.append(describe(ladder, goal, made, seconds))
             found += [] if made is None else [made]
             asked += 1
-    return table(HEAD, rows) + "\n\n" + summarise(rule, found, asked)
+    words = [WORDS] if ladders is SHOWN else []
+    return "\n\n".join([*words, table(HEAD, rows), summarise(rule, found, asked)])
 
 
 def summarise(rule: Converged, found: Sequence[Stop], asked: int) -> str:

@@ -167,7 +167,7 @@ def show_planted() -> str:
     return table(head, rows) + (
         "\n\nPlanted ladders, every run judged by the smaller ones. The last column is the union bound over two "
         "questions at each look, 2 (1 - Phi(deviations)), which knows of no patience. Errors of a law have heavier "
-        "tails, and it does not hold for them."
+        "tails, and it need not hold for them."
     )
 
 

@@ -12,23 +12,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
+import numpy as np
 import optuna
 from ladders import SHARED
 from pages import clock, met, percent, table
 from peers import ORDERS, Peer, lay_tracks, list_peers, walk_sweep
 from sweeps import SWEEPS, Figures, Group, average, keep_best, read_groups, score
 
+from scaling_callback.records import Run, compete
 from scaling_callback.replaying import audit_stops
-from scaling_callback.stopping import make_rule
+from scaling_callback.snapshot import Snapshot
+from scaling_callback.stopping import AnyRule, Verdict, make_rule
 
 RULE = "dominated"
 
-SETTINGS: tuple[Mapping[str, str], ...] = ({}, *({"probability": share} for share in ("0.9", "0.95", "0.99")))
-"""Settings of the rule that are shown, the defaults first."""
+SETTINGS: tuple[Mapping[str, str], ...] = ({}, *({"probability": share} for share in ("0.9", "0.99")))
+"""Settings of the rule that are shown, the defaults (0.95) first."""
 
 HEAD = ("stopped by", "saved, %", "by group, %", "regret, %", "false stops", "of the stopped", "of the runs", "CPU s")
 
@@ -60,12 +63,48 @@ def measure(data: Path, name: str) -> Sweep:
     groups = read_groups(data, name)
     tracks = lay_tracks(groups)
     ours = {_name(settings): clock(lambda settings=settings: measure_rule(groups, settings)) for settings in SETTINGS}
+    ours[f"{_name({})}, earlier groups as it left them"] = clock(lambda: measure_rule(groups, {}, acting=True))
+    made, seconds = clock(lambda: measure_in_turn(groups))
+    ours[f"{_name({})} in turn"] = made, seconds / ORDERS
     return Sweep(name, groups, ours, {peer: score(groups, walk_sweep(tracks, peer)) for peer in list_peers()})
 
 
-def measure_rule(groups: Sequence[Group], settings: Mapping[str, str]) -> Figures:
-    """What comes of the rule."""
-    return average(groups, [audit_stops([run for group in groups for run in group], [make_rule(RULE, settings)])])
+def measure_rule(groups: Sequence[Group], settings: Mapping[str, str], *, acting: bool = False) -> Figures:
+    """What comes of the rule where the runs of a group advance together."""
+    runs = [run for group in groups for run in group]
+    return average(groups, [audit_stops(runs, [make_rule(RULE, settings)], acting=acting)])
+
+
+def measure_in_turn(groups: Sequence[Group], orders: int = ORDERS) -> Figures:
+    """What comes of it where they train one after another, in each of the orders in which others take them."""
+    tracks = lay_tracks([tuple(map(_stop_clock, group)) for group in groups])
+    arranged = ([track.runs[place] for track in tracks for place in track.arrange(order)] for order in range(orders))
+    rule = remember(make_rule(RULE))
+    return average(groups, [audit_stops(runs, [rule], order="in-turn") for runs in arranged])
+
+
+def remember(rule: AnyRule) -> AnyRule:
+    """The rule, asked once for what it is told again: in two orders a run may see the same runs before it.
+
+    What it sees of earlier groups is the same in every order, for they are seen whole.
+    """
+    known: dict[tuple[object, ...], Verdict | str | None] = {}
+
+    def ask(snapshot: Snapshot, run: str) -> Verdict | str | None:
+        own = next(each for each in snapshot.runs if each.name == run)
+        group = (each for each in snapshot.runs if compete(each, own))
+        key = (run, *sorted((each.name, len(each.curve), each.stopped is not None) for each in group))
+        if key not in known:
+            known[key] = rule(snapshot, run)
+        return known[key]
+
+    vars(ask).update({name: getattr(rule, name) for name in ("name", "needs", "min_progress", "patience")})
+    return ask
+
+
+def _stop_clock(run: Run) -> Run:
+    """The run without the times at which it was recorded, which say in what order runs came."""
+    return replace(run, curve=replace(run.curve, wall_time=np.full(len(run.curve), np.nan)))
 
 
 def _name(settings: Mapping[str, str]) -> str:
@@ -144,8 +183,15 @@ The others are Optuna {optuna} and Lightning {lightning} themselves, one study a
 turn*, a run begins when the one before has ended; *side by side*, all runs of a group advance together: pruners that
 learn from completed trials then stop nothing, and successive halving the same as in turn. Figures are means over
 {orders} orders of the runs, rotated so that each comes first about as often. Shares in settings are of the horizon. A
-run is not asked about at its last observation. The rule sees its groups side by side, in the order of compute. CPU
-seconds are those of one walk of the sweep. A method without a row marked *best* saves nothing within limits.
+run is not asked about at its last observation. CPU seconds are those of one walk of the sweep. A method without a row
+marked *best* saves nothing within limits.
+
+The rule is judged by its first row: the runs of a group advance side by side, groups come in the order of compute, and
+earlier groups are seen whole, as where it only records. That row alone is held against the best of the others, which
+are mostly *in turn*. The row *earlier groups as it left them* is the same where it acts. The row *in turn* takes the
+runs of each group one after another, in the very orders over which the others' figures are means: there a run is held
+against finished ones, as the others' are, and the first of a group is never stopped. It stands beside, and no verdict
+rests on it.
 
 Not compared: ThresholdPruner, whose threshold nobody knows before for each size; WilcoxonPruner, whose steps are
 instances of a problem, of which a trial's value is the mean, and no points of a curve.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import fields
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
 from scaling_callback.commands import make_parser
+from scaling_callback.stopping import RULES, Rule
 
 FIGURES = "figures/"
 
@@ -94,6 +97,37 @@ def _say(action: argparse.Action) -> str:
     return words.replace("|", "\\|")
 
 
+class Settings(Directive):
+    """Every stopping rule with its settings: defaults from the fields, words from the docstrings."""
+
+    def run(self) -> list[nodes.Node]:
+        """One table."""
+        parent = nodes.section()
+        self.state.nested_parse(StringList([*write_settings()], source="settings"), 0, parent)
+        return parent.children
+
+
+def write_settings() -> Iterator[str]:
+    """The table as lines of Markdown; what a rule has alone comes before what all have."""
+    yield from ("| rule | setting | default | |", "| --- | --- | --- | --- |")
+    shared = describe_attributes(Rule)
+    for name, words in shared.items():
+        yield f"| every rule | `{name}` | | {_bar(words)} |"
+    for kind in RULES.values():
+        said = describe_attributes(kind)
+        for each in sorted(fields(kind), key=lambda each: each.name in shared):
+            default = "" if each.default is None else f"{each.default:g}"
+            yield f"| `{kind.__name__}` | `{each.name}` | {default} | {_bar(said.get(each.name, ''))} |"
+
+
+def describe_attributes(kind: type) -> dict[str, str]:
+    """What the docstring of a class says of each attribute, by name."""
+    _, _, section = inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")
+    section, _, _ = re.sub(r"^    ", "", section, flags=re.MULTILINE).partition("\n\n")
+    found = re.findall(r"^(\w+): (.*(?:\n .*)*)", section, flags=re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in found}
+
+
 def inline_figures(app: Any, document: nodes.document) -> None:
     """Put the drawings of `figures/` into the page itself, where they take its colours and its font."""
     for image in list(document.findall(nodes.image)):
@@ -114,6 +148,7 @@ def spare_bars(_app: Any, _what: str, _name: str, _object: object, _options: obj
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("commands", Commands)
+    app.add_directive("settings", Settings)
     # before Sphinx collects images, at 500, which would copy them as files
     app.connect("doctree-read", inline_figures, priority=400)
     app.connect("autodoc-process-docstring", spare_bars)

@@ -107,11 +107,12 @@ class ScalingCallback(Callback):
         replicates: Bootstrap replicates of each refit.
         seed: Seed of the bootstrap.
         rules: Rules of when this run should end: those of `stopping`, or functions of a snapshot and this run's name
-            that say why, or `None`.
+            that say why, or `None`. Which of them wait for refits, `ScalingRecorder` says.
         action: What comes of their calls: `record` writes them into the ladder and changes nothing in the training,
-            `alert` also alerts, `stop` ends it on all ranks, validated and saved at its last step.
-        refit_budget: Share of wall time that the training may wait for refits, counted as of ten minutes at least;
-            `None` refits at every observation.
+            `alert` also alerts, `stop` ends it on all ranks, validated, and saved at its last step beside what the
+            Trainer's `ModelCheckpoint` keeps; with `enable_checkpointing=False` it is not saved.
+        refit_budget: Share of wall time that the training may wait for refits, counted as of ten minutes at least, and
+            as much again for rules between them; `None` refits at every observation.
         refit_in: `training` refits between two steps; `process` in a process beside the training, whose answers are
             logged at the next observation.
 

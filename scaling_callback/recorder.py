@@ -8,6 +8,7 @@ cause; the training goes on.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast, get_args
 
-from scaling_callback.acting import Action, Watcher, check_action
+from scaling_callback.acting import Action, Present, Watcher, check_action
 from scaling_callback.errors import InputError, WarnOnce
 from scaling_callback.ladder import FORM, Ladder, RunWriter
 from scaling_callback.ladder.resuming import continue_or_branch
@@ -43,10 +44,14 @@ class ScalingRecorder:
             TensorBoard, or any `Sink`.
         prefix: What the names of metrics begin with; of two recorders in one training one needs another.
         rules: Rules of when the run should end: those of `stopping`, or functions of a snapshot and the run's name that
-            say why, or `None`.
+            say why, or `None`. All are asked after a refit. Those that look at the run's curve are also asked at every
+            other observation, those that look at forecast finals at as many as their share of the time allows; a
+            function is one of them if its attribute `needs` is "curve" or "finals". Which were asked less often than
+            they could have been, the log says at the end.
         action: What comes of their calls: `record` writes them into the ladder and changes nothing, `alert` also
-            alerts, `stop` ends the training.
-        refit_budget: Share of wall time that refits may take; `None` refits at every observation.
+            alerts, `stop` says so in the `Decision` of `observe`, by which the loop must end.
+        refit_budget: Share of wall time that refits may take, counted as of ten minutes at least, and as much again for
+            rules between them; `None` refits at every observation.
         refit_in: `training` refits between two steps, `process` beside it.
         continues: The run that this training continues, of which more may be recorded than was trained on: its name,
             or what `state_dict` gave, which also holds how often rules have called. By default it begins a new one.
@@ -103,7 +108,8 @@ class ScalingRecorder:
         kept: Mapping[str, Any] = {"run": continues} if continues is None or isinstance(continues, str) else continues
         self._continues: str | None = kept.get("run")
         self._resumed_after = resumed_after
-        self._watcher = Watcher(rules, action, kept, self._warn.attempt)
+        self._watcher = Watcher(rules, action, kept, self._warn.attempt, share=refit_budget)
+        self._present = Present(self._config)
         sinks = [get_sink(logger, prefix) for logger in loggers] if ranks.first else ()
         self._publisher = Publisher(sinks, self._warn)
         self._refits = Refits(self._ladder, share=refit_budget, where=refit_in, warn=self._warn)
@@ -175,16 +181,33 @@ class ScalingRecorder:
             raise InputError(f"tokens is {tokens!r}, so the loss {loss!r} is not recorded; give a positive count")
         seen = Observation(tokens=counted, loss=float(loss), step=step, lr=lr, wall_time=self._now())
         self._unwritten.append(seen)
+        self._present.observe(seen)
         if self._writer is None:
             self._writer = self._start(math.nan if math.isnan(step) else counted / max(step, 1.0))
         self._write(horizon)
         self._refits.ask(self._ask())
         done = self._refits.take()
-        decision = Decision() if done is None else self._publish(done)
+        decision = self._warn.attempt(self._glance) or Decision() if done is None else self._publish(done)
         if done is None or done.latest is None or done.latest.tokens != seen.tokens:  # it did not know this one
             assert isinstance(self._card, RunCard)
             self._publisher.observe(seen, self._card.flops_per_token or 6.0 * self._card.params)
         return decision
+
+    def _glance(self) -> Decision:
+        """Ask, at an observation without a refit, the rules that need none."""
+        assert self._writer is not None
+        assert self._last is not None
+        snapshot = functools.cache(lambda: self._present.glance(self._own()))
+        decision = self._watcher.glance(snapshot, self._writer.name, self._last)
+        if decision.calls:
+            self._warn.attempt(lambda: self._write(None))
+            self._publisher.tell(snapshot(), self._writer.name, decision)
+        return decision
+
+    def _own(self) -> RunCard:
+        """The run's card with its plan as it is known by now."""
+        assert isinstance(self._card, RunCard)
+        return replace(self._card, horizon=self._planned or self._card.horizon)
 
     def _write(self, horizon: float | None) -> None:
         """Write what was observed and is not yet in the ladder, such as while a disk was full."""
@@ -258,11 +281,11 @@ class ScalingRecorder:
             self._refitted_at = latest.tokens
             if made:
                 self._writer.issue(made)
-        decision = self._watcher.ask(snapshot, run, self._last, ended=ended)
-        self._warn.attempt(lambda: self._write(None))
         began = time.monotonic()
+        decision = self._watcher.ask(self._present.take(snapshot, self._own()), run, self._last, ended=ended)
+        self._warn.attempt(lambda: self._write(None))
         self._warn.attempt(lambda: self._publisher.publish(snapshot, run, latest, done.seconds, decision))
-        self._refits.wait(time.monotonic() - began)  # figures keep the training waiting as refits do
+        self._refits.wait(time.monotonic() - began)  # rules and figures keep the training waiting as refits do
         return decision
 
     def _now(self) -> float:

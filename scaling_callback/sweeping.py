@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from scaling_callback.errors import InputError, WarnOnce
-from scaling_callback.pipeline import refresh
+from scaling_callback.pipeline import glance, refresh
 from scaling_callback.records import FINAL_PROGRESS, Curve, Observation, Run, RunCard, StopCall, Target, is_count
 from scaling_callback.snapshot import Config, Decision
-from scaling_callback.stopping import AnyRule, Streak, Streaks, check_rules, decide, make_rule, needs_law
+from scaling_callback.stopping import AnyRule, Streak, Streaks, check_rules, decide, find_needs, make_rule
 
 Amount: TypeAlias = float | str | Callable[[Mapping[str, Any]], float]
 """A number; the name of a hyperparameter or attribute that holds it; or a function of all of these by name."""
@@ -137,6 +137,8 @@ class Sweep:
 
 def read_trial(sweep: Sweep, trial: Trial, warn: WarnOnce) -> Run | None:
     """The trial as a run; `None`, with one warning for all such trials, where it lacks an amount."""
+    if any(loss <= 0 for loss in trial.losses.values()):
+        warn("a trial reports losses of 0 or below, of which most rules say nothing", about="a loss of 0 or below")
     try:
         return sweep.read(trial)
     except InputError as error:
@@ -168,7 +170,8 @@ def judge(
     """
     config = _ask_for(rules, target)
     looked_at = [each for each in runs if each.name == run or each.stopped is None]
-    return decide(rules, refresh(looked_at, (), config), run, before, attempt=attempt)
+    snapshot = refresh(looked_at, (), config) if config.fits else glance(looked_at, config)
+    return decide(rules, snapshot, run, before, attempt=attempt)
 
 
 def take_rules(rules: Sequence[AnyRule] | None, target: Target | None = None) -> tuple[AnyRule, ...]:
@@ -182,6 +185,16 @@ def take_rules(rules: Sequence[AnyRule] | None, target: Target | None = None) ->
     if not isinstance(cast("Any", rules), Sequence) or not rules:
         raise InputError(f"rules is {rules!r}; it must be a list of rules, such as [Dominated()]")
     return check_rules(rules, _ask_for(rules, target))
+
+
+def check_sweep(sweep: Any) -> None:
+    """Refuse what says nothing of how trials are counted.
+
+    Raises:
+        InputError: It is no `Sweep`.
+    """
+    if not isinstance(sweep, Sweep):
+        raise InputError(f"sweep is {sweep!r}; it must be a Sweep, such as Sweep(params=1e8, steps=1000)")
 
 
 def check_action(action: Any) -> None:
@@ -245,7 +258,7 @@ def read_call(record: Any) -> StopCall | None:
 
 def _ask_for(rules: Sequence[AnyRule], target: Target | None) -> Config:
     """What is asked of the trials so that every rule can speak."""
-    law = any(map(needs_law, rules))
+    law = any(find_needs(rule) == "forecast" for rule in rules)
     return Config(target=target, fits=law, past=law, splits=False)
 
 

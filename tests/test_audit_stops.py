@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
@@ -19,7 +19,7 @@ from scaling_callback.errors import InputError
 from scaling_callback.records import Curve, Observation, RunCard, StopCall
 from scaling_callback.replaying import FALSE_STOP, LOOKS, GroupOrder, StopAudit, audit_stops, score_calls
 from scaling_callback.snapshot import Snapshot
-from scaling_callback.stopping import RULES, Budget, Rule, Verdict, any_of, patient
+from scaling_callback.stopping import RULES, Budget, Rule, Verdict, any_of, make_rule, patient
 from scaling_callback.tables import write_table
 from scaling_callback.testing import planted_ladder
 
@@ -373,6 +373,17 @@ def test_a_regret_says_of_how_many_groups_it_is(table: str, capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert "of 1 group no finished run is kept" in shown
     assert "the regret is 0.00% over 2 of 3 groups" in shown
+
+
+def test_the_help_names_the_settings_of_each_rule_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["audit-stops", "--help"])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    for kind in RULES.values():
+        (line,) = (line for line in lines if line.startswith(f"{kind.name}: "))
+        said = dict(part.split("=") for part in line.partition(": ")[2].split(", "))
+        assert [name.replace("-", "_") for name in said] == [each.name for each in fields(kind)]
+        assert make_rule(kind.name, said | ({"tokens": "1"} if kind is Budget else {}))  # as it could be typed
 
 
 def test_a_sweep_of_one_group_says_that_nothing_had_finished_and_names_the_other_order(

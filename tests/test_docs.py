@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,6 +20,7 @@ from support_docs import PAGES, ROOT, SnippetError, run_page, walk
 
 import scaling_callback
 from scaling_callback.commands import COMMANDS
+from scaling_callback.stopping import RULES
 
 DOCS = ROOT / "docs"
 
@@ -103,6 +105,18 @@ def test_links_of_the_readme_lead_somewhere() -> None:
     assert len(links) > 5
     for link in links:
         assert link.startswith("https://") or (ROOT / link).exists(), link
+
+
+def test_the_table_of_settings_has_each_with_its_default_and_what_it_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("docutils")
+    monkeypatch.syspath_prepend(str(DOCS))
+    lines = [*importlib.import_module("directives").write_settings()]
+    for kind in RULES.values():
+        for each in fields(kind):
+            (line,) = (text for text in lines if text.startswith(f"| `{kind.__name__}` | `{each.name}` | "))
+            default, words = line.split(" | ")[2:]
+            assert default == ("" if each.default is None else f"{each.default:g}")
+            assert len(words) > 10 or each.name in ("min_progress", "patience")
 
 
 # figures

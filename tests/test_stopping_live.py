@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -26,9 +28,10 @@ from torch.utils.data import DataLoader
 from scaling_callback import Ladder, ScalingCallback, ScalingRecorder, Target
 from scaling_callback.errors import InputError, ScalingWarning
 from scaling_callback.records import Observation, Run, StopCall
+from scaling_callback.refitting import Refits
 from scaling_callback.snapshot import Snapshot
 from scaling_callback.stopping import RULES, AnyRule, Budget, Converged, Diverged, Dominated, OffLaw, Verdict, all_of
-from scaling_callback.testing import planted_ladder
+from scaling_callback.testing import RecordingSink, planted_ladder
 
 STEP = 4 * CONTEXT
 """Tokens of one step of the tiny training."""
@@ -119,9 +122,21 @@ class Watch(pl.Callback):
             self.at.append(trainer.global_step)
 
 
+def keep(folder: Path, **options: Any) -> dict[str, Any]:
+    """A Trainer that may save, and whose own callback keeps nothing of the last step."""
+    keeper = ModelCheckpoint(folder / "kept", save_top_k=0)
+    return {"enable_checkpointing": True, **options, "callbacks": [keeper, *options.get("callbacks", [])]}
+
+
 def saved(folder: Path) -> dict[int, Path]:
     """The whole checkpoints below a folder, by the step after which they were written."""
     return {torch.load(path, weights_only=False)["global_step"]: path for path in folder.rglob("*.ckpt")}
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What can be seen in a log that is not configured."""
+    told = [each for each in caplog.records if each.name == "scaling_callback" and each.levelno >= logging.WARNING]
+    return [each.getMessage() for each in told]
 
 
 def find(ladder: Path) -> Run:
@@ -146,7 +161,7 @@ def test_a_rule_stops_a_training_validated_and_saved_with_its_reason_to_read(
         add_rivals(tmp_path / "ladder")
     callback = make(tmp_path, rules=[situation.rule], action="stop", **situation.options)
     settings: dict[str, Any] = {"val_check_interval": situation.every, "default_root_dir": tmp_path}
-    trainer = train(callback, model=model, callbacks=[watch], **settings)
+    trainer = train(callback, model=model, **keep(tmp_path, callbacks=[watch], **settings))
     looks = list(range(situation.every, 9, situation.every))
     run = find(tmp_path / "ladder")
     assert (trainer.global_step, watch.at, steps(run), run.completed) == (8, looks, looks, False)
@@ -158,20 +173,18 @@ def test_a_rule_stops_a_training_validated_and_saved_with_its_reason_to_read(
     assert len(run.calls) == 1
     shown = json.loads((tmp_path / "ladder" / run.name / "card.json").read_text(encoding="utf-8"))["calls"]
     assert [(each["rule"], each["acted"]) for each in shown] == [(situation.name, True)]
-    said = [
-        record.getMessage() for record in caplog.records if record.name == "scaling_callback" and record.levelno > 20
-    ]
-    assert f"is stopped by rule {situation.name}: {situation.reason}" in said[0]
-    assert "33.3% of its plan" in said[0]
-    assert "was stopped at 66.7% of its plan" in said[-1]
-    assert not any("\n" in line or "\x1b" in line for line in said)
-    (path,) = tmp_path.rglob("*.ckpt")
-    assert any(str(path) in line for line in said)
+    stop, where = lines(caplog)
+    assert f"is stopped by rule {situation.name}: {situation.reason}" in stop
+    assert "33.3% of its plan; the run counts as unfinished" in stop
+    assert not any("\n" in line or "\x1b" in line for line in (stop, where))
+    (path,) = (tmp_path / "kept").iterdir()
+    assert where.endswith(f"ckpt_path={path}")
     kept = torch.load(path, weights_only=False)
     assert kept["global_step"] == 8
     assert all(torch.equal(kept["state_dict"][name], value) for name, value in model.state_dict().items())
 
-    again = train(make(tmp_path, rules=[situation.rule], **situation.options), model=Fated(), ckpt_path=path)
+    watched = make(tmp_path, rules=[situation.rule], **situation.options)
+    again = train(watched, model=Fated(), ckpt_path=path, **keep(tmp_path))
     run = find(tmp_path / "ladder")
     assert (again.global_step, steps(run), run.completed, run.stopped) == (12, [*looks, 12], True, None)
     assert len(run.calls) == 1  # a repetition is no news
@@ -192,7 +205,7 @@ def test_the_last_validation_and_checkpoint_are_of_the_last_step_and_made_once(
 ) -> None:
     watch = Watch()
     callback = make(tmp_path, rules=[is_enough], action="stop")
-    trainer = train(callback, callbacks=[watch], default_root_dir=tmp_path, **{"max_steps": 24} | options)
+    trainer = train(callback, **keep(tmp_path, callbacks=[watch], **{"max_steps": 24} | options))
     assert (trainer.global_step, watch.at, list(saved(tmp_path))) == (stops, validated, [stops])
     run = only(tmp_path / "ladder")
     assert steps(run) == validated
@@ -206,7 +219,7 @@ def test_a_training_that_logs_its_own_loss_alone_is_validated_where_it_ends(tmp_
     watch = Watch()
     options = {"val_check_interval": None, "check_val_every_n_epoch": 5, "limit_train_batches": 4, "max_epochs": 6}
     callback = make(tmp_path, rules=[is_enough], action="stop", monitor="train_loss")
-    trainer = train(callback, callbacks=[watch], default_root_dir=tmp_path, max_steps=-1, **options)
+    trainer = train(callback, **keep(tmp_path, callbacks=[watch], max_steps=-1, **options))
     assert (trainer.global_step, watch.at, list(saved(tmp_path))) == (8, [8], [8])
     assert steps(only(tmp_path / "ladder")) == [4, 8]
 
@@ -221,11 +234,28 @@ def test_a_training_that_logs_its_own_loss_alone_is_validated_where_it_ends(tmp_
     ],
 )
 def test_whatever_else_is_saved_the_last_state_is_and_beside_it(
-    tmp_path: Path, checkpoint: dict[str, Any], names: list[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, checkpoint: dict[str, Any], names: list[str]
 ) -> None:
     keeper = ModelCheckpoint(tmp_path / "kept", **checkpoint)
     train(make(tmp_path, rules=[is_enough], action="stop"), callbacks=[keeper], enable_checkpointing=True)
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == names
+    assert lines(caplog)[1:] == [
+        f"the training is saved where it stopped, and can be resumed with ckpt_path={tmp_path / 'kept' / names[0]}"
+    ]
+
+
+def test_a_trainer_that_is_to_save_nothing_does_not_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = train(make(tmp_path, rules=[is_enough], action="stop"), default_root_dir=tmp_path)
+    assert (trainer.global_step, list(tmp_path.rglob("*.ckpt"))) == (8, [])
+    assert "enable_checkpointing=False: it cannot be resumed" in lines(caplog)[1]
+    assert len(lines(caplog)) == 2
+
+
+def test_a_short_training_is_stopped_by_a_rule_that_needs_no_refit(tmp_path: Path) -> None:
+    callback = make(tmp_path, rules=[Budget(tokens=6 * STEP)], action="stop", refit_budget=0.0)
+    assert train(callback).global_step == 8
 
 
 class Keep(pl.Callback):
@@ -281,7 +311,7 @@ def test_rules_that_are_watched_change_no_bit_of_a_training(tmp_path: Path, capl
         ]  # fmt: skip
         assert (run.stopped, run.completed) == (None, True)
     levels = [each.levelname for each in caplog.records if "would be stopped" in each.getMessage()]
-    assert levels == ["INFO", "INFO", "WARNING", "WARNING"]
+    assert levels == ["WARNING"] * 4
 
 
 def train_ranked(folder: Path) -> None:
@@ -292,12 +322,13 @@ def train_ranked(folder: Path) -> None:
         watch = Watch()
         callbacks: list[Any] = [watch]
         if options is not None:
+            callbacks.append(ModelCheckpoint(folder / name / "kept", save_top_k=0))
             callbacks.append(make(folder / name, rules=[is_enough], **options))
         pl.seed_everything(0, verbose=False)
         trainer = pl.Trainer(
             max_steps=6, val_check_interval=2, check_val_every_n_epoch=None, accelerator="cpu", devices=2,
             strategy=DDPStrategy(process_group_backend="gloo"), callbacks=callbacks, logger=False,
-            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+            enable_checkpointing=options is not None, enable_progress_bar=False, enable_model_summary=False,
             num_sanity_val_steps=0, default_root_dir=folder / name,
         )  # fmt: skip
         trainer.fit(Tiny(), DataLoader(Bytes(64), batch_size=4), DataLoader(Bytes(8), batch_size=8))
@@ -325,7 +356,99 @@ def test_two_ranks_are_changed_by_no_watched_rule_and_stop_at_one_step(tmp_path:
 
 def own(folder: Path, rules: list[AnyRule], **options: Any) -> ScalingRecorder:
     card = replace(planted_ladder()[0].card, name="own", horizon=1e7)
-    return ScalingRecorder(Target(1e9, 2e10), folder, card, rules=rules, refit_budget=None, **options)
+    return ScalingRecorder(Target(1e9, 2e10), folder, card, rules=rules, **{"refit_budget": None, **options})
+
+
+def test_a_rule_that_looks_at_the_curve_is_asked_at_each_observation_however_seldom_a_law_is_fitted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = RecordingSink()
+    rules: list[AnyRule] = [is_enough, Diverged(patience=2), Budget(tokens=6e6)]
+    recorder = own(tmp_path, rules, action="alert", refit_budget=0.0, loggers=[sink])
+    losses = [3.0, math.nan, math.nan, 3.0, 3.0, 3.0]
+    made = [recorder.observe(loss, tokens=i * 1e6) for i, loss in enumerate(losses, 1)]
+    assert [[call.rule for call in each.calls] for each in made] == [[], [], ["diverged"], [], [], ["budget"]]
+    assert [alert.name for alert in sink.alerts] == ["should-stop", "should-stop"]
+    run = only(tmp_path)
+    assert [(call.rule, call.tokens) for call in run.calls] == [("diverged", 3e6), ("budget", 6e6)]
+    recorder.finish(completed=False)
+    said = [line for line in lines(caplog) if "were not asked" in line]
+    assert len(said) == 1
+    assert "at each of 6 observations (is-enough at 1)" in said[0]
+    assert "raise refit_budget=" in said[0]
+
+
+def test_rules_that_were_asked_at_each_observation_are_not_spoken_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for folder, rules, share in (("a", [is_enough], None), ("b", [Diverged()], 0.0), ("c", [], 0.0)):
+        recorder = own(tmp_path / folder, rules, refit_budget=share)
+        for tokens in (1e6, 2e6, 3e6):
+            recorder.observe(3.0, tokens=tokens)
+        recorder.finish(completed=False)
+    assert not any("were not asked" in line for line in lines(caplog))
+
+
+def test_a_curve_that_a_training_continues_is_whole_between_refits(tmp_path: Path) -> None:
+    first = own(tmp_path, [], refit_budget=0.0)
+    for tokens in (1e6, 2e6, 3e6):
+        first.observe(3.0, tokens=tokens, step=tokens / 1e6)
+    seen: list[list[float]] = []
+
+    def look(snapshot: Snapshot, run: str) -> None:
+        seen.append(next(each.curve.tokens.tolist() for each in snapshot.runs if each.name == run))
+
+    vars(look)["needs"] = "curve"
+    again = own(tmp_path, [look], refit_budget=0.0, continues="own", resumed_after=2)
+    for tokens in (2.5e6, 3.5e6):
+        again.observe(3.0, tokens=tokens, step=3)
+    assert seen == [[1e6, 2e6, 2.5e6], [1e6, 2e6, 2.5e6, 3.5e6]]
+
+
+def test_a_rule_that_looks_at_finals_is_asked_between_refits_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refits: list[Any] = []
+    best, *_ = others = planted_ladder(points=6, noise=0.0)
+    for run in others:
+        writer = Ladder(tmp_path).start(run.card)
+        writer.observe(list(run.curve))
+        writer.finish()
+    card = replace(best.card, name="own")
+    recorder = ScalingRecorder(TARGET, tmp_path, card, rules=[Dominated()], refit_budget=None)
+    ask = Refits.ask
+
+    def ask_once(self: Refits, asked: Any) -> None:
+        if not refits:
+            ask(self, asked)
+        refits.append(asked)
+
+    monkeypatch.setattr(Refits, "ask", ask_once)
+    made = [recorder.observe(1.2 * seen.loss, tokens=seen.tokens) for seen in list(best.curve)[:-1]]
+    assert [call.rule for each in made[-2:] for call in each.calls] == ["dominated", "dominated"]
+
+
+def test_the_time_of_rules_counts_as_that_of_refits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scaling_callback.refitting.budget.SHORT", 1.0)
+    asked: list[str] = []
+
+    def think(_: Snapshot, run: str) -> None:
+        asked.append(run)
+        time.sleep(0.6)
+
+    recorder = own(tmp_path, [think], refit_budget=0.5)
+    for tokens in (1e6, 2e6):
+        recorder.observe(3.0, tokens=tokens)
+    assert len(asked) == 1
+
+
+def test_a_broken_rule_of_ones_own_keeps_neither_others_nor_loggers_from_their_share(tmp_path: Path) -> None:
+    sink, odd = RecordingSink(), cast("Any", 5)
+    recorder = own(tmp_path, [lambda *_: Verdict("a", odd), Budget(tokens=1.0)], loggers=[sink])
+    with pytest.warns(ScalingWarning, match="evidence is 5"):
+        decision = recorder.observe(3.0, tokens=1e6)
+    assert [call.rule for call in decision.calls] == ["budget"]
+    assert "scaling/runs" in sink.scalars[-1][1]
 
 
 def test_a_loop_that_ends_where_it_is_told_to_leaves_an_unfinished_run(tmp_path: Path) -> None:

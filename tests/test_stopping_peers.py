@@ -8,13 +8,16 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from scaling_callback.records import Curve, Observation, Run, RunCard
+from scaling_callback.snapshot import Snapshot
+from scaling_callback.stopping import Rule, Verdict
 
 pytest.importorskip("optuna")
 pytest.importorskip("lightning")
@@ -113,3 +116,32 @@ def test_early_stopping_ends_a_run_after_its_patience_without_improvement(walkin
     flat = make_run("flat", [3.0, 2.9, 2.9, 2.9, 2.9, 2.9, 2.0])
     tracks = peers.lay_tracks(sweeps.find_groups([flat, make_run("falling", falling(0))]))
     assert peers.walk_sweep(tracks, peers.Peer("EarlyStopping", "alone", (("patience", 3),))) == [{"flat": 4}]
+
+
+def test_the_rule_in_turn_takes_the_runs_in_the_orders_of_the_others(
+    walking: tuple[Any, Any], sweep: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps, _ = walking
+    stopping_peers = importlib.import_module("stopping_peers")
+
+    def make_rule(_: str) -> Rule:
+        return AboveFinished()
+
+    monkeypatch.setattr(stopping_peers, "make_rule", make_rule)
+    # as the median pruner's, but for half of the horizon: a b c, b c a, c a b
+    made = stopping_peers.measure_in_turn(sweeps.find_groups(sweep), orders=3)
+    assert made.stopped == pytest.approx((1 + 2 + 0) / 3)
+    assert made.saved == pytest.approx(3 * 0.9 / 6 / 3)
+    assert (made.false_stops, made.regret) == (0, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AboveFinished(Rule):
+    """Ends a run that began above one of its group that has finished."""
+
+    name: ClassVar[str] = "above"
+    needs: ClassVar[Any] = "curve"
+
+    def judge(self, snapshot: Snapshot, run: Run) -> Verdict | None:
+        ended = [known for known in snapshot.runs if known.params == run.params and known.final is not None]
+        return Verdict("above") if any(run.curve.loss[0] > known.curve.loss[0] for known in ended) else None

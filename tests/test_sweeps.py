@@ -187,7 +187,7 @@ def test_a_sweep_that_cannot_be_counted_is_refused_in_one_line(arguments: dict[s
         ({"rules": [any_of(behind, Converged())]}, "converged needs a target"),
         ({"rules": [behind], "action": "prune"}, "one of 'stop', 'record'"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_what_is_no_rule_or_action_is_refused_in_one_line(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -220,9 +220,31 @@ def test_a_rule_that_looks_at_no_law_has_none_fitted(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("scaling_callback.sweeping.refresh", refresh)
     run = SWEEP.read(Trial(name="a", state="running", losses={5: 3.5}))
-    for rules in ([Budget(tokens=5e3)], [any_of(Dominated(), Budget(tokens=5e3))], [any_of(Dominated(), broken)]):
-        judge(rules, [run], "a", attempt=lambda _: None)
-    assert [config.fits for config in asked] == [False, False, True]
+    for rules in ([Budget(tokens=5e3)], [any_of(Dominated(), Budget(tokens=5e3))]):
+        judge(rules, [run], "a")
+    assert asked == []
+    judge([any_of(Dominated(), broken)], [run], "a", attempt=lambda _: None)
+    assert [config.fits for config in asked] == [True]
+
+
+def test_what_says_nothing_of_how_trials_are_counted_is_refused(tune: Any) -> None:
+    for kind in (ScalingPruner, tune.ScalingScheduler):
+        with pytest.raises(InputError, match="sweep is None; it must be a Sweep"):
+            kind(None)
+
+
+def test_losses_of_which_no_rule_can_speak_are_said_once() -> None:
+    study = study_of(ScalingPruner(SWEEP))
+    with pytest.warns(ScalingWarning, match="losses of 0 or below") as caught:
+        study.optimize(report_negative, n_trials=2)
+    assert len(caught) == 1
+
+
+def report_negative(trial: Any) -> float:
+    for step in range(1, STEPS + 1):
+        trial.report(-float(step), step)
+        assert not trial.should_prune()
+    return -float(STEPS)
 
 
 def test_a_call_is_read_back_as_it_was_described_and_other_data_are_none() -> None:

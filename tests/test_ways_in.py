@@ -101,14 +101,22 @@ def test_resumed_from_its_checkpoint_it_goes_on_in_the_same_run_with_exact_token
     assert run.curve.tokens.tolist() == [BATCH * CONTEXT * step for step in (2, 4, 6, 8)]
 
 
-def test_where_a_rule_stops_it_transformers_trainer_saves_and_evaluates_once(tmp_path: Path) -> None:
+BEST = {"save_strategy": "best", "metric_for_best_model": "loss", "greater_is_better": True}
+"""Its first evaluation is the best."""
+
+
+@pytest.mark.parametrize("saves", [{"save_steps": 1000}, BEST])
+def test_where_a_rule_stops_it_transformers_trainer_saves_and_evaluates_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, saves: dict[str, Any]
+) -> None:
     rules = [Budget(tokens=3.5 * BATCH * CONTEXT, patience=2)]
     stopped = hugging_face(tmp_path / "ladder", rules=rules, action="stop", refit_budget=None)
-    trainer = make_trainer(tmp_path, stopped, max_steps=20, save_strategy="no")
+    trainer = make_trainer(tmp_path, stopped, max_steps=20, **saves)
     trainer.train()
     run = only(tmp_path / "ladder")
     assert [row["step"] for row in trainer.state.log_history if "eval_loss" in row] == [2, 4, 6] == steps(run)
-    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-6"]
+    assert "checkpoint-6" in {path.name for path in tmp_path.glob("checkpoint-*")}
+    assert caplog.messages[-1].endswith("resume_from_checkpoint=" + str(tmp_path / "checkpoint-6"))
     assert run.stopped is not None
     assert (run.stopped.step, run.completed) == (6, False)
     watched = hugging_face(tmp_path / "ladder", rules=rules, refit_budget=None)
@@ -116,6 +124,15 @@ def test_where_a_rule_stops_it_transformers_trainer_saves_and_evaluates_once(tmp
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
     run = only(tmp_path / "ladder")
     assert (len(run.calls), run.stopped, run.completed) == (1, None, True)
+
+
+def test_a_trainer_of_transformers_that_is_to_save_nothing_does_not_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped = hugging_face(tmp_path / "ladder", rules=[Budget(tokens=1.0)], action="stop")
+    make_trainer(tmp_path, stopped, save_strategy="no").train()
+    assert (steps(only(tmp_path / "ladder")), list(tmp_path.glob("checkpoint-*"))) == ([2], [])
+    assert "save_strategy is 'no'" in caplog.messages[-1]
 
 
 def test_a_checkpoint_without_a_count_of_tokens_is_refused_rather_than_guessed(tmp_path: Path) -> None:

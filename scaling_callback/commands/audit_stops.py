@@ -36,7 +36,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
         type=read_pair,
         default=[],
         metavar="KEY=VALUE",
-        help="a setting of the rule, such as patience=2; of one of several rules: RULE.KEY=VALUE",
+        help="a setting of the rule, as listed below, such as patience=2; of one of several rules: RULE.KEY=VALUE",
     )
     add_target(command, required=False)
     command.add_argument(
@@ -56,6 +56,16 @@ def add_options(command: argparse.ArgumentParser) -> None:
         default="together",
         help="whether runs of one size and horizon train side by side, or one after another (default: %(default)s)",
     )
+    command.add_argument_group(
+        "settings of the rules, and their defaults", "\n".join(map(_list_settings, RULES.values()))
+    )
+
+
+def _list_settings(kind: type[Rule]) -> str:
+    said = (
+        (each.name.replace("_", "-"), "none" if each.default is None else f"{each.default:g}") for each in fields(kind)
+    )
+    return f"{kind.name}: " + ", ".join(f"{name}={default}" for name, default in said)
 
 
 def run(options: argparse.Namespace) -> Output:

@@ -6,6 +6,7 @@ fails in here becomes one warning with its cause; the training goes on.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +33,9 @@ else:
         ) from None
 
 
+_log = logging.getLogger("scaling_callback")
+
+
 class ScalingTrainerCallback(TrainerCallback):
     """Records a training of transformers' Trainer in a ladder, and says what the ladder forecasts.
 
@@ -55,10 +59,13 @@ class ScalingTrainerCallback(TrainerCallback):
         loggers: Where scalars and reasons go, as for `ScalingRecorder`; by default to the W&B run that the Trainer
             reports to, if any.
         rules: Rules of when the run should end: those of `stopping`, or functions of a snapshot and the run's name that
-            say why, or `None`.
+            say why, or `None`. Which of them wait for refits, `ScalingRecorder` says.
         action: What comes of their calls: `record` writes them into the ladder and changes nothing in the training,
-            `alert` also alerts, `stop` ends it, saved at its last step.
-        refit_budget: Share of wall time that refits may take; `None` refits at every observation.
+            `alert` also alerts, `stop` ends it, saved at its last step as the Trainer's own checkpoint. It is not saved
+            with `save_strategy="no"`, nor, where it is evaluated at the end of epochs, with `"best"` if it was better
+            before.
+        refit_budget: Share of wall time that refits may take, counted as of ten minutes at least, and as much again for
+            rules between them; `None` refits at every observation.
         refit_in: `training` refits between two steps, `process` beside it.
 
     Raises:
@@ -111,6 +118,8 @@ class ScalingTrainerCallback(TrainerCallback):
         self._refit_in: Where = refit_in
         self._recorder: ScalingRecorder | None = None
         self._training = False  # an evaluation of its own is no point of a training
+        self._stopping = False  # whether a rule is ending this training; the same on every rank
+        self._saved_at = -1  # the step after which the Trainer saved last
         self._seen: set[str] = set()
 
     @property
@@ -131,6 +140,7 @@ class ScalingTrainerCallback(TrainerCallback):
         if self._recorder is not None:  # of a training before, or of one that began again with smaller batches
             self._recorder.close()
         self._recorder, self._training, self._seen = None, False, set()
+        self._stopping, self._saved_at = False, -1
         if self._tokens_per_step is None and state.global_step > 0 and state.num_input_tokens_seen == 0:
             self.warn(
                 f"the training goes on from step {state.global_step}, and its checkpoint holds no count of tokens, so "
@@ -180,7 +190,21 @@ class ScalingTrainerCallback(TrainerCallback):
         # from arguments that JSON can hold, and its rules are functions
         cast("dict[str, Any]", state.stateful_callbacks)[self._key] = self._recorder.state_dict()
         if decision.stop:  # at an evaluation: these weights need no other one
-            control.should_training_stop = control.should_save = True
+            control.should_training_stop = self._stopping = True
+            control.should_save = _saves(args)
+
+    @guarded
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Know after which step the Trainer saved."""
+        self._saved_at = state.global_step
+
+    @guarded
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Save where a rule ends the training: a Trainer that saves the best alone has just decided for itself."""
+        if self._stopping and self._saved_at != state.global_step:
+            control.should_save = _saves(args)
 
     @guarded
     def on_train_end(
@@ -197,6 +221,16 @@ class ScalingTrainerCallback(TrainerCallback):
         completed = 0 < state.max_steps <= state.global_step
         ended = self._tokens(state) if completed and self._wanted.horizon is None else None
         self._recorder.finish(completed=completed, horizon=ended)
+        if self._stopping and state.is_world_process_zero:
+            _log.warning("%s", self._describe_place(args, state))
+
+    def _describe_place(self, args: TrainingArguments, state: TrainerState) -> str:
+        """Where the training that a rule has ended is saved, in a line."""
+        if self._saved_at == state.global_step:
+            place = f"{args.output_dir}/checkpoint-{state.global_step}"
+            return f"the training is saved where it stopped, and can be resumed with resume_from_checkpoint={place}"
+        why = f"its save_strategy is {str(getattr(args.save_strategy, 'value', args.save_strategy))!r}"
+        return f"the training is not saved where it stopped, as {why}: it cannot be resumed from there"
 
     @property
     def _key(self) -> str:
@@ -240,6 +274,11 @@ class ScalingTrainerCallback(TrainerCallback):
 def _counts(args: Any) -> bool:
     """Whether the Trainer counts tokens; older versions say so with a truth value."""
     return args.include_num_input_tokens_seen not in (False, None, "no")
+
+
+def _saves(args: Any) -> bool:
+    """Whether the Trainer is to save anything."""
+    return str(getattr(args.save_strategy, "value", args.save_strategy)) != "no"
 
 
 def _rate(optimizer: Any) -> float:

@@ -22,6 +22,7 @@ from scaling_callback.sweeping import (
     TrialAction,
     check_action,
     check_minimised,
+    check_sweep,
     describe_call,
     judge,
     read_call,
@@ -91,6 +92,7 @@ class ScalingPruner(BasePruner):
         action: TrialAction = "stop",
         target: Target | None = None,
     ) -> None:
+        check_sweep(sweep)
         check_action(action)
         self.warn = WarnOnce(type(self).__name__)
         """Says each thing once, and never ends a study."""

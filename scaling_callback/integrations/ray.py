@@ -24,6 +24,7 @@ from scaling_callback.sweeping import (
     TrialAction,
     check_action,
     check_minimised,
+    check_sweep,
     flatten,
     judge,
     read_trial,
@@ -298,5 +299,6 @@ def _watch(
     Raises:
         InputError: An argument is out of its range.
     """
+    check_sweep(sweep)
     check_action(action)
     return _Watch(by, WarnOnce(by), sweep, take_rules(rules, target), step, action == "stop", target)

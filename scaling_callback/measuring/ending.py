@@ -64,45 +64,60 @@ def find_ending(
 class StopSaver:
     """Saves a training where a rule ends it, unless another callback has saved all of it there.
 
-    A training that goes on for some steps, such as to its `min_steps`, is saved again, and its last state is kept.
+    A training that goes on for some steps, such as to its `min_steps`, is saved again, and its last state is kept. One
+    whose Trainer is to save nothing (`enable_checkpointing=False`) is not saved. Where it is, the log says at the end.
     """
 
     def __init__(self) -> None:
         self._callback: Any = None
         self._path: str | None = None
         self._step = -1
+        self._where: str | None = None
 
     def attach(self, trainer: Any, callback: Any) -> None:
         """Give the Trainer a callback of this training, behind all others: it calls `save`."""
         self.detach(trainer)  # that of a training that broke off
-        self._callback, self._path, self._step = callback, None, -1
+        self._callback, self._path, self._step, self._where = callback, None, -1, None
         trainer.callbacks.append(callback)
 
     def detach(self, trainer: Any) -> None:
-        """Take it away again."""
+        """Take it away again, and say where the training was saved."""
         if self._callback in trainer.callbacks:
             trainer.callbacks.remove(self._callback)
-        self._callback = None
+        if self._where is not None and trainer.is_global_zero:
+            _log.warning("%s", self._where)
+        self._callback = self._where = None
 
     def save(self, trainer: Any, run: str | None) -> None:
         """Save, unless this step is saved; every rank must call it, of which the first knows the name of the run."""
         if self._step == trainer.global_step:
             return
-        path = None if _is_saved(trainer) else trainer.strategy.broadcast(_place(trainer, run))
+        if not trainer.checkpoint_callbacks:
+            self._where = (
+                "ScalingCallback did not save the training that it stopped, as its Trainer has "
+                "enable_checkpointing=False: it cannot be resumed"
+            )
+            return
+        saved = _find_saved(trainer)
+        path = trainer.strategy.broadcast(_place(trainer, run)) if saved is None else None
         if path is not None:
             trainer.save_checkpoint(path)
-            if trainer.is_global_zero:
-                _log.warning("ScalingCallback saved the training where it stops as %s", path)
         if self._path not in (None, path):
             trainer.strategy.remove_checkpoint(self._path)
+        self._where = f"the training is saved where it stopped, and can be resumed with ckpt_path={path or saved}"
         self._path, self._step = path, trainer.global_step
 
 
-def _is_saved(trainer: Any) -> bool:
-    return any(
-        getattr(callback, "_last_global_step_saved", -1) == trainer.global_step
-        and not getattr(callback, "save_weights_only", False)
-        for callback in trainer.callbacks
+def _find_saved(trainer: Any) -> str | None:
+    """Where another callback has saved all of the training after this step, if one has."""
+    return next(
+        (
+            str(getattr(callback, "_last_checkpoint_saved", "") or "last")
+            for callback in trainer.callbacks
+            if getattr(callback, "_last_global_step_saved", -1) == trainer.global_step
+            and not getattr(callback, "save_weights_only", False)
+        ),
+        None,
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from scaling_callback.refitting.budget import RefitBudget
 from scaling_callback.refitting.issuing import issue
 from scaling_callback.refitting.refit import Ask, Refit
 from scaling_callback.refitting.refits import Refits, Where
 
-__all__ = ["Ask", "Refit", "Refits", "Where", "issue"]
+__all__ = ["Ask", "Refit", "RefitBudget", "Refits", "Where", "issue"]

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError
-from scaling_callback.forecasting import others_of
-from scaling_callback.pipeline import refresh, select
+from scaling_callback.pipeline import glance, refresh, select
 from scaling_callback.records import Run, StopCall, group_runs
 from scaling_callback.replaying.stop_scores import StopAudit, last_token, score, score_calls, take_part
 from scaling_callback.replaying.visible import ROUNDING
 from scaling_callback.snapshot import Config, Snapshot
-from scaling_callback.stopping import AnyRule, Streak, check_rules, decide, earliest_progress, needs_law
+from scaling_callback.stopping import AnyRule, Streak, check_rules, decide, find_needs
 
 LOOKS = (0.01, 0.02, 0.035, 0.05, 0.075, *(step / 40 for step in range(4, 40)))
 """Shares of the horizon at which the members of a group are looked at: closer together early, where losses fall."""
@@ -77,7 +75,11 @@ def audit_stops(
     if not kept:
         raise InputError("no run has an observation that takes part, so no rule can be asked of any; give other runs")
     chosen = replace(config, runs="all", splits=False, sensitivity=False)
-    look = _look_with_law(chosen) if any(map(needs_law, rules)) else _look_without(chosen)
+    law = any(find_needs(rule) == "forecast" for rule in rules)
+
+    def look(seen: Sequence[Run]) -> Snapshot:
+        return refresh(seen, (), chosen) if law else glance(seen, chosen)
+
     places = {run.name: place for place, run in enumerate(runs)}
     groups = [tuple(replace(run, calls=()) for run in group) for group in group_runs(kept)]
     turns = [_take_turns(group, order, places) for group in groups]
@@ -146,7 +148,7 @@ def _train(
     stopped: dict[str, Run] = {}
     seen: dict[str, int] = {}
     streaks: dict[str, Mapping[str, Streak]] = {}
-    earliest = min(map(earliest_progress, rules))
+    earliest = min(map(_earliest, rules))
     for share in looks:
         tell()
         members = {run.name: stopped.get(run.name) or _see(run, share) for run in group}
@@ -183,32 +185,9 @@ def _may_speak(run: Run, earliest: float) -> bool:
     return run.horizon is None or float(run.progress[-1]) >= earliest
 
 
-def _look_with_law(config: Config) -> _Look:
-    return lambda runs: refresh(runs, (), config)
-
-
-def _look_without(config: Config) -> _Look:
-    """Forecast finals are made when a rule asks for them: most are of runs that were ended long ago."""
-    nothing = refresh((), (), replace(config, fits=False, target=None))
-    return lambda runs: replace(nothing, runs=tuple(runs), finals=_Finals(runs))
-
-
-class _Finals(Mapping[str, FinalForecast | Abstention]):
-    """Forecast finals of the unfinished of these runs, as `refresh` makes them, each when it is asked for."""
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._runs = tuple(runs)
-        self._open = {run.name: run for run in runs if run.final is None}
-        self._made: dict[str, FinalForecast | Abstention] = {}
-
-    def __getitem__(self, name: str) -> FinalForecast | Abstention:
-        if name not in self._made:
-            run = self._open[name]
-            self._made[name] = forecast_final(run, others_of(run, self._runs))
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._open)
-
-    def __len__(self) -> int:
-        return len(self._open)
+def _earliest(rule: AnyRule) -> float:
+    """The progress before which a rule says nothing of a run."""
+    parts: Any = getattr(rule, "rules", None)
+    if parts is not None:
+        return min(map(_earliest, parts))
+    return float(getattr(rule, "min_progress", 0.0))

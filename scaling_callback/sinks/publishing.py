@@ -69,6 +69,18 @@ class Publisher:
         self._step = _step_of(seen)
         self._send(lambda sink: sink.log(values, step=self._step))
 
+    def tell(self, snapshot: Snapshot, run: str, decision: Decision) -> None:
+        """What rules say between two refits, at once; what else was alerted goes on as it was.
+
+        Args:
+            snapshot: What the rules looked at.
+            run: The run that logs.
+            decision: Whether the run goes on.
+        """
+        before = self._alerted
+        self._attempt(lambda: self._alert(snapshot, run, decision), "alerts")
+        self._alerted |= before
+
     def publish(
         self, snapshot: Snapshot, run: str, latest: Observation | None, seconds: float, decision: Decision
     ) -> None:

@@ -13,7 +13,6 @@ from scaling_callback.stopping.converged import Converged
 from scaling_callback.stopping.decide import Streak, Streaks, decide, find_needs, name_rules
 from scaling_callback.stopping.diverged import Diverged
 from scaling_callback.stopping.dominated import Dominated
-from scaling_callback.stopping.needing import earliest_progress, needs_law
 from scaling_callback.stopping.off_law import OffLaw
 
 RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Converged, Dominated, OffLaw, Diverged, Budget)}
@@ -51,11 +50,9 @@ __all__ = [
     "any_of",
     "check_rules",
     "decide",
-    "earliest_progress",
     "find_needs",
     "make_rule",
     "name_rule",
     "name_rules",
-    "needs_law",
     "patient",
 ]
