@@ -77,6 +77,20 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
+def rarely_refitted(script: Path) -> list[str]:
+    """The command line of a script whose trainings refit at their start and end, and not at each validation.
+
+    Those of the demo and of the examples last seconds, and a refit takes longer than what is trained between two.
+    """
+    code = (
+        "import runpy, sys; from scaling_callback.refitting.budget import RefitBudget; "
+        "RefitBudget.allows = lambda budget: not budget._spent; "
+        "sys.argv = sys.argv[1:]; sys.path[0] = sys.argv[0].rpartition('/')[0]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    return [sys.executable, "-c", code, str(script)]
+
+
 def read_wandb(file: Path) -> list[dict[str, Any]]:
     """The records of an offline W&B file, by the official reader."""
     command = ["wandb", "leet", "inspect", "--json", str(file)]

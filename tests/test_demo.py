@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import assert_metrics_or_reasons, environment, read_wandb
+from support import assert_metrics_or_reasons, environment, rarely_refitted, read_wandb
 
 from scaling_callback import Ladder
 from scaling_callback.reporting.scalars import METRICS, TOKENS
@@ -44,7 +44,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory, home: Path) -> tuple[Path, st
     example.clear(output)
     (output / "ladder").mkdir()
     (output / "ladder" / "torn.json").write_text("{", "utf-8")
-    command = [sys.executable, str(EXAMPLE), "--output", str(output), "--scale", "0.03"]
+    command = [*rarely_refitted(EXAMPLE), "--output", str(output), "--scale", "0.015"]
     own = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "config")}
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=300, env=environment() | own, cwd=home

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support import write_finished
 
 from scaling_callback import ScalingRecorder
 from scaling_callback.errors import MissingDependency
@@ -50,11 +51,12 @@ def test_the_end_tells_the_last_answers_and_the_ladder_as_a_table_that_reads_bac
     import pandas as pd
 
     sink = RecordingSink()
-    for run in planted_ladder(ratios=(5.0, 20.0), points=4):
-        recorder = ScalingRecorder(CONFIG, tmp_path, run.card, loggers=[sink], refit_budget=None)
-        for seen in run.curve:
-            recorder.observe(seen.loss, tokens=seen.tokens)
-        recorder.finish()
+    *others, last = planted_ladder(ratios=(5.0, 20.0), points=4)
+    write_finished(tmp_path, others)
+    recorder = ScalingRecorder(CONFIG, tmp_path, last.card, loggers=[sink], refit_budget=0.0)
+    for seen in last.curve:
+        recorder.observe(seen.loss, tokens=seen.tokens)
+    recorder.finish()
     snapshot = recorder.snapshot
     assert snapshot is not None
     assert snapshot.forecast is not None
@@ -85,8 +87,9 @@ def test_a_forecast_outside_the_narrowest_earlier_interval_is_told_once() -> Non
 def test_a_run_that_ends_above_the_law_by_more_than_chance_is_told(factor: float, told: list[str]) -> None:
     *others, run = planted_ladder()
     spoiled = replace(run, curve=replace(run.curve, loss=run.curve.loss * factor))
-    assert alerts(refresh((*others, spoiled), (), CONFIG), run.name) == told
-    assert alerts(refresh((*others, spoiled), (), CONFIG), others[0].name) == []
+    snapshot = refresh((*others, spoiled), (), replace(CONFIG, splits=False))
+    assert alerts(snapshot, run.name) == told
+    assert alerts(snapshot, others[0].name) == []
 
 
 def test_a_run_that_is_forecast_to_end_above_the_law_is_told_before_it_ends() -> None:
@@ -147,6 +150,6 @@ def timed(run: Run, hours: float, devices: str | None) -> Run:
 @pytest.mark.parametrize(("devices", "hours"), [("8", 16.0), ("1", 2.0), (None, math.nan), ("many", math.nan)])
 def test_device_hours_are_those_of_training_on_all_devices_without_pauses(devices: str | None, hours: float) -> None:
     runs = [timed(run, 2.0, devices) for run in planted_ladder(points=8)]
-    values = make_scalars(refresh(runs, (), CONFIG), runs[0].name)
+    values = make_scalars(refresh(runs, (), replace(CONFIG, fits=False)), runs[0].name)
     np.testing.assert_allclose(values.get("scaling/device_hours", math.nan), hours, rtol=1e-6)
     assert values["scaling/run_flops"] == pytest.approx(6 * runs[0].params * runs[0].curve.tokens[-1])

@@ -78,7 +78,7 @@ BOTH = ["val_loss", "other_loss"]
 
 
 def watch(ladder: Path) -> ScalingCallback:
-    return ScalingCallback(TARGET, ladder, monitor=BOTH, refit_budget=None, replicates=20)
+    return ScalingCallback(TARGET, ladder, monitor=BOTH, refit_budget=0.0, replicates=20)
 
 
 def test_two_losses_are_two_runs_and_one_checkpoint_resumes_both(ladder: Path, tmp_path: Path) -> None:

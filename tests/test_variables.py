@@ -28,9 +28,8 @@ def repeated_data(write: Writer, *, column: bool = True) -> str:
 
 def test_a_column_of_the_table_is_a_variable_of_the_law(table: Writer) -> None:
     runs = read_table(repeated_data(table))
-    config = Config(
-        law="muennighoff", prior=False, target=Target(params=1e10, tokens=2e11), further={"unique_tokens": 1e10}
-    )
+    target, further = Target(params=1e10, tokens=2e11), {"unique_tokens": 1e10}
+    config = Config(law="muennighoff", prior=False, target=target, further=further, replicates=20, splits=False)
     made = refresh(runs, (), config)
     assert made.fit is not None
     assert made.fit.params == pytest.approx(dict(zip(LAW.names, LAW.typical, strict=True)), rel=1e-4)
@@ -56,7 +55,7 @@ def test_fewer_unique_tokens_move_the_split_to_more_parameters_never_to_a_lower_
 def test_a_target_without_the_variable_is_refused_in_one_line(table: Writer) -> None:
     runs = read_table(repeated_data(table))
     for target in (Target(params=1e10, tokens=2e11), Target(flops=1e21)):
-        made = refresh(runs, (), Config(law="muennighoff", target=target, replicates=5))
+        made = refresh(runs, (), Config(law="muennighoff", target=target, replicates=5, past=False))
         assert made.forecast is None
         assert "needs unique_tokens" in made.absent["forecast"]
         assert "\n" not in made.absent["forecast"]
