@@ -596,6 +596,37 @@ def test_a_call_that_could_not_be_written_is_written_when_it_can(
     assert call.acted
 
 
+@pytest.mark.parametrize("fault", ["a file", "full", "unreadable", "no forecasts"])
+def test_rules_of_the_runs_own_curve_are_asked_where_the_ladder_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    if fault == "a file":
+        (tmp_path / "ladder").write_text("no folder", encoding="utf-8")
+    if fault == "full":
+        monkeypatch.setattr("scaling_callback.ladder.writer.create", full)
+    if fault == "unreadable":
+        monkeypatch.setattr(Refits, "take", full)
+    sink = RecordingSink()
+    rules: list[AnyRule] = [Budget(tokens=3e6), is_enough, Diverged(patience=2)]
+    recorder = own(tmp_path / "ladder", rules, action="stop", loggers=[sink])
+    if fault == "no forecasts":
+        monkeypatch.setattr("scaling_callback.recorder.issue", lambda *_: [1])
+    lost = "(?s)" if fault == "no forecasts" else "until the ladder can be used, these rules are not asked: is-enough"
+    with pytest.warns(ScalingWarning, match=lost) as caught:
+        made = [recorder.observe(loss, tokens=i * 1e6) for i, loss in enumerate([3.0, 2.0, math.nan, math.nan], 1)]
+    assert len(caught) == 1
+    budget, diverged = ([each.stop and name in str(each.calls) for each in made] for name in ("budget", "diverged"))
+    assert (budget, diverged) == ([False, False, True, True], [False, False, False, True])
+    assert "stopped" in [alert.name for alert in sink.alerts]
+    if fault == "full":
+        monkeypatch.undo()
+        recorder.observe(2.0, tokens=5e6)
+        assert [call.rule for call in only(tmp_path / "ladder").calls][:2] == ["budget", "diverged"]
+
+
 @pytest.mark.parametrize("action", ["halt", "", None, True])
 def test_an_action_that_is_none_is_refused_in_one_line(tmp_path: Path, action: Any) -> None:
     with pytest.raises(InputError, match=r"^action is .*; it must be one of 'record', 'alert', 'stop'$"):
