@@ -529,6 +529,26 @@ def test_a_broken_rule_of_ones_own_keeps_neither_others_nor_loggers_from_their_s
     assert "scaling/runs" in sink.scalars[-1][1]
 
 
+@pytest.mark.parametrize("odd", [True, 3, math.nan, {"a": 1}, ["x"], Verdict, "second\nline"])
+def test_a_rule_that_says_what_nobody_can_is_warned_of_once_by_its_name_in_one_line(tmp_path: Path, odd: Any) -> None:
+    seen: list[int] = []
+
+    def rule_of_mine(*_: Any) -> Any:
+        seen.append(1)
+        if isinstance(odd, str):
+            raise RuntimeError(f"{len(seen)} {odd}")
+        return odd if len(seen) != 2 else [len(seen)]
+
+    recorder = own(tmp_path, [rule_of_mine, lambda *_: False])
+    with pytest.warns(ScalingWarning) as caught:
+        decisions = [recorder.observe(3.0, tokens=tokens) for tokens in (1e6, 2e6, 3e6)]
+    (said,) = [str(each.message) for each in caught]
+    assert "\n" not in said
+    how = "failed (RuntimeError: 1 second line); " if isinstance(odd, str) else f"gave {odd!r}; give a sentence, a "
+    assert f": rule rule-of-mine {how}" in said
+    assert not any(decision.calls for decision in decisions)
+
+
 def test_a_loop_that_ends_where_it_is_told_to_leaves_an_unfinished_run(tmp_path: Path) -> None:
     recorder = own(tmp_path, [is_enough], action="stop")
     stops = [recorder.observe(3.0, tokens=tokens).stop for tokens in (1e6, 2e6)]
