@@ -6,6 +6,7 @@
     └── ScalingError
         ├── InputError (also a ValueError)        what the user gave cannot be used; one line: what, got, do
         │   ├── EmptyTable                        a table with a header and no rows
+        │   ├── RuleFailed                        a stopping rule of one's own failed, or said what nobody can
         │   └── NotEnoughData                     usable, but too little of it to say anything
         ├── RefitFailed                           a refit in a process of its own gave no answer
         ├── RunTaken                              another process has resumed the run that this one wrote
@@ -54,6 +55,14 @@ class RunTaken(ScalingError):
 
 class NotEnoughData(InputError):
     """The input is well formed, but there is too little of it for the question asked."""
+
+
+class RuleFailed(InputError):
+    """A stopping rule failed, or said what nobody can; of `about` a training is warned of once."""
+
+    def __init__(self, message: str, about: str) -> None:
+        super().__init__(message)
+        self.about = about
 
 
 class MissingDependency(ScalingError, ImportError):
@@ -111,6 +120,10 @@ class WarnOnce:
         """
         try:
             return work()
+        except RuleFailed as error:
+            _log.debug("%s failed", self._by, exc_info=True)
+            self(str(error), error.about)
+            return None
         except Exception as error:  # noqa: BLE001 - a fault in here must never cost a training
             _log.debug("%s failed", self._by, exc_info=True)
             # of what a filesystem says the paths change from one attempt to the next

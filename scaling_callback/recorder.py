@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 from scaling_callback.acting import Action, Present, Watcher, check_action
 from scaling_callback.errors import InputError, WarnOnce
@@ -28,6 +28,8 @@ from scaling_callback.reporting.scalars import PREFIX
 from scaling_callback.sinks import Publisher, get_sink
 from scaling_callback.snapshot import Config, Decision, Snapshot
 from scaling_callback.stopping import AnyRule, check_rules
+
+T = TypeVar("T")
 
 
 class ScalingRecorder:
@@ -186,26 +188,55 @@ class ScalingRecorder:
         seen = Observation(tokens=counted, loss=float(loss), step=step, lr=lr, wall_time=self._now())
         self._unwritten.append(seen)
         self._present.observe(seen)
-        if self._writer is None:
-            self._writer = self._start(math.nan if math.isnan(step) else counted / max(step, 1.0))
-        self._write(horizon)
-        self._refits.ask(self._ask())
-        done = self._refits.take()
-        decision = self._warn.attempt(self._glance) or Decision() if done is None else self._publish(done)
+        self._planned = horizon or self._planned
+        batch_tokens = math.nan if math.isnan(step) else counted / max(step, 1.0)
+        if self._reach(lambda: self._record(batch_tokens, horizon)) is None:
+            return self._warn.attempt(lambda: self._glance(seen, alone=True)) or Decision()
+        looked = self._reach(self._look)
+        done = looked[0] if looked is not None else None
+        if done is None:
+            decision = self._warn.attempt(lambda: self._glance(seen, alone=looked is None)) or Decision()
+        else:
+            decision = self._publish(done)
         if done is None or done.latest is None or done.latest.tokens != seen.tokens:  # it did not know this one
             assert isinstance(self._card, RunCard)
             self._publisher.observe(seen, self._card.flops_per_token or 6.0 * self._card.params)
         return decision
 
-    def _glance(self) -> Decision:
-        """Ask, at an observation without a refit, the rules that need none."""
-        assert self._writer is not None
-        assert self._last is not None
+    def _record(self, batch_tokens: float, horizon: float | None) -> bool:
+        """Begin the run's record if that is to be done, and write what it lacks."""
+        if self._writer is None:
+            self._writer = self._start(batch_tokens)
+        self._write(horizon)
+        return True
+
+    def _look(self) -> tuple[Refit | None]:
+        """What a refit says, if one is due."""
+        self._refits.ask(self._ask())
+        return (self._refits.take(),)
+
+    def _reach(self, work: Callable[[], T]) -> T | None:
+        """What `work` on the ladder gives; `None`, and a word on what that costs, where it cannot be used."""
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001 - of whatever filesystem
+            # of what a filesystem says the paths change from one attempt to the next
+            about = type(error).__name__ if isinstance(error, OSError) else None
+            lost = self._watcher.describe_alone()
+            self._warn(f"{type(error).__name__}: {error}{f'; {lost}' if lost else ''}", about)
+            return None
+
+    def _glance(self, seen: Observation, *, alone: bool) -> Decision:
+        """Ask, at an observation without a refit, the rules that need none; `alone` is a run without its ladder."""
+        if not isinstance(self._card, RunCard):  # who it is is not known
+            return Decision()
+        run = self._card.name
         snapshot = functools.cache(lambda: self._present.glance(self._own()))
-        decision = self._watcher.glance(snapshot, self._writer.name, self._last)
+        decision = self._watcher.glance(snapshot, run, seen, alone=alone)
         if decision.calls:
-            self._warn.attempt(lambda: self._write(None))
-            self._publisher.tell(snapshot(), self._writer.name, decision)
+            if self._writer is not None:
+                self._warn.attempt(lambda: self._write(None))
+            self._publisher.tell(snapshot(), run, decision)
         return decision
 
     def _own(self) -> RunCard:
@@ -227,7 +258,7 @@ class ScalingRecorder:
 
     def _start(self, batch_tokens: float) -> RunWriter:
         """Begin or continue the run's record: who it is is known by now."""
-        card = self._card if isinstance(self._card, RunCard) else self._card()
+        card = self._card = self._card if isinstance(self._card, RunCard) else self._card()
         if card.batch_tokens is None and math.isfinite(batch_tokens):
             card = replace(card, batch_tokens=batch_tokens)
         goes_on = None
@@ -284,7 +315,8 @@ class ScalingRecorder:
             made = issue(done, self._ask(), self._now()) if latest.tokens != self._refitted_at else []
             self._refitted_at = latest.tokens
             if made:
-                self._writer.issue(made)
+                writer = self._writer
+                self._warn.attempt(lambda: writer.issue(made))
         began = time.monotonic()
         decision = self._watcher.ask(self._present.take(snapshot, self._own()), run, self._last, ended=ended)
         self._warn.attempt(lambda: self._write(None))

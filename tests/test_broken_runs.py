@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scaling_callback import read_table, refresh
+from scaling_callback import Ladder, read_table, refresh
 from scaling_callback.errors import InputError
 from scaling_callback.records import Curve, Observation, Run, RunCard
 from scaling_callback.snapshot import Config, Snapshot
@@ -158,6 +158,20 @@ def test_what_is_said_of_a_broken_run_has_its_figures() -> None:
 def test_a_loss_that_is_no_number_or_has_left_its_best_is_a_divergence(losses: list[float], calls: bool) -> None:
     run = make_run(losses)
     assert (Diverged()(look([run]), run.name) is not None) is calls
+
+
+@pytest.mark.parametrize("loss", [0.0, -1.0, float("nan"), float("inf")])
+def test_what_is_said_of_a_loss_that_is_none_holds_for_one_of_zero_or_below_before_and_after_a_ladder(
+    tmp_path: Path, loss: float
+) -> None:
+    run = make_run([9.0, 5.0, -3.0, 4.0, loss])
+    writer = Ladder(tmp_path).start(run.card)
+    writer.observe(list(run.curve))
+    for known in (run, Ladder(tmp_path).runs()[0]):
+        said = Diverged()(look([known]), run.name)
+        assert said is not None
+        assert said.reason.startswith("its loss is no positive, finite number: ")
+    assert Diverged()(look([make_run([9.0, 5.0, -3.0, 4.5])]), run.name) is None  # what is none is no best
 
 
 def test_a_spike_is_outlasted_and_a_divergence_is_not(faults: Any) -> None:

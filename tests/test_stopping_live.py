@@ -529,6 +529,26 @@ def test_a_broken_rule_of_ones_own_keeps_neither_others_nor_loggers_from_their_s
     assert "scaling/runs" in sink.scalars[-1][1]
 
 
+@pytest.mark.parametrize("odd", [True, 3, math.nan, {"a": 1}, ["x"], Verdict, "second\nline"])
+def test_a_rule_that_says_what_nobody_can_is_warned_of_once_by_its_name_in_one_line(tmp_path: Path, odd: Any) -> None:
+    seen: list[int] = []
+
+    def rule_of_mine(*_: Any) -> Any:
+        seen.append(1)
+        if isinstance(odd, str):
+            raise RuntimeError(f"{len(seen)} {odd}")
+        return odd if len(seen) != 2 else [len(seen)]
+
+    recorder = own(tmp_path, [rule_of_mine, lambda *_: False])
+    with pytest.warns(ScalingWarning) as caught:
+        decisions = [recorder.observe(3.0, tokens=tokens) for tokens in (1e6, 2e6, 3e6)]
+    (said,) = [str(each.message) for each in caught]
+    assert "\n" not in said
+    how = "failed (RuntimeError: 1 second line); " if isinstance(odd, str) else f"gave {odd!r}; give a sentence, a "
+    assert f": rule rule-of-mine {how}" in said
+    assert not any(decision.calls for decision in decisions)
+
+
 def test_a_loop_that_ends_where_it_is_told_to_leaves_an_unfinished_run(tmp_path: Path) -> None:
     recorder = own(tmp_path, [is_enough], action="stop")
     stops = [recorder.observe(3.0, tokens=tokens).stop for tokens in (1e6, 2e6)]
@@ -594,6 +614,37 @@ def test_a_call_that_could_not_be_written_is_written_when_it_can(
     (call,) = only(tmp_path).calls
     assert isinstance(call, StopCall)
     assert call.acted
+
+
+@pytest.mark.parametrize("fault", ["a file", "full", "unreadable", "no forecasts"])
+def test_rules_of_the_runs_own_curve_are_asked_where_the_ladder_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    if fault == "a file":
+        (tmp_path / "ladder").write_text("no folder", encoding="utf-8")
+    if fault == "full":
+        monkeypatch.setattr("scaling_callback.ladder.writer.create", full)
+    if fault == "unreadable":
+        monkeypatch.setattr(Refits, "take", full)
+    sink = RecordingSink()
+    rules: list[AnyRule] = [Budget(tokens=3e6), is_enough, Diverged(patience=2)]
+    recorder = own(tmp_path / "ladder", rules, action="stop", loggers=[sink])
+    if fault == "no forecasts":
+        monkeypatch.setattr("scaling_callback.recorder.issue", lambda *_: [1])
+    lost = "(?s)" if fault == "no forecasts" else "until the ladder can be used, these rules are not asked: is-enough"
+    with pytest.warns(ScalingWarning, match=lost) as caught:
+        made = [recorder.observe(loss, tokens=i * 1e6) for i, loss in enumerate([3.0, 2.0, math.nan, math.nan], 1)]
+    assert len(caught) == 1
+    budget, diverged = ([each.stop and name in str(each.calls) for each in made] for name in ("budget", "diverged"))
+    assert (budget, diverged) == ([False, False, True, True], [False, False, False, True])
+    assert "stopped" in [alert.name for alert in sink.alerts]
+    if fault == "full":
+        monkeypatch.undo()
+        recorder.observe(2.0, tokens=5e6)
+        assert [call.rule for call in only(tmp_path / "ladder").calls][:2] == ["budget", "diverged"]
 
 
 @pytest.mark.parametrize("action", ["halt", "", None, True])

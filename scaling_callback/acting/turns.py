@@ -50,6 +50,11 @@ class Turns:
         self._asked = [count + asked for count, asked in zip(self._asked, chosen, strict=True)]
         return chosen
 
+    def choose_alone(self) -> tuple[bool, ...]:
+        """The same at an observation that knows no more than the run's own curve, which `describe` does not count."""
+        self._forecasts = False
+        return tuple(needs == "curve" for needs in self._needs)
+
     def spend(self, seconds: float) -> None:
         """What was asked between two refits has kept the training waiting for so long."""
         if self._forecasts:
@@ -70,4 +75,19 @@ class Turns:
         return make_visible(
             f"rules that look at more than the run's curve were not asked at each of {self._observations} observations "
             f"({', '.join(seldom)}): {why}"
+        )
+
+    def describe_alone(self) -> str | None:
+        """Which rules `choose_alone` leaves out; `None` where it leaves out none.
+
+        Example:
+            >>> from scaling_callback.stopping import Budget, Dominated
+            >>> Turns([Budget(tokens=1e9), Dominated()], share=None).describe_alone()
+            'until the ladder can be used, these rules are not asked: dominated'
+        """
+        left = [name for name, asked in zip(self._names, self.choose_alone(), strict=True) if not asked]
+        return (
+            make_visible(f"until the ladder can be used, these rules are not asked: {', '.join(left)}")
+            if left
+            else None
         )

@@ -96,15 +96,20 @@ class Watcher:
         """The run is not ended for what was called: a later call that ends it is recorded at the end."""
         self._watched, self._went_on = replace(self._watched, stopped=None), True
 
-    def glance(self, look: Callable[[], Snapshot], run: str, seen: Observation) -> Decision:
+    def describe_alone(self) -> str | None:
+        """What is not asked of a run whose ladder cannot be used; `None` without rules."""
+        return self._turns.describe_alone()
+
+    def glance(self, look: Callable[[], Snapshot], run: str, seen: Observation, *, alone: bool = False) -> Decision:
         """What a training does at an observation without a refit, by the rules that need none.
 
         Args:
             look: What is known, if any rule is asked.
             run: Of whom.
             seen: Its last observation.
+            alone: Whether the run's own curve is all that is known.
         """
-        chosen = self._turns.choose(refitted=False)
+        chosen = self._turns.choose_alone() if alone else self._turns.choose(refitted=False)
         if not any(chosen):
             return Decision()
         began = time.monotonic()

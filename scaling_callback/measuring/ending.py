@@ -118,7 +118,9 @@ class StopSaver:
             )
             return True
         saved, path = trainer.strategy.broadcast((_find_saved(trainer), _place(trainer, run)))
-        if saved is None and not _write(trainer, path, f"run {run} is to be stopped by rule {rule}", warn):
+        if saved is None and not _write(
+            trainer, path, f"{f'run {run}' if run else 'this run'} is to be stopped by rule {rule}", warn
+        ):
             if self._where is None:
                 return False
             self._last = f"the training is saved at step {self._step}, and can be resumed with ckpt_path={self._where}"
@@ -147,7 +149,7 @@ def _write(trainer: Any, path: str, what: str, warn: WarnOnce) -> bool:
         why = f"{type(failed).__name__}: {failed}" if failed is not None else "another rank says why"
         warn(
             make_visible(
-                f"{what}, but its state cannot be saved in {Path(path).parent} ({why}); free the disk, or have "
+                f"{what}, but its state cannot be saved in {path.rpartition('/')[0]} ({why}); free the disk, or have "
                 "the Trainer save elsewhere"
             ),
             about="stop is not saved",

@@ -7,7 +7,9 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, get_args
 
-from scaling_callback.errors import InputError
+import numpy as np
+
+from scaling_callback.errors import InputError, RuleFailed
 from scaling_callback.records import Run, StopCall, bound_evidence, bound_words
 from scaling_callback.snapshot import Decision, Snapshot
 from scaling_callback.stopping.base import AnyRule, Needs, Verdict
@@ -133,7 +135,7 @@ class _Watch(NamedTuple):
             parts = [self.ask(part, f"{place}.{index}") for index, part in enumerate(rule.rules)]
             verdict, patience = rule.combine(parts), rule.patience
         else:
-            verdict, patience = self.attempt(lambda: self._hear(rule)) or (None, 1)
+            verdict, patience = self.attempt(lambda: self._hear(rule, place)) or (None, 1)
         if verdict is None:
             return None
         held = self.before.get(place, Streak(0, -1.0))
@@ -142,22 +144,45 @@ class _Watch(NamedTuple):
         self.after[place] = streak
         return verdict if streak.refits >= patience else None
 
-    def _hear(self, rule: AnyRule) -> tuple[Verdict | None, int]:
+    def _hear(self, rule: AnyRule, place: str) -> tuple[Verdict | None, int]:
         """What one rule says, as it can be kept and sent to other ranks, and its patience.
 
         Raises:
-            InputError: It says what nobody can.
+            RuleFailed: It fails, or says what nobody can.
         """
-        said = as_verdict(rule(self.snapshot, self.run))
-        if said is None:
-            return None, 1
-        evidence: Any = said.evidence
-        if not isinstance(evidence, Mapping):
-            raise InputError(f"{name_rule(rule)}: evidence is {evidence!r}; it must be a mapping from names to numbers")
-        given = {str(name): _number(value) for name, value in cast("Mapping[Any, Any]", evidence).items()}
-        numbers = {name: number for name, number in given.items() if number is not None}
-        tidy = replace(said, reason=bound_words(str(said.reason)), evidence=bound_evidence(numbers))
-        return tidy, read_patience(rule)
+        name, about = bound_words(name_rule(rule)), f"rule {place}"
+        try:
+            given: Any = rule(self.snapshot, self.run)
+        except Exception as error:
+            raise RuleFailed(f"rule {name} failed ({_show(error)}); mend it, or leave it out", about) from error
+        said = as_verdict(given)
+        if said is None and not _is_nothing(given):
+            raise RuleFailed(f"rule {name} gave {_show(given)}; give a sentence, a Verdict or None", about)
+        try:
+            return (None, 1) if said is None else (_tidy(said, name), read_patience(rule))
+        except InputError as error:
+            raise RuleFailed(str(error), about) from error
+
+
+def _is_nothing(given: Any) -> bool:
+    """Whether a rule lets the run go on: `condition and "a reason"` gives a false condition."""
+    return given is None or (isinstance(given, bool | np.bool_ | str) and not given)
+
+
+def _show(given: Any) -> str:
+    """Whatever it is in one line of bounded length."""
+    words = f"{type(given).__name__}: {given}" if isinstance(given, Exception) else repr(given)
+    line = " ".join(words.split())[:200]
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
+def _tidy(said: Verdict, rule: str) -> Verdict:
+    evidence: Any = said.evidence
+    if not isinstance(evidence, Mapping):
+        raise InputError(f"{rule}: evidence is {evidence!r}; it must be a mapping from names to numbers")
+    given = {str(name): _number(value) for name, value in cast("Mapping[Any, Any]", evidence).items()}
+    numbers = {name: number for name, number in given.items() if number is not None}
+    return replace(said, reason=bound_words(str(said.reason)), evidence=bound_evidence(numbers))
 
 
 def _record(rule: str, verdict: Verdict, run: Run | None, tokens: float) -> StopCall:

@@ -20,10 +20,16 @@ NOISES = 6.0
 """Deviations of an observation from its neighbours that it must have risen by: what is not called a spike in a curve is
 no divergence either."""
 
+NO_LOSS = (
+    "its loss is no positive, finite number: no further training mends nan or inf, and no law can be fitted to a loss "
+    "of 0 or below"
+)
+"""What is said of every loss that is none: a ladder reads one of 0 or below as nan, so which it was is not known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Diverged(Rule):
-    """Ends a run whose loss is no number any more, or has risen far above its own best.
+    """Ends a run whose loss is no positive, finite number any more, or has risen far above its own best.
 
     It looks at the run alone, and needs no horizon. A spike that training recovers from is outlasted by `patience`.
 
@@ -56,9 +62,9 @@ class Diverged(Rule):
     def judge(self, snapshot: Snapshot, run: Run) -> Verdict | None:  # noqa: ARG002 - it looks at the run alone
         """Why a run under way should end, or `None`."""
         loss = float(run.curve.loss[-1])
-        if not math.isfinite(loss):
-            return Verdict(f"its loss is {loss}, which no further training mends")
-        known = run.curve.loss[np.isfinite(run.curve.loss)]
+        if not (math.isfinite(loss) and loss > 0):
+            return Verdict(NO_LOSS)
+        known = run.curve.loss[np.isfinite(run.curve.loss) & (run.curve.loss > 0)]
         place = int(np.argmin(known))
         best, learnt = float(known[place]), float(known[: place + 1].max() - known[place])
         rise = loss - best
