@@ -73,8 +73,11 @@ class OffLaw(Rule):
         if verdict is None or run.horizon is None:
             return verdict
         tokens = run.curve.tokens
-        since = float(tokens[tokens >= tokens[-1] - HELD * run.horizon][0])
-        return verdict if self._look(run.until(since), others) is not None else None
+        ago = (tokens[-1] - tokens) / run.horizon
+        held = tokens[(ago >= HELD) & (ago <= 2 * HELD)]
+        # a run that was looked at more seldom than that has patience alone
+        earlier = float(held[-1] if len(held) else tokens[ago <= HELD][0])
+        return verdict if self._look(run.until(earlier), others) is not None else None
 
     def _look(self, run: Run, others: Sequence[Run]) -> Verdict | None:
         """Why it should end by its last loss."""
