@@ -38,11 +38,12 @@ LINES: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {
         ("Seconds of a refit", ("refit_seconds",), "s"),
         ("FLOPs of this run", ("run_flops",), "FLOPs"),
         ("Device hours of this run", ("device_hours",), "h"),
+        ("FLOPs that a stopping rule saves", ("stop_saved_flops",), "FLOPs"),
     ),
 }
 """Sections of line plots against tokens: title, metrics and the unit on the axis of each."""
 
-LOG_AXES = ("optimal_params", "optimal_tokens", "tokens_per_param", "run_flops")
+LOG_AXES = ("optimal_params", "optimal_tokens", "tokens_per_param", "run_flops", "stop_saved_flops")
 """Metrics that go through powers of ten."""
 
 DRAWN = {
