@@ -673,7 +673,8 @@ All of these were settled with the figures of section 8 in view, which they flat
   8 themselves. Lengths of 1.5 and 3 for learning rates, and further heights of the grid, made no difference beyond
   a percent or two.
 - `OffLaw`: that a law and no Gaussian process gives the loss of the moment, the floors of deviations and the degrees
-  of freedom were chosen on the ladders and faults of section 8. Four deviations were asked from the beginning.
+  of freedom were chosen on the ladders and faults of section 8. Four deviations were asked from the beginning. That
+  a run must have been off for a fortieth of its horizon (`HELD`) came after spikes of the last three ladders were seen.
 - `Diverged`: its factor, 1.25, and what must be lost again, a quarter, were chosen on these ladders and the small
   trainings.
 - `Converged`: that an earlier forecast must agree (`OVER`), and the default width of 5%, were chosen after olmo had
