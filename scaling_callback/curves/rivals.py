@@ -165,20 +165,17 @@ def _infer(
     lead = level - (np.bincount(belongs, level) / np.bincount(belongs))[belongs]
     answered = np.concatenate([np.ones(len(runs), dtype=bool), ended])
     finals = np.array([log_final(run) if has else 0.0 for run, has in zip(everyone, answered, strict=True)])
-    answers = (finals - level)[answered]
-    answers -= answers.mean()
+    left = (finals - level)[answered]
+    middle = left.mean()
     smooth, together, lasting = _relate(members[0], everyone), belongs[:, None] == belongs, np.outer(lead, lead)
-    evidence, means, covariances = _average(answered, answers, smooth, FREE**2 * together, lasting)
+    evidence, means, covariances = _average(answered, left - middle, smooth, FREE**2 * together, lasting)
     share = np.exp(evidence - evidence.max())
     way = np.zeros((len(_GRID), len(members)))
     spread = np.zeros((len(_GRID), len(members), len(members)))
     open_ = np.flatnonzero(~ended)
     way[:, open_] = means
     spread[:, open_[:, None], open_] = covariances
-    # what is known of finished members is in units of the centred answers too
-    middle = (finals - level)[answered].mean()
-    start = level[len(runs) :]
-    way[:, open_] += start[open_] + middle
+    way[:, open_] += level[len(runs) :][open_] + middle
     way[:, ended] = finals[len(runs) :][ended]
     return share / share.sum(), way, spread
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast, get_args
+from typing import Any, NamedTuple, TypeAlias, cast, get_args
 
 import numpy as np
 
@@ -14,8 +14,6 @@ from scaling_callback.records import Run, StopCall, bound_evidence, bound_words
 from scaling_callback.snapshot import Decision, Snapshot
 from scaling_callback.stopping.base import AnyRule, Needs, Verdict
 from scaling_callback.stopping.combining import Combined, as_verdict, name_rule
-
-T = TypeVar("T")
 
 
 class Streak(NamedTuple):
