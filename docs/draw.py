@@ -48,10 +48,8 @@ def open_figure(name: str, height: float, folder: Path, rows: int = 1, columns: 
         yield axes[0, 0] if rows * columns == 1 else axes.ravel()
         page = io.StringIO()
         figure.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
-    svg = finish_svg(page.getvalue(), name, "")
-    # a file of its own has no page to take colours and font from
-    alone = 'xmlns="http://www.w3.org/2000/svg" style="background:#fff;color:#1b1f24;font-family:sans-serif"'
-    (folder / f"{name}.svg").write_text(svg.replace("<svg ", f"<svg {alone} ", 1) + "\n", encoding="utf-8")
+    svg = finish_svg(page.getvalue(), name, "", alone=True)
+    (folder / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
 
 
 def draw_ladder(folder: Path) -> None:

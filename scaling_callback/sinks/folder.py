@@ -18,9 +18,6 @@ from scaling_callback.tables import write_rows
 LONGEST = 80
 """Characters of a folder's name."""
 
-SVG = '<svg xmlns="http://www.w3.org/2000/svg" style="font-family: sans-serif; background: white" '
-"""How a drawing begins that is a file of its own, and takes neither letters nor paper from a page."""
-
 
 @final
 class Folder:
@@ -46,7 +43,7 @@ class Folder:
     def draw(self, figures: Sequence[Figure]) -> None:
         """A drawing each, which any browser opens."""
         for figure in figures:
-            self._write(f"{figure.name}.svg", render_svg(figure, words=True).replace("<svg ", SVG, 1))
+            self._write(f"{figure.name}.svg", render_svg(figure, words=True, alone=True))
 
     def alert(self, alert: Alert, step: int) -> None:
         """One more line."""

@@ -77,12 +77,13 @@ STYLE: Mapping[str, Any] = {
 }
 
 
-def render_svg(figure: Figure, *, words: bool = False) -> str:
-    """The figure as an `<svg>` element to stand inside HTML; its colours follow the page's.
+def render_svg(figure: Figure, *, words: bool = False, alone: bool = False) -> str:
+    """The figure as an `<svg>` element to stand inside HTML, whose colours follow the page's; or as a file of its own.
 
     Args:
         figure: What is drawn.
         words: Whether title and caption are in it, where no page says them.
+        alone: Whether it is a whole file, on white.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -92,7 +93,7 @@ def render_svg(figure: Figure, *, words: bool = False) -> str:
         drawn.patch.set_visible(False)
         page = io.StringIO()
         drawn.savefig(page, format="svg", metadata={"Date": None, "Creator": None})
-    return finish_svg(page.getvalue(), figure.name, figure.alt)
+    return finish_svg(page.getvalue(), figure.name, figure.alt, alone=alone)
 
 
 def render_png(figure: Figure, dpi: int = PNG_DPI) -> bytes:

@@ -12,13 +12,18 @@ from html import escape
 from scaling_callback.reporting.figures.palette import INK, PALETTE
 
 
-def finish_svg(svg: str, name: str, alt: str) -> str:
-    """`svg` as matplotlib wrote it, made fit to stand inside a page.
+ALONE = '<svg xmlns="http://www.w3.org/2000/svg" style="font-family:sans-serif;background:#fff;color:#1b1f24" '
+"""How a drawing begins that is a file of its own, and takes neither letters nor paper from a page."""
+
+
+def finish_svg(svg: str, name: str, alt: str, *, alone: bool = False) -> str:
+    """`svg` as matplotlib wrote it, made fit to stand inside a page, or `alone` in a file.
 
     Args:
         svg: The whole file.
         name: The figure's name, which every id begins with.
         alt: What a reader who cannot see it is told.
+        alone: Whether it is a file of its own, which has no page to take colours and font from.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -33,7 +38,8 @@ def finish_svg(svg: str, name: str, alt: str) -> str:
     # the family is the page's, so that a figure looks like the text around it
     rest = re.sub(r"font: ([0-9.]+px) [^;\"]*", r"font-size: \1", rest)
     rest = "\n".join(line.strip() for line in rest.splitlines() if line.strip())
-    return f'<svg viewBox="{box[1]}" role="img" aria-label="{escape(alt)}">{rest}'
+    begin = ALONE if alone else "<svg "
+    return f'{begin}viewBox="{box[1]}" role="img" aria-label="{escape(alt)}">{rest}'
 
 
 def _rename_ids(text: str, name: str) -> str:
