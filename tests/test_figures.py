@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -225,7 +225,7 @@ def test_svg_is_the_same_each_time_refers_to_nothing_and_takes_the_colours_of_th
 
 def test_a_drawing_that_is_a_file_of_its_own_is_xml_with_colours_of_its_own() -> None:
     for made in plot_figures(usual()):
-        root = ElementTree.fromstring(render_svg(made, words=True, alone=True))
+        root = ET.fromstring(render_svg(made, words=True, alone=True))
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert "background:#fff" in root.attrib["style"]
         assert root.attrib["aria-label"] == made.alt
