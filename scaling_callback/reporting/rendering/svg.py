@@ -11,7 +11,6 @@ from html import escape
 
 from scaling_callback.reporting.figures.palette import INK, PALETTE
 
-
 ALONE = '<svg xmlns="http://www.w3.org/2000/svg" style="font-family:sans-serif;background:#fff;color:#1b1f24" '
 """How a drawing begins that is a file of its own, and takes neither letters nor paper from a page."""
 
