@@ -1,0 +1,9 @@
+"""Everything that the study varies: one file each. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from axes.base import Axis
+from axes.ways import WAYS_AXIS
+
+AXES: tuple[Axis, ...] = (WAYS_AXIS,)
+"""In the order of the page."""

@@ -1,0 +1,137 @@
+"""A family with its largest models held out, and the ways to forecast them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from families import Family
+from protocol import FIRST_PART, fit_published, gather_checkpoints
+
+from scaling_callback import Config, Run, Target, forecast
+from scaling_callback.errors import NotEnoughData
+from scaling_callback.forecasting import FORECASTERS, baselines
+from scaling_callback.pipeline import forecast_by
+from scaling_callback.replaying import Goal, hold_out
+
+DEFAULTS = Config(replicates=20, splits=False, past=False)
+"""The default forecaster; its medians need no more replicates, and nothing else of its answer is looked at here."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A family of finished models.
+
+    Attributes:
+        family: Which.
+        runs: All of its runs.
+    """
+
+    family: Family
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def sizes(self) -> tuple[float, ...]:
+        """Its sizes, increasing."""
+        return tuple(sorted({run.params for run in self.runs}))
+
+    @cached_property
+    def ladder(self) -> tuple[Run, ...]:
+        """Every run but those of the largest size."""
+        return hold_out(self.runs, largest=1)[0]
+
+    @cached_property
+    def goals(self) -> tuple[Goal, ...]:
+        """The finals of the largest size."""
+        return hold_out(self.runs, largest=1)[1]
+
+    @cached_property
+    def largest(self) -> tuple[Run, ...]:
+        """The runs of the largest size."""
+        return tuple(run for run in self.runs if run.params == self.sizes[-1])
+
+    @cached_property
+    def has_curves(self) -> bool:
+        """Whether its runs have checkpoints."""
+        return float(np.median([len(run.curve) for run in self.runs])) >= 5
+
+    @cached_property
+    def anneals(self) -> bool:
+        """Whether most of its runs end annealed."""
+        return sum(run.phase == "annealed" for run in self.runs) > len(self.runs) / 2
+
+
+Way = Callable[[Sequence[Run], Sequence[Goal]], "Sequence[float] | None"]
+"""From runs and goals to a loss for each goal; `None` where nothing can be said."""
+
+
+def ask_published(runs: Sequence[Run], goals: Sequence[Goal], beyond: float = FIRST_PART) -> Sequence[float] | None:
+    """The published protocol."""
+    points = gather_checkpoints(runs, beyond)
+    law = None if points is None else fit_published(points)
+    if law is None:
+        return None
+    return law.predict(np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals])).tolist()
+
+
+def ask_forecaster(name: str) -> Way:
+    """One law on one kind of evidence, at its certified optimum."""
+
+    def ask(runs: Sequence[Run], goals: Sequence[Goal]) -> Sequence[float] | None:
+        try:
+            places = [(goal.params, goal.tokens) for goal in goals]
+            return forecast_by(FORECASTERS[name], runs, places).tolist()
+        except NotEnoughData:
+            return None
+
+    return ask
+
+
+def ask_default(runs: Sequence[Run], goals: Sequence[Goal]) -> Sequence[float] | None:
+    """What a user of the library gets."""
+    try:
+        return [forecast(runs, Target(params=goal.params, tokens=goal.tokens), DEFAULTS).median for goal in goals]
+    except NotEnoughData:
+        return None
+
+
+def ask_baseline(name: str) -> Way:
+    """A guess that needs no law."""
+
+    def ask(runs: Sequence[Run], goals: Sequence[Goal]) -> Sequence[float] | None:
+        known = baselines(runs)
+        return [known[name]] * len(goals) if name in known else None
+
+    return ask
+
+
+PROTOCOL, DEFAULT = "published protocol", "default"
+
+WAYS: Mapping[str, Way] = {
+    PROTOCOL: ask_published,
+    "checkpoints, converged": ask_forecaster("intermediate"),
+    "finals": ask_forecaster("final-only"),
+    DEFAULT: ask_default,
+    "best loss": ask_baseline("best_loss"),
+    "most compute": ask_baseline("most_compute"),
+}
+"""Every way that is compared, by name. A new one is one line."""
+
+
+def score(answers: Sequence[float] | None, goals: Sequence[Goal]) -> float | None:
+    """Mean absolute relative error, as a fraction; `None` without answers.
+
+    Example:
+        >>> score([2.2, 1.9], [Goal(1e9, 1e10, 2.0), Goal(1e9, 2e10, 1.9)])
+        0.05
+    """
+    if answers is None or not np.isfinite(answers).all():
+        return None
+    return float(np.mean([abs(said / goal.loss - 1) for said, goal in zip(answers, goals, strict=True)]))
+
+
+def ask(way: str, runs: Sequence[Run], goals: Sequence[Goal]) -> float | None:
+    """The error of one way, from these runs."""
+    return score(WAYS[way](runs, goals), goals)

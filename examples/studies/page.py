@@ -1,0 +1,85 @@
+"""A page of a study: Markdown with tables and figures, in which every number was computed by the run that wrote it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from scaling_callback.reporting import Figure, render_svg
+
+Verdict: TypeAlias = Literal["holds", "fails", "depends", "no data"]
+
+Part: TypeAlias = "str | Figure"
+"""A paragraph, heading or table of Markdown, or a figure."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of something that a study found.
+
+    Attributes:
+        claim: What was found, in one sentence, with the published number.
+        verdict: Whether it holds on the data at hand.
+        number: The number that says so, with what it is of.
+        rule: From which number on it would be said to hold, set before the run.
+    """
+
+    claim: str
+    verdict: Verdict
+    number: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a page: what it says, and the findings that it judges."""
+
+    title: str
+    parts: tuple[Part, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+def judge(share: float, *, holds: float = 0.8, fails: float = 0.2) -> Verdict:
+    """The verdict on a share of cases in which a finding was seen.
+
+    Example:
+        >>> judge(0.9), judge(0.5), judge(0.1), judge(math.nan)
+        ('holds', 'depends', 'fails', 'no data')
+    """
+    if math.isnan(share):
+        return "no data"
+    return "holds" if share >= holds else "fails" if share <= fails else "depends"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1) -> str:
+    """A table whose first `text` columns are words and all others numbers."""
+    align = ["---" if place < text else "---:" for place in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))
+
+
+def show_findings(findings: Sequence[Finding]) -> str:
+    """A table of findings."""
+    rows = [(f.claim, f"**{f.verdict}**", f.number, f.rule) for f in findings]
+    return table(("The study found", "here it", "the number", "said to hold if"), rows, text=4)
+
+
+def write_page(name: str, title: str, parts: Sequence[Part], folder: Path) -> Path:
+    """The page `folder/NAME.md`, with its figures in `folder/figures/`."""
+    lines = [f"# {title}"]
+    drawn = folder / "figures"
+    drawn.mkdir(parents=True, exist_ok=True)
+    for old in drawn.glob(f"{name}-*.svg"):  # a figure that is no longer made must not stay behind
+        old.unlink()
+    for part in parts:
+        if isinstance(part, str):
+            lines.append(part)
+            continue
+        file = drawn / f"{name}-{part.name}.svg"
+        file.write_text(render_svg(part, alone=True) + "\n", encoding="utf-8")
+        lines.append(f"![{part.alt}](figures/{file.name})\n\n*{part.title}. {part.caption}*")
+    path = folder / f"{name}.md"
+    path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+    return path
