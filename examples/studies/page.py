@@ -25,12 +25,14 @@ class Finding:
         verdict: Whether it holds on the data at hand.
         number: The number that says so, with what it is of.
         rule: From which number on it would be said to hold, set before the run.
+        recommendation: The recommendation of the library that rests on it, by name; empty where none does.
     """
 
     claim: str
     verdict: Verdict
     number: str
     rule: str
+    recommendation: str = ""
 
 
 @dataclass(frozen=True)
