@@ -56,9 +56,9 @@ def judge(share: float, *, holds: float = 0.8, fails: float = 0.2) -> Verdict:
     return "holds" if share >= holds else "fails" if share <= fails else "depends"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1) -> str:
-    """A table whose first `text` columns are words and all others numbers."""
-    align = ["---" if place < text else "---:" for place in range(len(head))]
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, tail: int = 0) -> str:
+    """A table whose first `text` and last `tail` columns are words, and all others numbers."""
+    align = ["---:" if text <= place < len(head) - tail else "---" for place in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))
 
 

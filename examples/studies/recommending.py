@@ -17,7 +17,7 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
         >>> combine(["holds", "holds"]), combine(["holds", "fails"]), combine(["no data"]), combine([])
         ('holds', 'depends', 'no data', 'no data')
     """
-    known = [verdict for verdict in verdicts if verdict != "no data"]
+    known: list[Verdict] = [verdict for verdict in verdicts if verdict != "no data"]
     if not known:
         return "no data"
     return known[0] if len(set(known)) == 1 else "depends"

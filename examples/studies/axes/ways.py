@@ -13,6 +13,9 @@ from page import Finding, Section, judge, table
 from axes.base import Axis
 from scaling_callback import Config, Target, fit, forecast
 from scaling_callback.errors import NotEnoughData
+from scaling_callback.reporting import Figure
+from scaling_callback.reporting.figures import Axis as Scale
+from scaling_callback.reporting.figures import Layer, Marks, Rule
 from scaling_callback.reporting.units import format_level, format_percent, number
 
 BASELINES = ("best loss", "most compute")
@@ -23,12 +26,17 @@ TYPICAL = 0.04
 GUESSED = 0.18
 """The mean error of its baselines."""
 
+LEAST = 0.01
+"""Percent below which an error is not told from none in the figure."""
+
+FITTED = (PROTOCOL, "checkpoints, converged", "finals")
+
 METHOD = (
     "Every size but the largest is fitted; what is forecast are the finals of the largest. The error is the mean of "
     "|forecast - measured| / measured over them. *Published protocol*: every checkpoint after the first tenth of its "
-    "run as if it had ended there, squared error, one search from one start. *Checkpoints, converged* and *finals*: the "
-    "same law, log-Huber, at its certified optimum. *Default*: what a user of this library gets, finals and checkpoints "
-    "together, with a gap for unfinished schedules. *Best loss* and *most compute*: guesses without a law."
+    "run as if it had ended there, squared error, one search from one start. *Checkpoints, converged* and *finals*: "
+    "the same law, log-Huber, at its certified optimum. *Default*: what a user of this library gets, finals and "
+    "checkpoints together, with a gap for unfinished schedules. *Best loss* and *most compute*: guesses without a law."
 )
 
 
@@ -90,7 +98,7 @@ def _compute(case: Case) -> list[float]:
 
 def tell(found: Mapping[str, Measured]) -> Section:
     """The summary, the findings, and one row a family."""
-    parts = (METHOD, summarise(found), tell_failures(found), show_families(found))
+    parts = (METHOD, summarise(found), draw_errors(found), tell_failures(found), show_families(found))
     return Section("Protocol, baselines and default", parts, list_findings(found))
 
 
@@ -115,6 +123,31 @@ def summarise(found: Mapping[str, Measured]) -> str:
     return table(("error for the largest model", *WAYS), rows)
 
 
+def draw_errors(found: Mapping[str, Measured]) -> Figure:
+    """The error of each way on each family: one row a way, one mark a family, and the median."""
+    places = {way: float(len(WAYS) - 1 - place) for place, way in enumerate(WAYS)}
+    layers: list[Layer] = [Rule(100 * TYPICAL, across="y")]
+    for way, place in places.items():
+        # errors below a hundredth of a percent are drawn there: less than seeds differ by
+        errors = [max(100 * error, LEAST) for error in collect(list(found.values()), way)]
+        colour = "target" if way == DEFAULT else "final" if way in FITTED else "out"
+        layers.append(Marks(errors, [place] * len(errors), "o", colour, hollow=True, size=4.6))
+        if errors:
+            layers.append(Marks([float(np.median(errors))], [place], "|", "ink", size=17.0))
+    return Figure(
+        name="ways",
+        title="How far each way missed",
+        caption=f"One mark a family; the bar is the median, the line {format_level(TYPICAL)}. Smaller errors than "
+        f"{LEAST:g}% are drawn there.",
+        alt=f"Errors of {len(WAYS)} ways to forecast the largest model, on {len(found)} families",
+        layers=tuple(layers),
+        x=Scale("error for the largest model, %", "number", log=True),
+        y=Scale("", rows={place: way for way, place in places.items()}, height=float(len(WAYS) - 1)),
+        height=2.6,
+        columns=1,
+    )
+
+
 def tell_failures(found: Mapping[str, Measured]) -> str:
     """Where the law does not describe the models, no way to fit it can help; and what the default said of it."""
     known = [made for made in found.values() if made.errors[DEFAULT] is not None]
@@ -125,8 +158,9 @@ def tell_failures(found: Mapping[str, Measured]) -> str:
         lines.append(
             f"On {len(bad)} of {len(known)} families the law does not describe the smaller models: they scatter around "
             "it by more than seeds do, and the default says so (`poor_fit`). There it is off by "
-            f"{format_percent(middle(collect(bad, DEFAULT)))} in the median and its intervals hold {count_held(bad)}; "
-            f"on all others it is off by {format_percent(middle(collect(good, DEFAULT)))} and they hold {count_held(good)}."
+            f"{format_percent(middle(collect(bad, DEFAULT)))} in the median, and its intervals hold {count_held(bad)}. "
+            f"On all others it is off by {format_percent(middle(collect(good, DEFAULT)))}, and they hold "
+            f"{count_held(good)}."
         )
     if refused := [made for made in found.values() if made.refusal]:
         reasons = dict.fromkeys(made.refusal for made in refused)
@@ -160,7 +194,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
         for name, made in found.items()
     ]
     head = ("family", "sizes", "compute beyond", *WAYS, "default's 90% interval holds", "residual", "default's doubts")
-    return table(head, rows)
+    return table(head, rows, tail=1)
 
 
 def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
