@@ -33,18 +33,14 @@ class Aim:
         target: What the loss is forecast for, with N as the runs count it.
         sizes: Its N in other countings, by name.
         known: Values there of further variables of the law.
-        replicates: How many a bootstrap makes.
         level: Nominal coverage of the intervals.
-        seed: Of the bootstrap.
     """
 
     budget: float
     target: Target | None
     sizes: Mapping[str, float]
     known: Mapping[str, float]
-    replicates: int
     level: float
-    seed: int
 
     def place(self, counting: str | None) -> Mapping[str, float] | None:
         """Variables of the target, with N in a counting; NaN where that is not known."""

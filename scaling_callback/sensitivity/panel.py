@@ -10,7 +10,8 @@ import numpy as np
 
 from scaling_callback.costs import SIX_ND, Cost, check_budget
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.fitting import OWN_COLUMNS, Fit, Points, Status, fit
+from scaling_callback.fitting import OWN_COLUMNS, Fit, Points, Status, fewest_replicates, fit
+from scaling_callback.fitting.procedures import PROCEDURE_REPLICATES, bootstrap_search, search
 from scaling_callback.records import Run, Target, is_count
 from scaling_callback.sensitivity.answers import Aim
 from scaling_callback.sensitivity.choices import ANALYSIS, Choice, as_asked, list_analyses, list_choices
@@ -41,6 +42,7 @@ def compare_choices(
     replicates: int = 0,
     level: float = 0.9,
     seed: int = 0,
+    procedure_replicates: int = PROCEDURE_REPLICATES,
     progress: Progress | None = None,
 ) -> Panel:
     """Refit `runs` under `base` and under every choice that changes one thing in it.
@@ -66,10 +68,11 @@ def compare_choices(
         also: Choices beside those that are always made, such as caps that a study has used.
         target_sizes: N of the target in other countings, by the name that the runs know them by; without one there is
             no loss in that counting.
-        replicates: Bootstrap replicates of each row, 0 for none; of a published procedure at most
-            `PROCEDURE_REPLICATES`, or as many as the level needs.
+        replicates: Bootstrap replicates of each row; 0 for none.
         level: Nominal coverage of the intervals.
         seed: Seed of the bootstrap.
+        procedure_replicates: Most replicates of a published procedure, or as many as the level needs; each is a whole
+            search. 0 for none.
         progress: Told of the choices done, and of how many.
 
     Raises:
@@ -95,7 +98,8 @@ def compare_choices(
     certified = refit(base, evidence)
     budget = flops or (target.compute if target else AHEAD * 6.0 * float((evidence.params * evidence.tokens).max()))
     place = None if target is None or target.flops is not None else target
-    aim = Aim(budget, place, target_sizes or {}, known or {}, replicates, level, seed)
+    searches = min(replicates, max(procedure_replicates, fewest_replicates(level))) if procedure_replicates else 0
+    aim = Aim(budget, place, target_sizes or {}, known or {}, level)
 
     choices = [c for c in list_choices(base, runs) if c is base or groups is None or c.group in groups] + [*also]
     rows: list[Row] = []
@@ -108,7 +112,9 @@ def compare_choices(
             )
             if choice.procedure is not None:
                 plain = plain or _fit(choice, points)
-                rows.append(describe_search(choice, choice.procedure, plain, aim, cost(runs)))
+                outcome = search(points, choice.procedure)
+                draws = bootstrap_search(points, choice.procedure, searches, seed)
+                rows.append(describe_search(choice, outcome, draws, plain, aim, cost(runs)))
             else:
                 found = certified if choice is base else refit(choice, points)
                 rows.append(describe_fit(choice, found, certified, aim, cost(choice.select(runs))))

@@ -6,14 +6,9 @@ import math
 from collections.abc import Mapping
 
 from scaling_callback.costs import Cost
-from scaling_callback.fitting import Fit, Status, fewest_replicates
-from scaling_callback.fitting.procedures import (
-    PROCEDURE_REPLICATES,
-    Outcome,
-    Procedure,
-    bootstrap_search,
-    search,
-)
+from scaling_callback.fitting import Fit, Status
+from scaling_callback.fitting.procedures import Outcome
+from scaling_callback.records import Array
 from scaling_callback.sensitivity.answers import Aim, Answer, answer
 from scaling_callback.sensitivity.choices import Choice
 from scaling_callback.sensitivity.result import Row
@@ -52,12 +47,9 @@ def describe_fit(choice: Choice, found: Fit, base: Fit, aim: Aim, cost: Cost) ->
     )
 
 
-def describe_search(choice: Choice, procedure: Procedure, certified: Fit, aim: Aim, cost: Cost) -> Row:
-    """The row of a published procedure, beside the certified optimum of the same problem."""
+def describe_search(choice: Choice, outcome: Outcome, draws: Array, certified: Fit, aim: Aim, cost: Cost) -> Row:
+    """The row of a published procedure with its replicates (R, 5), beside the certified optimum of the same problem."""
     points, law = certified.points, certified.law
-    outcome = search(points, procedure)
-    replicates = min(aim.replicates, max(PROCEDURE_REPLICATES, fewest_replicates(aim.level)))
-    draws = bootstrap_search(points, procedure, replicates, aim.seed)
     said = answer(choice, law, outcome.natural, draws, aim, cost)
     natural = law.natural(certified.theta[None], certified.centre)[0]
     best = answer(choice, law, natural, draws[:0], aim, cost)
