@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +25,8 @@ def read_case(name: str, folders: tuple[Path, ...]) -> Case | None:
     """The family of that name; `None` where its table is not at hand."""
     family = next(family for family in FAMILIES if family.name == name)
     runs = read_family(family, folders)
-    return None if runs is None else Case(family, runs)
+    every = read_family(replace(family, best=False), folders) if family.best else None
+    return None if runs is None else Case(family, runs, every or ())
 
 
 def measure(work: tuple[str, int], folders: tuple[Path, ...]) -> Any:
