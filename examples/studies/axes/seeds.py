@@ -12,9 +12,10 @@ from page import Finding, Section, table
 from protocol import FIRST_PART
 
 from axes.base import Axis
+from axes.tally import MOST, Tally, middle
 from scaling_callback import Run
 from scaling_callback.forecasting import find_twins
-from scaling_callback.reporting.units import format_percent
+from scaling_callback.reporting.units import format_level, format_percent
 
 PUBLISHED_MOST = 0.04
 """Up to 3.5 to 4% between seeds in the study."""
@@ -37,19 +38,31 @@ class Spread:
     along: tuple[float, ...]
 
 
-def measure(case: Case) -> dict[str, Spread | float | None] | None:
-    """Spreads over groups of one setting, and of one size and horizon with other settings; errors beside."""
+@dataclass(frozen=True)
+class Measured:
+    """Twins of one family.
+
+    Attributes:
+        seeds: Runs that differ in their seed alone.
+        settings: Runs of one size and horizon of which only the best is used elsewhere.
+        protocol: Error of the published protocol for the largest size.
+        default: Error of this library's default.
+    """
+
+    seeds: Spread | None
+    settings: Spread | None
+    protocol: float | None
+    default: float | None
+
+
+def measure(case: Case) -> Measured | None:
+    """How far twins differ; `None` where there are none."""
     twins = find_twins(case.runs)
-    seeds = group([run for run in case.runs], lambda run: twins[run.name])
-    settings = group(case.swept, lambda run: (run.params, run.horizon))
-    if not seeds and not settings:
+    seeds = describe(group(case.runs, lambda run: twins[run.name]))
+    settings = describe(group(case.swept, lambda run: (run.params, run.horizon)))
+    if seeds is None and settings is None:
         return None
-    return {
-        "seeds": describe(seeds),
-        "settings": describe(settings),
-        PROTOCOL: ask(PROTOCOL, case.ladder, case.goals),
-        DEFAULT: ask(DEFAULT, case.ladder, case.goals),
-    }
+    return Measured(seeds, settings, *(ask(way, case.ladder, case.goals) for way in (PROTOCOL, DEFAULT)))
 
 
 def group(runs: Sequence[Run], alike: Callable[[Run], Hashable]) -> list[list[Run]]:
@@ -82,3 +95,84 @@ def range_along(runs: Sequence[Run]) -> float | None:
             losses[tokens].append(loss)
     ranges = [max(values) / min(values) - 1 for values in losses.values() if len(values) == len(runs)]
     return max(ranges, default=None)
+
+
+def tell(found: Mapping[str, Measured]) -> Section:
+    """One row a family and kind of twins."""
+    rows = [
+        (
+            name,
+            words,
+            str(len(spread.ranges)),
+            str(spread.runs),
+            format_percent(middle(spread.deviations)),
+            format_percent(max(spread.ranges)),
+            format_percent(max(spread.along, default=None)),
+            format_percent(made.protocol),
+            format_percent(made.default),
+        )
+        for name, made in found.items()
+        for words, spread in (("seed", made.seeds), ("settings", made.settings))
+        if spread is not None
+    ]
+    method = (
+        "Groups of runs of one size and horizon that differ in their seed alone, or in settings that were swept (the "
+        "learning rate, the batch). *Deviation*: standard deviation of the finals of a group over their mean, the median "
+        "of groups. *Range*: the largest final of a group over its smallest, less 1, the largest of groups. *Before the "
+        "end*: the same after equal tokens anywhere beyond the first tenth of training. The errors are those of the "
+        "forecasts of the largest size."
+    )
+    head = (
+        "family",
+        "they differ in",
+        "groups",
+        "runs",
+        "deviation",
+        "range",
+        "range before the end",
+        "error, protocol",
+        "error, default",
+    )
+    return Section("Seeds", (method, table(head, rows, text=2)), list_findings(found))
+
+
+def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
+    """How far seeds differ, whether errors are of that size, and what a setting does beside."""
+    seeds = {name: made.seeds for name, made in found.items() if made.seeds is not None}
+    settings = {name: made.settings for name, made in found.items() if made.settings is not None}
+    most = max((max((*spread.ranges, *spread.along)) for spread in seeds.values()), default=None)
+    limited = Tally(
+        {
+            name: error <= PUBLISHED_MOST and error <= 2 * float(np.median(spread.deviations))
+            for name, spread in seeds.items()
+            if (error := found[name].default) is not None
+        }
+    )
+    swept = middle(max(spread.ranges) for spread in settings.values())
+    ends = max((max(spread.ranges) for spread in seeds.values()), default=None)
+    return (
+        Finding(
+            f"Runs that differ in their seed alone differ by up to {format_level(PUBLISHED_MOST)}",
+            "no data" if most is None else "holds" if PUBLISHED_MOST / 2 <= most <= 1.5 * PUBLISHED_MOST else "fails",
+            f"by up to {format_percent(most)} anywhere after the first tenth, {format_percent(ends)} at the end; the "
+            f"median deviation is {format_percent(middle(d for s in seeds.values() for d in s.deviations))} "
+            f"({len(seeds)} families, {sum(len(s.ranges) for s in seeds.values())} groups)",
+            "the largest difference is within a factor of 1.5 to 2 of that: 2 to 6%",
+        ),
+        Finding(
+            "(What follows) forecasts are limited by what seeds differ by",
+            limited.verdict,
+            f"the default's error is no more than two deviations of a seed on {limited}",
+            MOST,
+        ),
+        Finding(
+            "(Beside) a setting that is swept moves the loss by more than a seed does",
+            "no data" if swept is None or ends is None else "holds" if swept > ends else "fails",
+            f"settings move it by {format_percent(swept)} in the median of the largest ranges of {len(settings)} families, "
+            f"seeds by up to {format_percent(ends)} at the end; no family has both",
+            "the median of the largest ranges over settings is above the largest over seeds",
+        ),
+    )
+
+
+SEEDS_AXIS = Axis("seeds", measure, tell)
