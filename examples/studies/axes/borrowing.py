@@ -13,8 +13,8 @@ from protocol import START, fit_published, gather_checkpoints
 from axes.base import Axis
 from scaling_callback.errors import NotEnoughData
 from scaling_callback.fitting import Borrowed, Points, fit
-from scaling_callback.reporting.units import format_percent
 from scaling_callback.replaying import Goal
+from scaling_callback.reporting.units import format_percent
 
 NO_LANGUAGE = {
     "supercollapse_mlp",
