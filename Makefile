@@ -5,6 +5,8 @@
 #   make bench   benchmarks: accuracy beside time, then make accuracy
 #   make accuracy   what forecasts of measured ladders miss by, written to docs/accuracy.md (half an hour)
 #   make docs    the documentation, as a site in docs/_build
+#   make studies   what two papers found, asked again of released measurements: pages in docs/studies where every
+#                  table is at hand, else in runs/studies (minutes)
 #   make coverage   how often intervals hold, written to docs/coverage.md (half an hour)
 # Options for pip: make demo PIP_ARGS="--index-url ..."
 
@@ -15,7 +17,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: demo test check bench docs accuracy coverage stress format clean python
+.PHONY: demo test check bench docs accuracy coverage studies stress format clean python
 
 # caches that libraries choose while they are imported: everything of the demo stays in its folder
 demo: $(READY)
@@ -43,6 +45,10 @@ accuracy: $(READY)
 
 coverage: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --write docs/coverage.md
+
+studies: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python examples/studies/misfitting.py
+	OMP_NUM_THREADS=1 $(BIN)/python examples/studies/hitchhiker.py
 
 docs: $(READY)
 	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build
