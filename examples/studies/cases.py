@@ -126,8 +126,8 @@ def score(answers: Sequence[float] | None, goals: Sequence[Goal]) -> float | Non
     """Mean absolute relative error, as a fraction; `None` without answers.
 
     Example:
-        >>> score([2.2, 1.9], [Goal(1e9, 1e10, 2.0), Goal(1e9, 2e10, 1.9)])
-        0.05
+        >>> score([3.0, 2.0], [Goal(1e9, 1e10, 2.0), Goal(1e9, 2e10, 2.0)])
+        0.25
     """
     if answers is None or not np.isfinite(answers).all():
         return None
