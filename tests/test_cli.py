@@ -378,6 +378,16 @@ def test_a_panel_clusters_as_its_fit_does(ask: Asked) -> None:
     found = ask("fit", table(runs), "--cluster", "run", "--sensitivity")
 
     assert found["sensitivity"]["rows"]
+    assert not any(row["intervals"] for row in found["sensitivity"]["rows"])
+
+
+def test_a_panel_with_replicates_says_the_interval_of_each_row(ask: Asked) -> None:
+    asked = ("fit", table(planted_ladder(points=2)), "--bootstrap", "4", "--level", "0.5", "--sensitivity")
+    found = ask(*asked)["sensitivity"]
+    assert found["level"] == 0.5
+    certified = [row for row in found["rows"] if row["group"] in ("as asked", "loss")]
+    assert all(row["intervals"].keys() == {*row["params"], "tokens_per_param", "loss"} for row in certified)
+    assert re.search(r"tokens per param +50% interval +loss +50% interval", ask(*asked, words=True))
 
 
 def test_a_table_that_cannot_tell_finished_runs_from_cut_ones_says_so_once(ask: Asked) -> None:
