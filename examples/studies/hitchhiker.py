@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def read_case(name: str, folders: tuple[Path, ...] = FOLDERS) -> Case:
         ValueError: Its table is not at hand, or it has too few sizes.
     """
     family = next(family for family in FAMILIES if family.name == name)
-    case = Case(family, read_family(family, folders) or ())
+    every = read_family(replace(family, best=False), folders) if family.best else None
+    case = Case(family, read_family(family, folders) or (), every or ())
     if len(case.sizes) < FEWEST_SIZES:
         raise ValueError(f"{name} has {len(case.sizes)} sizes; a family needs {FEWEST_SIZES}")
     return case
