@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +148,18 @@ def test_what_the_data_cannot_say_is_named(points: Points, expected: set[str]) -
 
 def test_a_good_ladder_raises_no_doubt() -> None:
     assert fit(grid(5, 4, noise=0.002)).diagnostics == {}
+
+
+def test_runs_that_the_law_does_not_describe_are_named_with_how_far_they_lie_from_it() -> None:
+    # a bent valley that no sum of two power laws follows; and the same runs on a law
+    points = grid(5, 4, noise=0.002)
+    bent = replace(
+        points, loss=points.loss * np.exp(0.3 * np.sin(3 * np.log(points.params) + 2 * np.log(points.tokens)))
+    )
+    for prior in (False, True):
+        sentence = fit(bent, prior=prior).diagnostics["poor_fit"]
+        assert re.match(r"runs scatter by \d+\.\d% around the law, seeds of one recipe by at most 4%: ", sentence)
+    assert "poor_fit" not in fit(points).diagnostics
 
 
 def test_an_interval_is_wide_where_a_size_was_never_varied() -> None:

@@ -27,10 +27,12 @@ class Case:
     Attributes:
         family: Which.
         runs: All of its runs.
+        swept: Every run that finished, where `runs` holds only the best of each size and horizon.
     """
 
     family: Family
     runs: tuple[Run, ...]
+    swept: tuple[Run, ...] = ()
 
     @cached_property
     def sizes(self) -> tuple[float, ...]:

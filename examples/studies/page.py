@@ -25,12 +25,14 @@ class Finding:
         verdict: Whether it holds on the data at hand.
         number: The number that says so, with what it is of.
         rule: From which number on it would be said to hold, set before the run.
+        recommendation: The recommendation of the library that rests on it, by name; empty where none does.
     """
 
     claim: str
     verdict: Verdict
     number: str
     rule: str
+    recommendation: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ def judge(share: float, *, holds: float = 0.8, fails: float = 0.2) -> Verdict:
     return "holds" if share >= holds else "fails" if share <= fails else "depends"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1) -> str:
-    """A table whose first `text` columns are words and all others numbers."""
-    align = ["---" if place < text else "---:" for place in range(len(head))]
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, tail: int = 0) -> str:
+    """A table whose first `text` and last `tail` columns are words, and all others numbers."""
+    align = ["---:" if text <= place < len(head) - tail else "---" for place in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))
 
 

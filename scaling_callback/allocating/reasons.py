@@ -25,6 +25,7 @@ BLOCKING = (
     "floor_unidentified",
     "disagreeing_basins",
     "no_variation",
+    "poor_fit",
 )
 """Diagnostics of a fit under which the split of a budget is not determined by the data."""
 

@@ -20,6 +20,10 @@ LARGE_ERROR = 0.5
 BASIN_MARGIN = 0.05
 """A second basin whose objective is within this fraction of the best is a rival."""
 
+SEEDS_APART = 0.04
+"""Largest difference between seeds of one recipe that was published (Choshen, Zhang, Andreas 2025: up to 3.5 to 4%):
+runs that scatter by more around a law are not described by it."""
+
 SAME = 1.02
 """Counts within this factor are one size or one horizon."""
 
@@ -69,6 +73,23 @@ def design_diagnostics(points: Points, law: Law) -> dict[str, str]:
                 f"cover a factor of {NARROW_RATIO:g} or more"
             )
     return found
+
+
+def noise_diagnostics(noise: float) -> dict[str, str]:
+    """Whether runs scatter by more, as a standard deviation of ln L, than seeds of one recipe would.
+
+    Example:
+        >>> list(noise_diagnostics(0.003)), list(noise_diagnostics(0.1))
+        ([], ['poor_fit'])
+    """
+    if noise <= SEEDS_APART:
+        return {}
+    return {
+        "poor_fit": (
+            f"runs scatter by {noise:.1%} around the law, seeds of one recipe by at most {SEEDS_APART:.0%}: the law "
+            "does not describe these runs; look for runs of another recipe among them, or take another law"
+        )
+    }
 
 
 def find_at_bound(theta: Array, lower: Array, upper: Array) -> BoolArray:

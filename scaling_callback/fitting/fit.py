@@ -17,6 +17,7 @@ from scaling_callback.fitting.diagnostics import (
     design_diagnostics,
     find_at_bound,
     law_diagnostics,
+    noise_diagnostics,
 )
 from scaling_callback.fitting.noise import SEED_NOISE, Noise, run_noise
 from scaling_callback.fitting.objective import Objective, get_objective
@@ -155,11 +156,11 @@ def fit(
 def _diagnose(problem: Problem, minima: Minima, points: Points) -> dict[str, str]:
     """What the best of these searches, and its rivals, say that the data do not hold."""
     theta = minima.theta[int(np.argmin(minima.cost))]
-    _, covariance = _linearise(problem, theta, points)
+    noise, covariance = _linearise(problem, theta, points)
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     at_bound = find_at_bound(theta, problem.lower, problem.upper)
     found = law_diagnostics(problem.law, theta, at_bound, errors)
-    return found | basin_diagnostics(problem.law, minima.theta, minima.cost)
+    return found | basin_diagnostics(problem.law, minima.theta, minima.cost) | noise_diagnostics(noise.scale)
 
 
 def _linearise(problem: Problem, theta: Array, points: Points) -> tuple[Noise, Array]:

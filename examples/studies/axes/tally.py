@@ -1,0 +1,88 @@
+"""Counts over families: in how many something is seen, and in how many of the tables that they come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from families import FAMILIES
+from page import Verdict, judge
+
+from scaling_callback.reporting.units import format_percent
+
+T = TypeVar("T")
+
+TABLES = {family.name: family.table for family in FAMILIES}
+"""The table that each family comes from. Families of one table have much in common: they are counted once, too."""
+
+MOST = "on at least 80% of families"
+"""What `judge` calls a finding that holds, in words."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """In how many families something was seen.
+
+    Attributes:
+        seen: Whether it was, by name of the family.
+    """
+
+    seen: Mapping[str, bool]
+
+    @property
+    def share(self) -> float:
+        """Of the families; NaN without any."""
+        return float(np.mean(list(self.seen.values()))) if self.seen else math.nan
+
+    @property
+    def verdict(self) -> Verdict:
+        """By the usual rule."""
+        return judge(self.share)
+
+    def __str__(self) -> str:
+        """Families, and tables of whose families it is more than half."""
+        tables = gather(self.seen)
+        most = sum(float(np.mean(seen)) > 0.5 for seen in tables.values())
+        return f"{sum(self.seen.values())} of {len(self.seen)} families (on most of them in {most} of {len(tables)} tables)"
+
+
+def compare(pairs: Mapping[str, tuple[float | None, float | None]]) -> Tally:
+    """In how many families the first error is less than the second, of those that have both.
+
+    Example:
+        >>> str(compare({"OLMo ladder": (0.01, 0.02), "Step law": (0.01, None)}))
+        '1 of 1 families (on most of them in 1 of 1 tables)'
+    """
+    return Tally({name: a < b for name, (a, b) in pairs.items() if a is not None and b is not None})
+
+
+def middle(errors: Iterable[float | None]) -> float | None:
+    """The median of those that there are; `None` without any."""
+    known = [error for error in errors if error is not None]
+    return float(np.median(known)) if known else None
+
+
+def middle_of_tables(errors: Mapping[str, float | None]) -> float | None:
+    """The median over tables of the median over the families of each."""
+    return middle(middle(of) for of in gather(errors).values())
+
+
+def summarise(errors: Mapping[str, float | None]) -> tuple[str, str, str]:
+    """Median over families, median over tables, and how many families answer: the usual cells of a row."""
+    known = [error for error in errors.values() if error is not None]
+    return format_percent(middle(known)), format_percent(middle_of_tables(errors)), str(len(known))
+
+
+SUMMARY = ("median of families", "median of tables", "families")
+"""What these cells are."""
+
+
+def gather(values: Mapping[str, T]) -> dict[str, list[T]]:
+    """The values of the families of each table."""
+    found: dict[str, list[T]] = {}
+    for name, value in values.items():
+        found.setdefault(TABLES[name], []).append(value)
+    return found

@@ -1,0 +1,247 @@
+"""A largest model that has been trained for a part of its way, and the loss that it will end at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from cases import DEFAULT, PROTOCOL, Case, ask, ask_default, ask_published, score
+from page import Finding, Section, judge, table
+from protocol import fit_published, gather_checkpoints
+
+from axes.base import Axis
+from axes.tally import MOST, Tally, compare, middle
+from scaling_callback import Run
+from scaling_callback.curves import FinalForecast, forecast_final
+from scaling_callback.replaying import Goal, make_goals
+from scaling_callback.reporting import Figure
+from scaling_callback.reporting.figures import Axis as Scale
+from scaling_callback.reporting.figures import Layer, Line, Marks
+from scaling_callback.reporting.units import format_level, format_percent
+
+SEEN = (0.1, 0.2, 0.3, 0.5)
+"""Shares of its training that the target has behind it. A third in the study's advice."""
+
+THIRD = 0.3
+
+PUBLISHED_BEST = 0.04
+"""The error that the study calls the best typically obtained."""
+
+OWN, JOINED, FINAL, JOINED_DEFAULT, NOW = (
+    "power law of its own tokens",
+    "protocol with its checkpoints",
+    "this library, its own final",
+    "default with its checkpoints",
+    "its loss now",
+)
+COLUMNS = (OWN, JOINED, FINAL, JOINED_DEFAULT, NOW)
+
+
+@dataclass(frozen=True)
+class Third:
+    """Errors of the finals of the largest size.
+
+    Attributes:
+        anneals: Whether the schedule of the target anneals the learning rate.
+        alone: From the smaller sizes alone, by protocol and default.
+        seen: By the share of training seen, then by way.
+        high: By the share of training seen, whether the power law of its own tokens says too much.
+    """
+
+    anneals: bool
+    alone: Mapping[str, float | None]
+    seen: Mapping[float, Mapping[str, float | None]]
+    high: Mapping[float, bool | None]
+
+
+def measure(case: Case) -> Third | None:
+    """Forecasts of each run of the largest size, each from its own beginning."""
+    if not case.has_curves or any(run.horizon is None for run in case.largest):
+        return None
+    alone = {way: ask(way, case.ladder, case.goals) for way in (PROTOCOL, DEFAULT)}
+    seen = {share: measure_seen(case, share) for share in SEEN}
+    return Third(case.anneals, alone, seen, {share: measure_high(case, share) for share in SEEN})
+
+
+def measure_high(case: Case, share: float) -> bool | None:
+    """Whether the power law of its own tokens says more than is measured, over most runs of the largest size."""
+    said = [(extrapolate(see(run, share), goal), goal.loss) for run in case.largest for goal in make_goals([run])]
+    known = [answer > loss for answer, loss in said if answer is not None]
+    return float(np.mean(known)) > 0.5 if known else None
+
+
+def measure_seen(case: Case, share: float) -> dict[str, float | None]:
+    """The mean error of each way over the runs of the largest size; `None` where it cannot say them all."""
+    ways: dict[str, Callable[[Run, Goal], float | None]] = {
+        OWN: extrapolate,
+        JOINED: lambda run, goal: first(ask_published([*case.ladder, run], [goal])),
+        FINAL: lambda run, _: read_median(run, case),
+        NOW: lambda run, _: float(run.curve.loss[-1]) if len(run.curve) else None,
+    }
+    if share == THIRD:  # one refresh of a whole ladder for each run takes a second
+        ways[JOINED_DEFAULT] = lambda run, goal: first(ask_default([*case.ladder, run], [goal]))
+    errors: dict[str, float | None] = {}
+    for way, say in ways.items():
+        found = [
+            score([answer], [goal]) if (answer := say(see(run, share), goal)) is not None else None
+            for run in case.largest
+            for goal in make_goals([run])
+        ]
+        known = [error for error in found if error is not None]
+        errors[way] = float(np.mean(known)) if known and len(known) == len(found) else None
+    return errors
+
+
+def see(run: Run, share: float) -> Run:
+    """A run as it stood after that share of its training."""
+    assert run.horizon is not None
+    return run.until(share * run.horizon)
+
+
+def extrapolate(run: Run, goal: Goal) -> float | None:
+    """E + B / D^beta through the run's own checkpoints after its first tenth, at its end."""
+    points = gather_checkpoints([run])
+    # at one size the size's own term is a part of E
+    law = None if points is None else fit_published(points, {"a": -np.inf, "alpha": 0.0})
+    return None if law is None else float(law.predict(np.array([goal.params]), np.array([goal.tokens]))[0])
+
+
+def read_median(run: Run, case: Case) -> float | None:
+    """What this library says of the final of a running run beside its finished ladder."""
+    made = forecast_final(run, case.ladder)
+    return made.median if isinstance(made, FinalForecast) else None
+
+
+def first(answers: Sequence[float] | None) -> float | None:
+    """The only answer; `None` where nothing is said."""
+    return None if answers is None else answers[0]
+
+
+def tell(found: Mapping[str, Third]) -> Section:
+    """Errors by the share seen, annealed and constant schedules apart."""
+    same = {name: made for name, made in found.items() if is_complete(made)}
+    ladder = (f"{PROTOCOL}, smaller sizes", f"{DEFAULT}, smaller sizes")
+    rows = [
+        (words, format_level(share), str(len(of)), *show(of, share))
+        for words, of in split(same).items()
+        for share in SEEN
+    ]
+    each = [(name, "annealed" if made.anneals else "constant", *show([made], THIRD)) for name, made in found.items()]
+    method = (
+        "Runs of the largest size are cut after a share of their training, and their finals are forecast. "
+        f"*{OWN}*: E + B/D^beta through its checkpoints after the first tenth, by the protocol's search. *{JOINED}*: the "
+        f"protocol on the smaller sizes and on what was seen of it. *{FINAL}*: its own curve beside the finished smaller "
+        f"runs. *{JOINED_DEFAULT}*: the default with the unfinished run among its runs, at {format_level(THIRD)} only. "
+        f"*{NOW}*: the last loss seen. Beside them what is forecast from the smaller sizes alone. Medians are over the "
+        f"{len(same)} families in which all can be asked from {format_level(SEEN[1])} on; at {format_level(SEEN[0])} "
+        "nothing is left after the first tenth. The last table is of "
+        f"{format_level(THIRD)} seen."
+    )
+    summary = table(("schedule", "seen", "families", *COLUMNS, *ladder), rows, text=2)
+    parts = (method, summary, draw(same), table(("family", "schedule", *COLUMNS, *ladder), each, text=2))
+    return Section("A third of the target", parts, list_findings(found))
+
+
+def show(of: Sequence[Third], share: float) -> list[str]:
+    """The median of every way, and of the forecasts from the smaller sizes."""
+    ways = [middle(made.seen[share].get(way) for made in of) for way in COLUMNS]
+    return [
+        format_percent(error) for error in (*ways, *(middle(m.alone[way] for m in of) for way in (PROTOCOL, DEFAULT)))
+    ]
+
+
+def is_complete(made: Third) -> bool:
+    """Whether every way answers from the second share on, and from the smaller sizes."""
+    ways = (OWN, JOINED, FINAL, NOW)
+    known = [made.seen[share][way] for share in SEEN[1:] for way in ways]
+    return None not in (*known, *made.alone.values())
+
+
+def split(found: Mapping[str, Third]) -> dict[str, list[Third]]:
+    """Families whose schedule anneals, and all others."""
+    kinds = (("annealed", True), ("constant", False))
+    return {words: [made for made in found.values() if made.anneals == yes] for words, yes in kinds}
+
+
+def list_findings(found: Mapping[str, Third]) -> tuple[Finding, ...]:
+    """Whether a third is enough, better than the smaller sizes, and what the schedule and this library do to it."""
+    at = {name: made.seen[THIRD] for name, made in found.items()}
+    own = Tally({name: error < PUBLISHED_BEST for name, errors in at.items() if (error := errors[OWN]) is not None})
+    better, joined = (
+        compare({name: (at[name][way], made.alone[PROTOCOL]) for name, made in found.items()}) for way in (OWN, JOINED)
+    )
+    high, flat = (
+        Tally({n: m.high[THIRD] or False for n, m in found.items() if m.anneals == yes and m.high[THIRD] is not None})
+        for yes in (True, False)
+    )
+    library = compare({name: (errors[FINAL], errors[OWN]) for name, errors in at.items()})
+    alone = compare({name: (at[name][FINAL], made.alone[DEFAULT]) for name, made in found.items()})
+    both = {n: e for n, e in at.items() if e[OWN] is not None and e[FINAL] is not None}
+    medians = {way: format_percent(middle(errors.get(way) for errors in both.values())) for way in COLUMNS}
+    ladder = {way: format_percent(middle(found[name].alone[way] for name in both)) for way in (PROTOCOL, DEFAULT)}
+    return (
+        Finding(
+            f"A target that was trained for {format_level(THIRD)} predicts its own end",
+            own.verdict,
+            f"a power law of its own tokens is off by less than {format_level(PUBLISHED_BEST)} on {own}, by {medians[OWN]} "
+            "in the median",
+            f"an error below {format_level(PUBLISHED_BEST)} {MOST}",
+            "target_third",
+        ),
+        Finding(
+            "It does so better than the smaller sizes",
+            better.verdict,
+            f"its own law is nearer than the protocol on the smaller sizes ({ladder[PROTOCOL]} in the median) on {better}; "
+            f"the protocol on both together is nearer than on the smaller alone on {joined}",
+            f"the law of its own tokens is nearer {MOST}",
+            "target_third",
+        ),
+        Finding(
+            "The learning-rate schedule is negligible",
+            judge(1 - high.share, holds=0.35),
+            f"its own law, which knows nothing of the decay to come, says too much on {high} that anneal, and on {flat} "
+            "that do not",
+            "it says too much on at most 65% of families that anneal; fails if on 80%",
+        ),
+        Finding(
+            "(This library) its forecast of a run's own final is nearer than the power law",
+            library.verdict,
+            f"on {library}; {medians[FINAL]} against {medians[OWN]} in the median",
+            MOST,
+        ),
+        Finding(
+            "(This library) a third of the target tells more than the smaller sizes alone",
+            alone.verdict,
+            f"its own final is nearer than the default on the smaller sizes on {alone}; {medians[FINAL]} against "
+            f"{ladder[DEFAULT]} in the median",
+            MOST,
+            "target_third",
+        ),
+    )
+
+
+def draw(same: Mapping[str, Third]) -> Figure:
+    """Median errors by the share seen."""
+    layers: list[Layer] = []
+    for words, of in split(same).items():
+        for way, marker, colour in ((OWN, "o", "final"), (JOINED, "s", "guess"), (FINAL, "D", "target")):
+            known = [(100 * share, 100 * error) for share in SEEN if (error := middle(m.seen[share][way] for m in of))]
+            if known:
+                x, y = zip(*known, strict=True)
+                layers.append(Line(x, y, colour, dash="solid" if words == "annealed" else "dashed"))
+                layers.append(Marks(x, y, marker, colour, hollow=words != "annealed", label=f"{way}, {words}"))
+    return Figure(
+        name="thirds",
+        title="A part of the target's training",
+        caption="Median error of its final. Filled and solid: schedules that anneal; hollow and dashed: constant ones.",
+        alt=f"Errors of the final of the largest size by the share of its training seen, on {len(same)} families",
+        layers=tuple(layers),
+        x=Scale("training seen, %"),
+        y=Scale("median error, %", log=True),
+        height=3.2,
+        columns=2,
+    )
+
+
+THIRDS_AXIS = Axis("a third of the target", measure, tell)

@@ -1,0 +1,41 @@
+"""What the findings come to for each recommendation of the study, as the library's report lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from page import Finding, Verdict, table
+
+from scaling_callback import refresh
+from scaling_callback.reporting import check_recommendations
+
+
+def combine(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict from several.
+
+    Example:
+        >>> combine(["holds", "holds"]), combine(["holds", "fails"]), combine(["no data"]), combine([])
+        ('holds', 'depends', 'no data', 'no data')
+    """
+    known: list[Verdict] = [verdict for verdict in verdicts if verdict != "no data"]
+    if not known:
+        return "no data"
+    return known[0] if len(set(known)) == 1 else "depends"
+
+
+def show_recommendations(findings: Sequence[Finding]) -> str:
+    """A table of every recommendation with its verdict and the numbers behind it.
+
+    Raises:
+        ValueError: A finding is of a recommendation that does not exist.
+    """
+    listed = check_recommendations(refresh(()))
+    unknown = {finding.recommendation for finding in findings if finding.recommendation} - {r.name for r in listed}
+    if unknown:
+        raise ValueError(f"there is no recommendation named {', '.join(sorted(unknown))}; take one of the library's")
+    rows: list[tuple[str, ...]] = []
+    for each in listed:
+        own = [finding for finding in findings if finding.recommendation == each.name]
+        numbers = "; ".join(finding.number for finding in own)
+        rows.append((each.text, each.source, f"**{combine([finding.verdict for finding in own])}**", numbers))
+    return table(("Recommendation", "what the study found", "here it", "the numbers"), rows, text=4)
