@@ -8,6 +8,7 @@
 #   make studies   what two papers found, asked again of released measurements: pages in docs/studies where every
 #                  table is at hand, else in runs/studies (minutes)
 #   make coverage   how often intervals hold, written to docs/coverage.md (half an hour)
+#   make studies    two published studies on the tables at hand: docs/studies, or runs/studies without all tables (minutes)
 # Options for pip: make demo PIP_ARGS="--index-url ..."
 
 PYTHON ?= python3
@@ -46,6 +47,7 @@ accuracy: $(READY)
 coverage: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --write docs/coverage.md
 
+# one thread a process: the scripts themselves share their work among two processes
 studies: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python examples/studies/misfitting.py
 	OMP_NUM_THREADS=1 $(BIN)/python examples/studies/hitchhiker.py
