@@ -5,8 +5,6 @@
 #   make bench   benchmarks: accuracy beside time, then make accuracy
 #   make accuracy   what forecasts of measured ladders miss by, written to docs/accuracy.md (half an hour)
 #   make docs    the documentation, as a site in docs/_build
-#   make studies   what two papers found, asked again of released measurements: pages in docs/studies where every
-#                  table is at hand, else in runs/studies (minutes)
 #   make coverage   how often intervals hold, written to docs/coverage.md (half an hour)
 #   make studies    two published studies on the tables at hand: docs/studies, or runs/studies without all tables (minutes)
 # Options for pip: make demo PIP_ARGS="--index-url ..."
