@@ -44,7 +44,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--cluster", metavar="COLUMN", help="bootstrap by this column (default: by run)")
     command.add_argument(
-        "--sensitivity", action="store_true", help="refit under every other choice, and show the spread"
+        "--sensitivity",
+        action="store_true",
+        help="refit under every other choice, and show the spread; with --bootstrap an interval of each",
     )
     command.add_argument(
         "--flops",

@@ -9,12 +9,13 @@ orders, and the median end is its answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
 import numpy as np
 
+from scaling_callback.fitting.bootstrap import resample_clusters
 from scaling_callback.fitting.points import Points
 from scaling_callback.records import Array
 
@@ -36,6 +37,8 @@ ORDERS = 9
 FAILED = 1e300
 """The objective where it is not finite: far out a term overflows."""
 
+PROCEDURE_REPLICATES = 50
+"""Most replicates of a procedure that are worth their time: each is a whole search, of up to forty starts."""
 
 Start = tuple[float, ...]
 
@@ -103,18 +106,56 @@ def search(points: Points, procedure: Procedure) -> Outcome:
         >>> found.success, found.objective > 1e-6  # on losses without noise the objective of the optimum is 0
         (True, True)
     """
-    rows = np.lexsort((points.loss, points.tokens, points.params))
-    table = np.concatenate([np.log(np.stack([points.params, points.tokens, points.loss])), points.weight[None]])[
-        :, rows
-    ]
+    table = _tabulate(_sort(points))
     orders = [np.arange(len(points))]
     if len(procedure.starts) == 1:
         orders += [np.random.default_rng(seed).permutation(len(points)) for seed in range(1, ORDERS)]
     found = sorted((_search_in_order(table[:, order], procedure) for order in orders), key=lambda end: end[0])
     objective, theta, success = found[len(found) // 2]
+    return Outcome(_natural(theta[None])[0], objective, (found[0][0], found[-1][0]), success)
+
+
+def bootstrap_search(points: Points, procedure: Procedure, replicates: int, seed: int = 0) -> Array:
+    """Where `procedure` ends on ladders of resampled clusters: (E, A, B, alpha, beta) of each, shape (replicates, 5).
+
+    It is what someone who trusts the procedure would take for its uncertainty. A search that is stuck is stuck on
+    resampled points as well: such an interval can be narrow around a wrong answer. The points are searched in their
+    sorted order alone, so what the order of the rows does is not in it. The answer depends neither on the order of the
+    points nor on the process.
+
+    Example:
+        >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
+        >>> truth = 1.8 + 480 / N**0.35 + 2100 / D**0.37
+        >>> points = Points.of(N.ravel(), D.ravel(), truth.ravel())
+        >>> bootstrap_search(points, Procedure((CHINCHILLA_START,)), 3).shape
+        (3, 5)
+    """
+    ordered = _sort(points)
+    table = _tabulate(ordered)
+    seen = resample_clusters(np.log(ordered.loss), ordered, np.random.default_rng(seed), replicates)
+    ends = np.empty((replicates, 5))
+    for row, weight in enumerate(seen.weight):
+        drawn = weight > 0
+        ends[row] = _search_in_order(np.concatenate([table[:3, drawn], weight[None, drawn]]), procedure)[1]
+    return _natural(ends)
+
+
+def _sort(points: Points) -> Points:
+    """The points in an order of their own, and their clusters numbered as they come in it."""
+    ordered = points.take(np.lexsort((points.weight, points.loss, points.tokens, points.params)))
+    _, first, codes = np.unique(ordered.cluster, return_index=True, return_inverse=True)
+    return replace(ordered, cluster=np.argsort(np.argsort(first))[codes])
+
+
+def _tabulate(points: Points) -> Array:
+    """Ln N, ln D, ln L and weight, shape (4, n)."""
+    return np.concatenate([np.log(np.stack([points.params, points.tokens, points.loss])), points.weight[None]])
+
+
+def _natural(theta: Array) -> Array:
+    """(E, A, B, alpha, beta) of (ln A, ln B, ln E, alpha, beta), each (R, 5)."""
     with np.errstate(over="ignore"):  # a search may end where a coefficient is beyond a double
-        natural = np.concatenate([np.exp(theta[[2, 0, 1]]), theta[3:]])
-    return Outcome(natural, objective, (found[0][0], found[-1][0]), success)
+        return np.concatenate([np.exp(theta[:, [2, 0, 1]]), theta[:, 3:]], axis=1)
 
 
 def _search_in_order(table: Array, procedure: Procedure) -> tuple[float, Array, bool]:

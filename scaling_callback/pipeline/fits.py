@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from scaling_callback.allocating import Allocation
 from scaling_callback.fitting import Fit, Progress
+from scaling_callback.fitting.procedures import PROCEDURE_REPLICATES
 from scaling_callback.forecasting import Evidence, Forecaster, get_policy, included
 from scaling_callback.pipeline.steps import cluster_by, describe_split, fit_evidence, gather_evidence, select
 from scaling_callback.records import Array, Run
@@ -81,10 +82,12 @@ def vary_choices(
     progress: Progress | None = None,
     *,
     groups: Sequence[str] | None = None,
+    procedure_replicates: int = PROCEDURE_REPLICATES,
 ) -> Panel:
     """The answers under every other choice of loss, law, filter, counting, learning rate and optimiser.
 
-    The budget is `config.flops`, else the target's compute, else ten times that of the largest run.
+    The budget is `config.flops`, else the target's compute, else ten times that of the largest run. Where replicates
+    are asked for, each row has intervals; those of published procedures are from fewer, as each is a whole search.
 
     Raises:
         NotEnoughData: There are fewer than 3 independent runs to fit.
@@ -115,5 +118,9 @@ def vary_choices(
         known=config.further,
         cost=config.constraints.cost,
         groups=groups,
+        replicates=config.replicates,
+        level=config.level,
+        seed=config.seed,
+        procedure_replicates=procedure_replicates,
         progress=progress,
     )

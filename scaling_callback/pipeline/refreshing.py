@@ -207,7 +207,10 @@ def _split(
     allocation: Allocation | None = None
     if config.budget is not None and config.splits:
         allocation = describe_split(found, kept, config.budget, config, beside=config.sensitivity)
-    return allocation, vary_choices(runs, config, progress) if config.sensitivity else None
+    if not config.sensitivity:
+        return allocation, None
+    # a bootstrap of whole searches would take longer than everything else together
+    return allocation, vary_choices(runs, config, progress, procedure_replicates=0)
 
 
 def _split_target(

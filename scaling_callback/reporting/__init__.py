@@ -8,7 +8,7 @@ from __future__ import annotations
 from scaling_callback.reporting.audit.checklist import Item, checklist, checklist_numbers
 from scaling_callback.reporting.audit.form import read_form, write_form
 from scaling_callback.reporting.audit.recommendations import Recommendation, check_recommendations
-from scaling_callback.reporting.figures import Figure, plot_figures
+from scaling_callback.reporting.figures import Figure, plot_choices, plot_figures
 from scaling_callback.reporting.pages.blocks import Report
 from scaling_callback.reporting.pages.contents import gather
 from scaling_callback.reporting.pages.html import WRITERS, render_html, write_html
@@ -33,6 +33,7 @@ __all__ = [
     "list_parameters",
     "list_runs",
     "list_scores",
+    "plot_choices",
     "plot_figures",
     "read_form",
     "render_html",

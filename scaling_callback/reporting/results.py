@@ -84,6 +84,8 @@ def describe_sensitivity(panel: Panel) -> dict[str, Any]:
             "n_observations": row.points,
             "diagnostics": dict(row.diagnostics),
             "verdict": row.verdict,
+            # by name of a parameter, tokens_per_param and loss: those that have one
+            "intervals": {name: list(ends) for name, ends in row.intervals.items()},
         }
         for row in panel.rows
     ]
@@ -91,7 +93,13 @@ def describe_sensitivity(panel: Panel) -> dict[str, Any]:
         among: {value: asdict(panel.spread(value, converged=only)) for value in ("loss", "tokens_per_param")}
         for among, only in (("converged", True), ("all", False))
     }
-    return {"flops": panel.flops, "rows": rows, "spread": spread, "skipped": dict(panel.skipped)}
+    return {
+        "flops": panel.flops,
+        "level": panel.level,
+        "rows": rows,
+        "spread": spread,
+        "skipped": dict(panel.skipped),
+    }
 
 
 def describe_forecast(snapshot: Snapshot) -> dict[str, Any]:

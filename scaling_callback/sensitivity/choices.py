@@ -62,6 +62,7 @@ class Choice:
         select: Which runs, and with which N.
         keep: Which points are fitted.
         procedure: The published procedure to fit by; `None` is the certified search.
+        counting: The name of another counting of N; `None` is that of the runs as they are.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Choice:
     select: Select
     keep: Keep = all_points
     procedure: Procedure | None = None
+    counting: str | None = None
 
 
 def list_choices(base: Choice, runs: Sequence[Run]) -> tuple[Choice, ...]:
@@ -185,6 +187,7 @@ def _countings(base: Choice, runs: Sequence[Run]) -> list[Choice]:
             name=f"N counted as {name}",
             group="counting",
             select=partial(recount, name=name, select=base.select),
+            counting=name,
         )
         for name in others
     ]

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from scaling_callback.costs import SIX_ND, Cost, check_budget
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.fitting import OWN_COLUMNS, Fit, Points, Status, fit
-from scaling_callback.fitting.points import log_variables
-from scaling_callback.fitting.procedures import Outcome, search
-from scaling_callback.laws.muennighoff import heed_repetition
-from scaling_callback.records import Array, Run, Target
+from scaling_callback.fitting import OWN_COLUMNS, Fit, Points, Status, fewest_replicates, fit
+from scaling_callback.fitting.procedures import PROCEDURE_REPLICATES, bootstrap_search, search
+from scaling_callback.records import Run, Target, is_count
+from scaling_callback.sensitivity.answers import Aim
 from scaling_callback.sensitivity.choices import ANALYSIS, Choice, as_asked, list_analyses, list_choices
 from scaling_callback.sensitivity.result import Panel, Row
+from scaling_callback.sensitivity.rows import describe_fit, describe_search, rejects
 
 AHEAD = 10.0
 """The budget where none is given, over the largest compute among the points: a step that a ladder should carry."""
-
-REACHED = 1e-3
-"""A published procedure that ends within this fraction of the certified objective has found the optimum."""
-
-EXACT = 1e-12
-"""An objective below this, per point, is an exact fit: there is no ratio to it."""
-
-REJECTED = 10.0
-"""Twice the log likelihood ratio beyond which the data reject another law; chance gives as much once in 600."""
 
 SEARCHES = 3
 """Searches of each of the other analyses."""
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class _Aim:
-    """What every row answers for: D/N at a budget, and the loss of a target, or of that optimum without one."""
-
-    budget: float
-    target: Target | None
-    known: Mapping[str, float]
 
 
 def compare_choices(
@@ -57,12 +38,22 @@ def compare_choices(
     cost: Callable[[Sequence[Run]], Cost] = lambda _: SIX_ND,
     groups: Sequence[str] | None = None,
     also: Sequence[Choice] = (),
+    target_sizes: Mapping[str, float] | None = None,
+    replicates: int = 0,
+    level: float = 0.9,
+    seed: int = 0,
+    procedure_replicates: int = PROCEDURE_REPLICATES,
     progress: Progress | None = None,
 ) -> Panel:
     """Refit `runs` under `base` and under every choice that changes one thing in it.
 
     Sum or mean is no choice of its own: they have one optimum. Minimising the mean is shown among the procedures,
     whose tolerances it defeats.
+
+    Intervals are percentiles over replicates: of a certified fit those of its bootstrap, of a published procedure what
+    a bootstrap around that very procedure would say (`bootstrap_search`), which can be a narrow interval around a wrong
+    answer. A procedure that fails is diagnosed in its row: where it `stalled`, how far it is `order_dependent`, and
+    whether its interval `misses_optimum`.
 
     Args:
         runs: The ladder.
@@ -75,11 +66,18 @@ def compare_choices(
         known: Values there of further variables of the law, such as `unique_tokens`.
         groups: Only these groups of choices.
         also: Choices beside those that are always made, such as caps that a study has used.
+        target_sizes: N of the target in other countings, by the name that the runs know them by; without one there is
+            no loss in that counting.
+        replicates: Bootstrap replicates of each row; 0 for none.
+        level: Nominal coverage of the intervals.
+        seed: Seed of the bootstrap.
+        procedure_replicates: Most replicates of a published procedure, or as many as the level needs; each is a whole
+            search. 0 for none.
         progress: Told of the choices done, and of how many.
 
     Raises:
         NotEnoughData: The base itself cannot be fitted.
-        InputError: The budget is not a positive, finite number.
+        InputError: The budget, the level, the replicates or a size of the target cannot be used.
 
     Example:
         >>> from scaling_callback.sensitivity import as_asked
@@ -90,10 +88,18 @@ def compare_choices(
     """
     if flops is not None:
         check_budget(flops)
+    if not 0.0 < level < 1.0:
+        raise InputError(f"level is {level!r}; it must lie between 0 and 1, such as 0.9")
+    for name, size in (target_sizes or {}).items():
+        if not is_count(size):
+            raise InputError(f"target_sizes[{name!r}] is {size!r}; it must be a positive, finite count")
     evidence = _points(base, runs, cluster)
-    certified = _fit(base, evidence)
+    refit = partial(_fit, replicates=replicates, seed=seed)
+    certified = refit(base, evidence)
     budget = flops or (target.compute if target else AHEAD * 6.0 * float((evidence.params * evidence.tokens).max()))
-    aim = _Aim(budget, None if target is None or target.flops is not None else target, known or {})
+    place = None if target is None or target.flops is not None else target
+    searches = min(replicates, max(procedure_replicates, fewest_replicates(level))) if procedure_replicates else 0
+    aim = Aim(budget, place, target_sizes or {}, known or {}, level)
 
     choices = [c for c in list_choices(base, runs) if c is base or groups is None or c.group in groups] + [*also]
     rows: list[Row] = []
@@ -106,15 +112,17 @@ def compare_choices(
             )
             if choice.procedure is not None:
                 plain = plain or _fit(choice, points)
-                rows.append(_describe_outcome(choice, search(points, choice.procedure), plain, aim, cost(runs)))
+                outcome = search(points, choice.procedure)
+                draws = bootstrap_search(points, choice.procedure, searches, seed)
+                rows.append(describe_search(choice, outcome, draws, plain, aim, cost(runs)))
             else:
-                found = certified if choice is base else _fit(choice, points)
-                rows.append(_describe_fit(choice, found, certified, aim, cost(choice.select(runs))))
+                found = certified if choice is base else refit(choice, points)
+                rows.append(describe_fit(choice, found, certified, aim, cost(choice.select(runs))))
         except NotEnoughData as reason:
             skipped[choice.name] = str(reason)
         if progress is not None:
             progress(done + 1, len(choices))
-    return Panel(budget, aim.target, tuple(rows), skipped)
+    return Panel(budget, aim.target, tuple(rows), skipped, level)
 
 
 def fit_analyses(found: Fit) -> dict[str, Fit]:
@@ -134,13 +142,13 @@ def fit_analyses(found: Fit) -> dict[str, Fit]:
     others: dict[str, Fit] = {}
     for choice in list_analyses(base):
         with suppress(NotEnoughData):  # another law may need what was borrowed for this one
-            other = _fit(choice, found.points, SEARCHES)
-            if other.status is Status.CONVERGED and (other.law is found.law or not _rejects(found, other)):
+            other = _fit(choice, found.points, searches=SEARCHES)
+            if other.status is Status.CONVERGED and (other.law is found.law or not rejects(found, other)):
                 others[choice.name] = other
     return others
 
 
-def _fit(choice: Choice, points: Points, searches: int | None = None) -> Fit:
+def _fit(choice: Choice, points: Points, *, searches: int | None = None, replicates: int = 0, seed: int = 0) -> Fit:
     """The certified optimum, unless the number of searches is limited."""
     return fit(
         points,
@@ -150,6 +158,8 @@ def _fit(choice: Choice, points: Points, searches: int | None = None) -> Fit:
         ridges=choice.ridges,
         borrowed=choice.borrowed,
         searches=searches,
+        replicates=replicates,
+        seed=seed,
     )
 
 
@@ -165,84 +175,3 @@ def _other_points(choice: Choice, runs: Sequence[Run], cluster: Callable[[Run], 
     if len(points) == len(base) and all(np.array_equal(getattr(points, c), getattr(base, c)) for c in OWN_COLUMNS):
         raise NotEnoughData("it leaves the points as they are")
     return points
-
-
-def _describe_fit(choice: Choice, found: Fit, base: Fit, aim: _Aim, cost: Cost) -> Row:
-    natural = found.law.natural(found.theta[None], found.centre)
-    diagnostics = dict(found.diagnostics)
-    if choice.group == "law" and _rejects(base, found):
-        diagnostics["rejected_law"] = f"{found.law.name} explains these points worse than {base.law.name}"
-    ratio, loss = _answer(found, natural, aim, cost)
-    return Row(
-        choice=choice.name,
-        group=choice.group,
-        status="converged" if found.status is Status.CONVERGED else "not_converged",
-        params=found.params,
-        tokens_per_param=ratio,
-        # a target's N is given in one counting: what it is in another is not known
-        loss=None if choice.group == "counting" and aim.target is not None else loss,
-        over_optimum=1.0,
-        points=len(found.points),
-        diagnostics=diagnostics,
-    )
-
-
-def _describe_outcome(choice: Choice, outcome: Outcome, certified: Fit, aim: _Aim, cost: Cost) -> Row:
-    exact = certified.objective <= EXACT * len(certified.points)
-    over = None if exact else outcome.objective / certified.objective
-    reached = outcome.objective <= certified.objective * (1 + REACHED) + EXACT * len(certified.points)
-    says = "it reports success" if outcome.success else "it reports no success"
-    if reached:
-        verdict = f"reached the optimum, and {says}"
-    elif over is None:
-        verdict = f"stopped short of an exact fit, and {says}"
-    else:
-        low, high = (f"{end / certified.objective:.3g}" for end in outcome.range)
-        orders = f" ({low} to {high} by the order of the rows alone)" if low != high else ""
-        verdict = f"stopped at {over:.3g} times the optimum{orders}, and {says}"
-    ratio, loss = _answer(certified, outcome.natural[None], aim, cost)
-    return Row(
-        choice=choice.name,
-        group=choice.group,
-        status="reached" if reached else "stalled",
-        params=dict(zip(certified.law.names, outcome.natural.tolist(), strict=True)),
-        tokens_per_param=ratio,
-        loss=loss,
-        over_optimum=over,
-        points=len(certified.points),
-        diagnostics={},
-        verdict=verdict,
-    )
-
-
-def _answer(found: Fit, natural: Array, aim: _Aim, cost: Cost) -> tuple[float | None, float | None]:
-    """Optimal D/N at the budget, and the loss at the target or at that optimum, of one natural vector (1, P)."""
-    law, natural = heed_repetition(found.law, natural, aim.known)
-    params, tokens = (float(value[0]) for value in law.optimum(natural, aim.budget, aim.known, cost))
-    ratio = tokens / params if math.isfinite(params) else None
-    if aim.target is None:
-        at = {"params": params, "tokens": tokens, "compute": aim.budget}
-    else:
-        of = aim.target
-        at = {"params": of.params or math.nan, "tokens": of.tokens or math.nan, "compute": of.compute}
-    try:
-        x = log_variables({**at, **aim.known}, law.variables)
-    except InputError:  # the law has a variable that was not given
-        return ratio, None
-    with np.errstate(all="ignore"):  # a stalled search may leave a term beyond a double
-        value, _ = law.log_loss(law.working(natural, np.zeros(len(x))), x)
-        loss = float(np.exp(value[0, 0]))
-    return ratio, loss if math.isfinite(loss) else None
-
-
-def _rejects(base: Fit, other: Fit) -> bool:
-    """Whether the base explains the points far better than another law, by the likelihood of the residuals.
-
-    Twice the log likelihood ratio is n ln of the ratio of two sums of squares (normal residuals), and twice that for
-    sums of absolute residuals (Laplace), which a Huber loss far narrower than the noise comes to. Of n independent
-    points as many are spent as the base has parameters.
-    """
-    floor = EXACT * len(base.points)
-    spare = max(base.points.n_independent - base.free, 0)
-    sides = 1.0 if math.isinf(base.criterion.delta) else 2.0
-    return sides * spare * math.log((other.objective + floor) / (base.objective + floor)) > REJECTED

@@ -22,8 +22,11 @@ class Row:
         loss: Forecast loss at the target, else at that optimum; `None` where it cannot be said.
         over_optimum: Objective over the certified one of the same problem.
         points: How many points were fitted.
-        diagnostics: What these points cannot say, by name.
+        diagnostics: What these points cannot say, by name; of a published procedure, in what it fails: `stalled`,
+            `order_dependent`, `misses_optimum`.
         verdict: What became of a published procedure, in words; empty for a certified search.
+        intervals: Lower and upper ends by name of a natural parameter, `tokens_per_param` and `loss`; empty without
+            replicates. A value without an interval is not there.
     """
 
     choice: str
@@ -36,6 +39,7 @@ class Row:
     points: int
     diagnostics: Mapping[str, str]
     verdict: str = ""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,14 @@ class Panel:
         target: What the forecast loss is for; `None` is the optimum of each row at the budget.
         rows: One a choice that the ladder carries, the base first.
         skipped: Why the other choices could not be made, by name.
+        level: Nominal coverage of the intervals, where there are any.
     """
 
     flops: float
     target: Target | None
     rows: tuple[Row, ...]
     skipped: Mapping[str, str] = field(default_factory=dict[str, str])
+    level: float = 0.9
 
     def spread(self, value: str, *, converged: bool) -> Spread:
         """Of `loss` or `tokens_per_param`, over certified optima or over all rows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from scaling_callback.reporting.figures.choices import plot_choices, plot_panel
 from scaling_callback.reporting.figures.compute import plot_compute
 from scaling_callback.reporting.figures.drawing import Area, Axis, Band, Bars, Figure, Layer, Line, Marks, Rule
 from scaling_callback.reporting.figures.isoflop import plot_isoflop
@@ -22,6 +23,7 @@ FIGURES: tuple[Callable[[Snapshot], Figure | None], ...] = (
     plot_record,
     plot_residuals,
     plot_parameters,
+    plot_panel,
 )
 """What makes each figure, or `None` where the snapshot has no data for it."""
 
@@ -41,4 +43,17 @@ def plot_figures(snapshot: Snapshot) -> tuple[Figure, ...]:
     return tuple(figure for figure in made if figure is not None)
 
 
-__all__ = ["FIGURES", "Area", "Axis", "Band", "Bars", "Figure", "Layer", "Line", "Marks", "Rule", "plot_figures"]
+__all__ = [
+    "FIGURES",
+    "Area",
+    "Axis",
+    "Band",
+    "Bars",
+    "Figure",
+    "Layer",
+    "Line",
+    "Marks",
+    "Rule",
+    "plot_choices",
+    "plot_figures",
+]

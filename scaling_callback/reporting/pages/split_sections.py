@@ -221,16 +221,22 @@ def describe_choices(snapshot: Snapshot) -> tuple[Block, ...]:
             "choice": Cell(row.choice, start(row.choice)),
             "points": Cell(row.points, str(row.points)),
             "loss": give(row.loss, format_loss),
+            "loss_interval": span(row.intervals.get("loss"), format_loss),
             "tokens_per_param": give(row.tokens_per_param, format_value),
+            "interval": span(row.intervals.get("tokens_per_param"), format_value),
             "search": word(row.verdict or row.status.replace("_", " ")),
         }
         for row in panel.rows
     )
+    bounded = any(row.intervals for row in panel.rows)
+    interval = f"{format_level(panel.level)} interval"
     columns = (
         Column("choice", "Choice"),
         Column("points", "Points", number=True),
         Column("loss", "Loss", number=True),
+        *((Column("loss_interval", interval, number=True),) if bounded else ()),
         Column("tokens_per_param", "Tokens per parameter", number=True),
+        *((Column("interval", interval, number=True),) if bounded else ()),
         Column("search", "Search"),
     )
     words = (
@@ -238,6 +244,10 @@ def describe_choices(snapshot: Snapshot) -> tuple[Block, ...]:
         f"optima the loss runs from {loss}, the optimal tokens per parameter for {format_flops(panel.flops)} FLOPs "
         f"from {ratio}."
     )
+    if bounded and not any(row.intervals for row in panel.rows if row.group == "procedure"):
+        words += (
+            " Procedures have no intervals here: fit --sensitivity --bootstrap N searches long enough to give them."
+        )
     return Words(words, values={"flops": panel.flops}), Table("choices", "Answers under other choices", columns, rows)
 
 

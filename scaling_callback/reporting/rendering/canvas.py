@@ -187,7 +187,8 @@ def _set_axis(axes: Any, direction: Direction, axis: Axis, *, grid: bool) -> Non
     axes.set(**{f"{direction}label": axis.label})
     if axis.height is not None:
         axes.set_ylim(-0.8, axis.height + 0.8)
-        axes.set_yticks(list(axis.rows), list(axis.rows.values()))
+        # a name may come from outside: a dollar in it is no formula
+        axes.set_yticks(list(axis.rows), list(axis.rows.values()), parse_math=False)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         return

@@ -42,6 +42,7 @@ SYMBOLS = {
     "p": "pentagon",
     "h": "hexagon",
     "<": "triangle-left",
+    ">": "triangle-right",
     "*": "star",
     "|": "line-ns",
 }
@@ -161,7 +162,11 @@ def _write_axis(axis: Axis) -> dict[str, Any]:
     made: dict[str, Any] = {"title": {"text": axis.label}, "type": "log" if axis.log else "linear"}
     made |= {"gridcolor": pick_colour("grid"), "zeroline": False, "automargin": True, **AXIS_FORMAT[axis.ticks]}
     if axis.height is not None:
-        made |= {"tickvals": list(axis.rows), "ticktext": list(axis.rows.values()), "showgrid": False}
+        made |= {
+            "tickvals": list(axis.rows),
+            "ticktext": [_name(name) for name in axis.rows.values()],
+            "showgrid": False,
+        }
         made["tickfont"] = {"size": 9}
         made["range"] = [-0.8, axis.height + 0.8]
     elif axis.limits is not None:

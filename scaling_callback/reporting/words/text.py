@@ -123,20 +123,20 @@ def show_sensitivity(result: Mapping[str, Any]) -> Answer:
             f"{words}: loss {show_ends((loss['lowest'], loss['highest']), format_loss)}, "
             f"tokens per param {show_ends((ratio['lowest'], ratio['highest']), format_value)}"
         )
+    bounded = any(row["intervals"] for row in result["rows"])
+    interval = [f"{format_level(result['level'])} interval"] if bounded else []
     rows: list[tuple[str, ...]] = []
     for row in result["rows"]:
         over = f"{row['over_optimum']:.3g} x optimum" if row["group"] == "procedure" and row["over_optimum"] else ""
-        answer = [format_value(row[name]) for name in ("E", "alpha", "beta", "tokens_per_param")]
-        points, status = str(row["n_observations"]), over or row["status"].replace("_", " ")
-        rows.append((row["choice"], points, *answer, format_loss(row["loss"]), status))
+        cells = [row["choice"], str(row["n_observations"])]
+        cells += [format_value(row[name]) for name in ("E", "alpha", "beta")]
+        for name, form in (("tokens_per_param", format_value), ("loss", format_loss)):
+            cells += [form(row[name]), *([show_ends(row["intervals"].get(name), form)] if bounded else [])]
+        rows.append((*cells, over or row["status"].replace("_", " ")))
+    columns = ("choice", "points", "E", "alpha", "beta", "tokens per param", *interval, "loss", *interval, "objective")
     return [
         Notes(f"under other choices, at the optimum for {format_flops(result['flops'])} FLOPs:", said),
-        Table(
-            rows,
-            ("choice", "points", "E", "alpha", "beta", "tokens per param", "loss", "objective"),
-            words=(0, 7),
-            strong=(0,),
-        ),
+        Table(rows, columns, words=(0, len(columns) - 1), strong=(0,)),
         Notes(
             "published procedures that do not find the optimum here:",
             [f"{row['choice']}: {row['verdict']}" for row in result["rows"] if row["status"] == "stalled"],
