@@ -27,6 +27,7 @@ from axes.laws import (
     pick,
     relate,
 )
+from axes.tally import is_text
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.figures import Layer, Line, Marks
@@ -44,12 +45,14 @@ PUBLISHED_LINES = {"alpha": (0.01163, 0.05005), "beta": (0.23710, 0.03844)}
 def tell(found: Mapping[str, Components]) -> Section:
     """Components, lines, and what becomes of them at the centre of the data."""
     laws = [(made.table, name, law) for name, made in found.items() for law in made.laws]
-    whole = [row for row in laws if row[2].usual]
+    whole = [row for row in laws if row[2].usual and is_text(row[1])]
+    others = [row for row in laws if row[2].usual and not is_text(row[1])]
     method = (
         f"The protocol is fitted to every family and to up to {SUBSETS} random subsets of three and more of its sizes: "
         f"{len(laws)} laws. *Usual* are the {len(whole)} of them that have an E (at least {format_level(WITH_E)} of "
         "the lowest loss they saw; below, its logarithm is any very negative number) and exponents such as have been "
-        f"published ({EXPONENTS[0]:g} to {EXPONENTS[1]:g}). Components of *centred* parameters are the study's; there "
+        f"published ({EXPONENTS[0]:g} to {EXPONENTS[1]:g}), and are of text in nats per token: A and B are in units "
+        "of the loss. Components of *centred* parameters are the study's; there "
         "ln A, ln B and ln E vary by units and the exponents by tenths, so that three of five hold nearly everything "
         "whatever they are. *Standardised* ones count alike. *Shuffled*: each parameter permuted over the laws, so "
         "that none follows another."
@@ -63,7 +66,7 @@ def tell(found: Mapping[str, Components]) -> Section:
         ],
     )
     lines = {name: fit_line(whole, name) for name in LINES}
-    parts = (method, components, tell_lines(whole, lines), draw(whole, lines["alpha"]), tell_centre(whole))
+    parts = (method, components, tell_lines(whole, lines), draw(whole, others, lines["alpha"]), tell_centre(whole))
     return Section("Principal components", parts, list_findings(whole, lines))
 
 
@@ -90,7 +93,9 @@ def tell_lines(whole: Sequence[Row], lines: Mapping[str, Fitted | None]) -> str:
         "Through usual laws; the interval is over tables drawn anew. A law that is known best where the data are, at "
         "N0, and whose alpha is off by d, has an ln A that is off by d ln N0, for A is its size term at N = 1: errors "
         "lie on a line of slope 1/ln N0. The last column is the N0 (D0) of each slope. *Within families*: of the "
-        "deviations of each law from the mean of its family's."
+        "deviations of each law from the mean of its family's. A place below the centre means that the term is known "
+        "best at small sizes, where it is large: a coefficient at the centre then still goes with its exponent, the "
+        "other way."
     )
     return f"{table(head, rows)}\n\n{note}"
 
@@ -123,28 +128,29 @@ def tell_centre(rows: Sequence[Row]) -> str:
     return f"{table(head, cells)}\n\n{note}"
 
 
-def draw(rows: Sequence[Row], line: Fitted | None) -> Figure:
+def draw(rows: Sequence[Row], others: Sequence[Row], line: Fitted | None) -> Figure:
     """Alpha against ln A, with the published line and that through these laws."""
-    x, y, _ = pick(rows, "alpha")
+    x, *_ = pick(rows, "alpha")
     ends = np.array([x.min(), x.max()]) if len(x) else np.array([0.0, 10.0])
-    names = [f"{name}" for _, name, _ in rows]
     intercept, slope = PUBLISHED_LINES["alpha"]
-    layers: list[Layer] = [Marks(x, y, "o", "final", hollow=True, size=3.6, label="one law", names=names)]
+    layers: list[Layer] = []
+    for words, of, marker, colour in (("text", rows, "o", "final"), ("other losses", others, "s", "out")):
+        at, powers, _ = pick(of, "alpha")
+        names = [name for _, name, _ in of]
+        layers.append(Marks(at, powers, marker, colour, hollow=True, size=3.6, label=words, names=names))
     layers.append(Line(ends, intercept + slope * ends, "held", label="published line"))
     if line is not None:
-        layers.append(
-            Line(ends, line.intercept + line.slope * ends, "guess", dash="dashed", label="line through these")
-        )
+        layers.append(Line(ends, line.intercept + line.slope * ends, "guess", dash="dashed", label="line through text"))
     return Figure(
         name="ridge",
         title="Alpha and ln A",
-        caption="One mark a usual law.",
+        caption="One mark a law. Those of other losses (regression, pixels) are not among the usual ones: their A has another unit.",
         alt=f"Alpha against ln A of {len(rows)} laws, with the published line",
         layers=tuple(layers),
         x=Scale("ln A"),
         y=Scale("alpha"),
         height=3.2,
-        columns=3,
+        columns=2,
     )
 
 
