@@ -144,7 +144,8 @@ def draw(rows: Sequence[Row], others: Sequence[Row], line: Fitted | None) -> Fig
     return Figure(
         name="ridge",
         title="Alpha and ln A",
-        caption="One mark a law. Those of other losses (regression, pixels) are not among the usual ones: their A has another unit.",
+        caption="One mark a law. Those of other losses (regression, pixels) are not usual ones: their A has another "
+        "unit.",
         alt=f"Alpha against ln A of {len(rows)} laws, with the published line",
         layers=tuple(layers),
         x=Scale("ln A"),
@@ -197,7 +198,7 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
 
 def judge_line(exponent: str, line: Fitted | None) -> Finding:
     """Whether the published slope is found again."""
-    coefficient = LINES[exponent][0]
+    coefficient, variable, *_ = LINES[exponent]
     intercept, slope = PUBLISHED_LINES[exponent]
     held = line is not None and line.interval[0] <= slope <= line.interval[1]
     return Finding(
@@ -206,7 +207,8 @@ def judge_line(exponent: str, line: Fitted | None) -> Finding:
         ""
         if line is None
         else f"{exponent} = {line.intercept:.4f} + {line.slope:.4f} ln {coefficient}, slope within "
-        f"{line.interval[0]:.4f} to {line.interval[1]:.4f}, deviation {line.deviation:.3f}",
+        f"{line.interval[0]:.4f} to {line.interval[1]:.4f}, deviation {line.deviation:.3f}; that is the slope of "
+        f"errors of laws known best at {variable} = {show_place(line.slope)}, the published one at {show_place(slope)}",
         f"the published slope is in the {format_level(LEVEL)} interval of the slope over tables",
     )
 
