@@ -31,7 +31,7 @@ from axes.tally import is_text
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.figures import Layer, Line, Marks
-from scaling_callback.reporting.units import format_count, format_level
+from scaling_callback.reporting.units import UNKNOWN, format_count, format_level
 
 Array = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def tell(found: Mapping[str, Components]) -> Section:
     components = table(
         ("parameters", "laws", "first", "first two", "first three", "first three, shuffled"),
         [
-            (f"{kind}, {words}", str(len(of)), *(f"{100 * share:.2f}%" for share in describe_variance(of, kind)))
+            (f"{kind}, {words}", str(len(of)), *map(show_share, describe_variance(of, kind)))
             for words, of in (("all laws", laws), ("usual laws", whole))
             for kind in KINDS
         ],
@@ -86,7 +86,14 @@ def tell_lines(whole: Sequence[Row], lines: Mapping[str, Fitted | None]) -> str:
                 (f"{words}, here", *show_line(line.intercept, line.slope), interval, f"{line.deviation:.3f}", place)
             )
         slope, place = find_slope_within(whole, exponent)
-        inside = (f"{words}, here within families", "–", f"{slope:.5f}", "–", "–", f"{variable} = {show_place(slope)}")
+        inside = (
+            f"{words}, here within families",
+            "–",
+            show_number(slope, 5),
+            "–",
+            "–",
+            f"{variable} = {show_place(slope)}",
+        )
         rows += [inside, (f"centre of the data here, {variable}", *["–"] * 4, f"{variable} = {format_count(place)}")]
     head = ("line", "intercept", "slope", f"its {format_level(LEVEL)} interval", "deviation", "e^(1/slope)")
     note = (
@@ -105,6 +112,16 @@ def show_line(intercept: float, slope: float) -> tuple[str, str]:
     return f"{intercept:.5f}", f"{slope:.5f}"
 
 
+def show_share(share: float) -> str:
+    """With the decimals of the published share; a dash where there are too few laws for one."""
+    return UNKNOWN if math.isnan(share) else f"{100 * share:.2f}%"
+
+
+def show_number(value: float, decimals: int = 2) -> str:
+    """A correlation, deviation or slope; a dash where there are too few laws for one."""
+    return UNKNOWN if math.isnan(value) else f"{value:.{decimals}f}"
+
+
 def show_place(slope: float) -> str:
     """The place whose ln is one over the slope."""
     return format_count(math.exp(1 / slope)) if slope > 0.01 else "–"
@@ -117,7 +134,7 @@ def tell_centre(rows: Sequence[Row]) -> str:
         for words, within in (("over all laws", False), ("within families", True)):
             found = [relate(rows, exponent, centred=centred, within=within) for centred in (False, True)]
             cells.append(
-                (f"{exponent} and ln {coefficient}, {words}", *(f"{value:.2f}" for pair in found for value in pair))
+                (f"{exponent} and ln {coefficient}, {words}", *(show_number(value) for pair in found for value in pair))
             )
     head = ("of", "correlation at 1", "deviation of ln coefficient", "correlation at the centre", "deviation")
     note = (
@@ -166,14 +183,14 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
         Finding(
             f"Three principal components hold {100 * PUBLISHED_SHARE:.2f}% of the variance of the parameters",
             "no data" if math.isnan(three) else "holds" if three >= 0.99 else "fails",
-            f"{100 * three:.2f}% of {len(rows)} usual laws; of shuffled parameters {100 * shuffled:.2f}%",
+            f"{show_share(three)} of {len(rows)} usual laws; of shuffled parameters {show_share(shuffled)}",
             "99% or more, of centred parameters as in the study",
             "few_parameters",
         ),
         Finding(
             "(What it means) two of the five parameters follow the others",
             "no data" if math.isnan(scaled) else "holds" if scaled >= 0.95 > mixed else "fails",
-            f"three components hold {100 * scaled:.2f}% of standardised parameters, {100 * mixed:.2f}% of shuffled "
+            f"three components hold {show_share(scaled)} of standardised parameters, {show_share(mixed)} of shuffled "
             "ones",
             "95% or more of standardised parameters, and less of shuffled ones",
         ),
@@ -187,10 +204,11 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
             else "fails"
             if max(map(abs, near)) >= min(far)
             else "depends",
-            f"within families exponent and ln coefficient correlate by {far[0]:.2f} (alpha) and {far[1]:.2f} (beta); "
-            f"with the coefficient at the centre of the data by {near[0]:.2f} and {near[1]:.2f}, and it varies by "
-            f"{spreads[1][0]:.2f} and {spreads[1][1]:.2f} in ln instead of by {spreads[0][0]:.2f} and "
-            f"{spreads[0][1]:.2f}",
+            f"within families exponent and ln coefficient correlate by {show_number(far[0])} (alpha) and "
+            f"{show_number(far[1])} (beta); with the coefficient at the centre of the data by {show_number(near[0])} "
+            f"and {show_number(near[1])}, and it varies by {show_number(spreads[1][0])} and "
+            f"{show_number(spreads[1][1])} in ln instead of by {show_number(spreads[0][0])} and "
+            f"{show_number(spreads[0][1])}",
             "0.8 or more at 1, and at most 0.5 at the centre; fails if no less at the centre",
         ),
     )
