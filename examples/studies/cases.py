@@ -93,8 +93,10 @@ def ask_forecaster(name: str) -> Way:
 
 def ask_default(runs: Sequence[Run], goals: Sequence[Goal]) -> Sequence[float] | None:
     """What a user of the library gets."""
+    places = dict.fromkeys((goal.params, goal.tokens) for goal in goals)  # seeds share one
     try:
-        return [forecast(runs, Target(params=goal.params, tokens=goal.tokens), DEFAULTS).median for goal in goals]
+        said = {(n, d): forecast(runs, Target(params=n, tokens=d), DEFAULTS).median for n, d in places}
+        return [said[goal.params, goal.tokens] for goal in goals]
     except NotEnoughData:
         return None
 
