@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
 import doctest
 import importlib
@@ -37,14 +38,21 @@ DOCUMENTED = {"scaling_callback.reporting.units", "scaling_callback.errors", "sc
 Load = Callable[[str], ModuleType]
 
 
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
+@contextlib.contextmanager
+def open_studies() -> Iterator[Load]:
     """Imports a module of the studies by the name that they use among themselves; no other test sees any of them."""
-    monkeypatch.syspath_prepend(str(STUDIES))
-    yield importlib.import_module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(STUDIES))
+        yield importlib.import_module
     for name, module in [*sys.modules.items()]:
         if (getattr(module, "__file__", None) or "").startswith(f"{STUDIES}/"):
             del sys.modules[name]
+
+
+@pytest.fixture
+def load() -> Iterator[Load]:
+    with open_studies() as opened:
+        yield opened
 
 
 def name(path: Path) -> str:
@@ -175,12 +183,14 @@ def find_family(text: str, ways: Any) -> dict[str, str]:
     return row
 
 
-def measure_family(load: Load) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def measured() -> dict[str, str]:
     """That row, from a run in this process over what is shipped."""
-    axis = load("axes.ways").WAYS_AXIS
-    found = axis.measure(load("hitchhiker").read_case(FAMILY, (SHIPPED,)))
-    parts = axis.tell({FAMILY: found}).parts
-    return find_family("\n\n".join(part for part in parts if isinstance(part, str)), load("cases").WAYS)
+    with open_studies() as load:
+        axis = load("axes.ways").WAYS_AXIS
+        found = axis.measure(load("hitchhiker").read_case(FAMILY, (SHIPPED,)))
+        parts = axis.tell({FAMILY: found}).parts
+        return find_family("\n\n".join(part for part in parts if isinstance(part, str)), load("cases").WAYS)
 
 
 def list_figures(page: Path) -> list[Path]:
@@ -189,7 +199,7 @@ def list_figures(page: Path) -> list[Path]:
 
 
 def test_the_study_of_one_family_is_a_whole_page_and_says_the_same_in_other_processes(
-    load: Load, tmp_path: Path
+    load: Load, measured: dict[str, str], tmp_path: Path
 ) -> None:
     options = ["--only", FAMILY, "--data", str(SHIPPED), "--output", str(tmp_path)]
     command = [sys.executable, str(STUDIES / "hitchhiker.py"), *options]
@@ -199,7 +209,7 @@ def test_the_study_of_one_family_is_a_whole_page_and_says_the_same_in_other_proc
     assert (done.returncode, done.stdout) == (0, f"{page}\n"), done.stderr
     assert "nan" not in page.read_text(encoding="utf-8").lower().split()
     assert {*list_figures(page)} == {*(tmp_path / "figures").iterdir()} != set()
-    assert find_family(page.read_text(encoding="utf-8"), load("cases").WAYS) == measure_family(load)
+    assert find_family(page.read_text(encoding="utf-8"), load("cases").WAYS) == measured
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -232,8 +242,8 @@ def test_the_committed_pages_show_figures_that_are_there_and_no_other_is() -> No
     assert shown == {*(PAGES / "figures").glob("*")}
 
 
-def test_the_committed_page_says_of_a_family_what_a_run_over_it_says(load: Load) -> None:
+def test_the_committed_page_says_of_a_family_what_a_run_over_it_says(load: Load, measured: dict[str, str]) -> None:
     page = PAGES / "hitchhiker.md"
     if not page.exists():
         pytest.skip("needs docs/studies/hitchhiker.md: make studies")
-    assert find_family(page.read_text(encoding="utf-8"), load("cases").WAYS) == measure_family(load)
+    assert find_family(page.read_text(encoding="utf-8"), load("cases").WAYS) == measured
