@@ -6,6 +6,7 @@
 #   make accuracy   what forecasts of measured ladders miss by, written to docs/accuracy.md (half an hour)
 #   make docs    the documentation, as a site in docs/_build
 #   make coverage   how often intervals hold, written to docs/coverage.md (half an hour)
+#   make studies    two published studies on the tables at hand: docs/studies, or runs/studies without all tables (minutes)
 # Options for pip: make demo PIP_ARGS="--index-url ..."
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: demo test check bench docs accuracy coverage stress format clean python
+.PHONY: demo test check bench docs accuracy coverage studies stress format clean python
 
 # caches that libraries choose while they are imported: everything of the demo stays in its folder
 demo: $(READY)
@@ -43,6 +44,11 @@ accuracy: $(READY)
 
 coverage: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py --write docs/coverage.md
+
+# one thread a process: the scripts themselves share their work among two processes
+studies: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python examples/studies/misfitting.py
+	OMP_NUM_THREADS=1 $(BIN)/python examples/studies/hitchhiker.py
 
 docs: $(READY)
 	$(BIN)/sphinx-build -W --keep-going -n -q -b html docs docs/_build

@@ -20,6 +20,8 @@ from scaling_callback import Ladder
 from scaling_callback.cli import main
 from scaling_callback.records import Run
 from scaling_callback.reporting.units import format_count, format_loss
+from scaling_callback.reporting.words.layout import Table
+from scaling_callback.reporting.words.text import show_sensitivity
 from scaling_callback.tables import write_table
 from scaling_callback.testing import TRUTH as LAW
 from scaling_callback.testing import planted_ladder, planted_loss
@@ -378,6 +380,17 @@ def test_a_panel_clusters_as_its_fit_does(ask: Asked) -> None:
     found = ask("fit", table(runs), "--cluster", "run", "--sensitivity")
 
     assert found["sensitivity"]["rows"]
+    assert not any(row["intervals"] for row in found["sensitivity"]["rows"])
+
+
+def test_a_panel_with_replicates_says_the_interval_of_each_row(ask: Asked) -> None:
+    asked = ("--bootstrap", "4", "--level", "0.5", "--sensitivity")
+    found = ask("fit", table(planted_ladder(points=2)), *asked)["sensitivity"]
+    assert found["level"] == 0.5
+    certified = [row for row in found["rows"] if row["group"] in ("as asked", "loss")]
+    assert all(row["intervals"].keys() == {*row["params"], "tokens_per_param", "loss"} for row in certified)
+    (shown,) = [block for block in show_sensitivity(found) if isinstance(block, Table)]
+    assert [*shown.header][5:9] == ["tokens per param", "50% interval", "loss", "50% interval"]
 
 
 def test_a_table_that_cannot_tell_finished_runs_from_cut_ones_says_so_once(ask: Asked) -> None:

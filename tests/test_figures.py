@@ -16,10 +16,11 @@ import pytest
 from scaling_callback.allocating import Constraints
 from scaling_callback.pipeline import refresh
 from scaling_callback.records import Curve, IssuedForecast, Observation, Run, RunCard, Target
-from scaling_callback.reporting import Figure, plot_figures, render_png, render_svg, write_plotly
-from scaling_callback.reporting.figures import FIGURES, Area, Axis, Bars, Line, Marks
+from scaling_callback.reporting import Figure, plot_choices, plot_figures, render_png, render_svg, write_plotly
+from scaling_callback.reporting.figures import FIGURES, Area, Axis, Bars, Line, Marks, Rule
 from scaling_callback.reporting.figures.palette import PALETTE
 from scaling_callback.reporting.figures.series import MOST_POINTS, collect_runs, trace_compute
+from scaling_callback.sensitivity import Panel, Row
 from scaling_callback.snapshot import Config, Snapshot
 from scaling_callback.testing import planted_isoflop, planted_ladder, planted_loss
 
@@ -50,7 +51,7 @@ def usual() -> Snapshot:
         by=runs[5].name, at_tokens=1.0, run=None, params=1e10, tokens=2e11, median=2.4, lower=2.2, upper=2.6,
         level=0.9, forecaster="default", wall_time=5 * 3600.0 + 1.0,
     )  # fmt: skip
-    return refresh((*ladder, held_out()), [issued], CONFIG)
+    return refresh((*ladder, held_out()), [issued], replace(CONFIG, sensitivity=True))
 
 
 @cache
@@ -77,9 +78,9 @@ def coordinates(made: Figure) -> Iterator[float]:
 
 def test_every_figure_is_drawn_of_a_usual_ladder_and_none_of_an_empty_one() -> None:
     assert [made.name for made in plot_figures(usual())] == [
-        "compute", "forecast", "tokens", "isoflop", "record", "residuals", "parameters",
+        "compute", "forecast", "tokens", "isoflop", "record", "residuals", "parameters", "choices",
     ]  # fmt: skip
-    assert len(FIGURES) == 7
+    assert len(FIGURES) == 8
     assert plot_figures(refresh((), (), CONFIG)) == ()
 
 
@@ -197,6 +198,72 @@ def test_parameters_end_at_their_present_value_and_begin_at_the_first_fit() -> N
     for name, line in zip(("E", "alpha", "beta"), lines, strict=True):
         assert line.y[-1] == 1.0
         assert line.y[0] == pytest.approx(first.parameters[name] / fit.params[name])
+
+
+def panel_of(*answers: tuple[str, float | None, tuple[float, float] | None]) -> Panel:
+    """A panel of rows of status and D/N with its interval; the loss is one answer throughout."""
+    rows = [
+        Row(
+            choice=f"choice {place}", group="loss", status=status, params={}, tokens_per_param=value, loss=2.0,
+            over_optimum=1.0, points=9, diagnostics={}, intervals={"tokens_per_param": ends} if ends else {},
+        )
+        for place, (status, value, ends) in enumerate(answers)
+    ]  # fmt: skip
+    return Panel(1e20, None, tuple(rows))
+
+
+def test_choices_stand_at_their_answers_with_intervals_and_a_look_of_their_kind() -> None:
+    panel = panel_of(
+        ("converged", 20.0, (10.0, 40.0)), ("converged", 25.0, (12.0, 41.0)), ("stalled", 30.0, (29.0, 31.0)),
+        ("reached", 20.0, (9.0, 50.0)), ("not_converged", 22.0, None),
+    )  # fmt: skip
+    made = plot_choices(panel)
+    assert made is not None
+    marks = {mark.label: mark for mark in find(made, Marks)}
+    assert [[*mark.x] for mark in marks.values()] == [[20.0], [25.0], [22.0], [20.0], [30.0]]
+    looks = {(mark.marker, mark.colour, mark.hollow) for mark in marks.values()}
+    assert len(looks) == len(marks)
+    bars = {
+        (at, low, high) for bar in find(made, Bars) for at, low, high in zip(bar.at, bar.lower, bar.upper, strict=True)
+    }
+    assert bars == {(4.0, 10.0, 40.0), (3.0, 12.0, 41.0), (2.0, 29.0, 31.0), (1.0, 9.0, 50.0)}
+    (base,) = find(made, Rule)
+    assert (base.at, base.across) == (20.0, "y")
+    assert made.y.rows == {4.0 - place: f"choice {place}" for place in range(5)}
+
+
+def test_an_answer_far_beyond_the_others_is_a_mark_at_the_edge_and_squeezes_nothing() -> None:
+    usual = [("converged", 10.0 + i, (8.0, 30.0)) for i in range(30)]
+    made = plot_choices(panel_of(*usual, ("stalled", 1e9, None), ("converged", None, None)))
+    assert made is not None
+    assert made.x.limits is not None
+    assert made.x.limits[1] < 100.0
+    (edge,) = find(made, Marks, marker=">")
+    assert made.x.limits[0] < edge.x[0] < made.x.limits[1]
+    assert edge.names == ["choice 30: 1.000e9"]
+    assert "A triangle at the edge" in made.caption
+    assert len(made.y.rows) == 32  # a row without an answer is named too
+    short = plot_choices(panel_of(*usual[:3]))
+    assert short is not None
+    assert short.height < made.height
+
+
+def test_the_forecast_loss_of_choices_is_drawn_as_well_and_a_single_answer_is_no_comparison() -> None:
+    assert plot_choices(panel_of(("converged", 20.0, None))) is None
+    nothing = panel_of(("converged", None, None), ("converged", None, None))
+    assert plot_choices(nothing) is None
+    made = plot_choices(nothing, "loss")
+    assert made is not None
+    assert (made.name, made.x.label) == ("choices_loss", "forecast loss of the optimum, 1.0e20 FLOPs")
+
+
+def test_a_name_of_a_choice_is_neither_a_formula_nor_a_tag() -> None:
+    panel = panel_of(("converged", 20.0, None), ("converged", 25.0, None))
+    named = replace(panel, rows=(panel.rows[0], replace(panel.rows[1], choice="N as $x_$ <b>")))
+    made = plot_choices(named)
+    assert made is not None
+    assert "N as $x_$ &lt;b&gt;" in render_svg(made)
+    assert "N as $x_$ &lt;b&gt;" in write_plotly(made)["layout"]["yaxis"]["ticktext"]
 
 
 def test_a_long_ladder_is_thinned_to_points_that_were_measured_with_both_ends() -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from scaling_callback import allocate, read_table
 from scaling_callback import fit as fit_runs
+from scaling_callback.costs import SIX_ND
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OBJECTIVES, Fit, Points, fit
-from scaling_callback.fitting.procedures import GRID, PROCEDURES, Procedure, search
+from scaling_callback.fitting.procedures import GRID, PROCEDURES, Procedure, bootstrap_search, search
+from scaling_callback.laws import get_law
 from scaling_callback.pipeline import FIT_DEFAULTS, vary_choices
-from scaling_callback.records import Run, Target
+from scaling_callback.records import Array, Run, Target
 from scaling_callback.sensitivity import (
     ANALYSIS,
     Panel,
@@ -27,6 +30,7 @@ from scaling_callback.sensitivity import (
     compare_choices,
     fit_analyses,
 )
+from scaling_callback.sensitivity.answers import Aim, answer
 from scaling_callback.snapshot import Config
 from scaling_callback.testing import planted_ladder
 
@@ -282,6 +286,146 @@ def test_choices_that_disagree_refuse_a_split() -> None:
     ratios = [r.tokens_per_param for r in vary_choices(spoiled, replace(FIT_DEFAULTS, flops=1e22)).rows]
     assert Spread.of(ratios).ratio > 10
     assert "more than a factor of 10" in split.reasons["disagreeing_choices"]
+
+
+# ----------------------------------------------------------------------------------------------------- intervals
+
+
+@cache
+def bounded_panel() -> Panel:
+    """Procedures included: few replicates, of which a low level needs no more."""
+    return compare_choices(planted_ladder(noise=0.003, seed=2), as_asked(), flops=1e20, replicates=8, level=0.75)
+
+
+@cache
+def certified_panel() -> Panel:
+    runs = planted_ladder(noise=0.003, seed=2)
+    return compare_choices(runs, as_asked(), flops=1e20, replicates=60, groups=("loss", "delta", "law", "size cap"))
+
+
+def test_the_interval_of_a_certified_row_holds_what_the_row_says() -> None:
+    for r in certified_panel().rows:
+        assert r.intervals.keys() == {*r.params, "tokens_per_param", "loss"}
+        said = {**r.params, "tokens_per_param": r.tokens_per_param, "loss": r.loss}
+        for name, (low, high) in r.intervals.items():
+            assert low <= (said[name] or 0.0) <= high, (r.choice, name)
+
+
+def test_intervals_are_those_of_the_fit_itself() -> None:
+    found = fit_runs(planted_ladder(noise=0.003, seed=2), replace(FIT_DEFAULTS, replicates=60))
+    base = certified_panel().rows[0]
+    for name, ends in found.intervals().items():
+        assert base.intervals[name] == pytest.approx(ends, rel=1e-9)
+    losses = [found.law.loss(draw[None], *split_of(draw)).item() for draw in found.natural_draws]
+    assert base.intervals["loss"] == pytest.approx(np.quantile(losses, [0.05, 0.95]), rel=1e-9)
+
+
+def split_of(natural: Array) -> tuple[Array, Array]:
+    return get_law("chinchilla").optimum(natural[None], 1e20)
+
+
+def test_intervals_hold_the_planted_truth_at_about_their_rate() -> None:
+    natural = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
+    params, tokens = (float(value[0]) for value in split_of(natural))
+    held = 0
+    for seed in range(25):
+        runs = planted_ladder(noise=0.003, seed=seed)
+        (base,) = compare_choices(runs, as_asked(), flops=1e20, replicates=40, level=0.8, groups=()).rows
+        low, high = base.intervals["tokens_per_param"]
+        held += low <= tokens / params <= high
+    assert 15 <= held <= 24
+
+
+def test_without_replicates_no_row_has_an_interval() -> None:
+    panel = planted_panel()
+    assert not any(r.intervals for r in panel.rows)
+    assert not any("misses_optimum" in r.diagnostics for r in panel.rows)
+
+
+def test_too_few_replicates_for_a_level_give_no_interval() -> None:
+    (base,) = compare_choices(planted_ladder(), as_asked(), replicates=19, groups=()).rows
+    assert base.intervals == {}
+
+
+def test_an_interval_is_refused_where_more_than_a_tenth_of_the_draws_have_no_optimum() -> None:
+    aim = Aim(1e20, None, {}, {}, 0.9)
+    natural = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
+    for lost, ends in ((2, True), (3, False)):
+        draws = np.tile(natural, (20, 1))
+        draws[:lost, 1] = np.inf
+        said = answer(as_asked(), get_law("chinchilla"), natural, draws, aim, SIX_ND)
+        assert ("tokens_per_param" in said.intervals) is ends
+        assert ("A" in said.intervals) is ends
+        assert "alpha" in said.intervals
+
+
+@pytest.mark.parametrize(
+    "procedure", [PROCEDURES["one start"], Procedure(GRID, best=2)], ids=["one start", "best of a grid"]
+)
+def test_the_bootstrap_of_a_procedure_depends_neither_on_the_order_of_rows_nor_on_names(procedure: Procedure) -> None:
+    points = points_of(planted_ladder(noise=0.003))
+    cluster = np.arange(len(points)) // 2
+    order = np.random.default_rng(0).permutation(len(points))
+    named = Points.of(points.params, points.tokens, points.loss, cluster=cluster)
+    turned = Points.of(
+        points.params[order], points.tokens[order], points.loss[order], cluster=[f"b{9 - c}" for c in cluster[order]]
+    )
+    ends = bootstrap_search(named, procedure, 5, seed=3)
+    np.testing.assert_array_equal(ends, bootstrap_search(turned, procedure, 5, seed=3))
+    assert not np.array_equal(ends, bootstrap_search(named, procedure, 5, seed=4))
+    assert len(np.unique(ends, axis=0)) > 1
+
+
+def test_a_procedure_that_stalls_is_diagnosed_by_name() -> None:
+    optimum = bounded_panel().rows[0].tokens_per_param
+    assert optimum is not None
+    procedures = [r for r in bounded_panel().rows if r.group == "procedure"]
+    assert {"reached", "stalled"} <= {r.status for r in procedures}
+    seen: set[str] = set()
+    for r in procedures:
+        seen |= r.diagnostics.keys()
+        assert ("stalled" in r.diagnostics) is (r.status == "stalled")
+        if r.status == "stalled":
+            assert f"{r.over_optimum:.3g} times the optimum" in r.diagnostics["stalled"]
+            assert ("order_dependent" in r.diagnostics) is ("by the order of the rows alone" in r.verdict)
+        low, high = r.intervals.get("tokens_per_param", (0.0, np.inf))
+        assert ("misses_optimum" in r.diagnostics) is not (low <= optimum <= high)
+        assert ("misses the optimum" in r.verdict) is ("misses_optimum" in r.diagnostics)
+    assert seen == {"stalled", "order_dependent", "misses_optimum"}
+
+
+def test_a_held_out_model_is_forecast_in_every_counting_that_is_given_of_it() -> None:
+    # N doubled is another meaning of the same ladder: the law says the same of the same model
+    runs = planted_ladder(noise=0.001, seed=1)
+    counted = [replace(run, card=replace(run.card, sizes={"doubled": 2 * run.params})) for run in runs]
+    rest = [run for run in counted if run.params < max(run.params for run in counted)]
+    largest = max(counted, key=lambda run: (run.params, run.horizon or 0.0))
+    assert largest.final is not None
+    held = Target(params=largest.params, tokens=largest.final.tokens)
+    asked: dict[str, Any] = {"target": held, "replicates": 30, "groups": ("counting", "loss", "size cap", "ratio cap")}
+
+    panel = compare_choices(rest, as_asked(), **asked, target_sizes={"doubled": 2 * largest.params})
+    base, doubled = panel.rows[0], row(panel, "N counted as doubled")
+    assert doubled.loss == pytest.approx(base.loss, rel=1e-6)
+    assert doubled.intervals["loss"] == pytest.approx(base.intervals["loss"], rel=1e-3)
+    for r in panel.rows:
+        assert r.loss == pytest.approx(largest.final.loss, rel=0.05), r.choice
+        low, high = r.intervals["loss"]
+        assert low <= r.loss <= high
+
+    unknown = row(compare_choices(rest, as_asked(), **asked), "N counted as doubled")
+    assert unknown.loss is None
+    assert "loss" not in unknown.intervals
+    assert "tokens_per_param" in unknown.intervals
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [({"level": 1.0}, "level is 1.0"), ({"replicates": -1}, "replicates is -1"), ({"target_sizes": {"n": 0.0}}, "'n'")],
+)
+def test_what_cannot_be_used_is_refused(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        compare_choices(planted_ladder(), as_asked(), **asked)
 
 
 def spoil(run: Run, factor: float) -> Run:

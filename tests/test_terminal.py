@@ -43,7 +43,7 @@ NAMES = [
 TARGET = "--target params=1e9,tokens=20B"
 ASKED = {
     "validate": "validate ladder.csv",
-    "fit": "fit ladder.csv --bootstrap 20 --sensitivity",
+    "fit": "fit ladder.csv --bootstrap 4 --level 0.5 --sensitivity",
     "forecast": f"forecast ladder.csv {TARGET}",
     "allocate": "allocate ladder.csv --flops 2e20",
     "refused allocate": "allocate ladder.csv --flops 2e26",
