@@ -34,7 +34,7 @@ class Ladder:
         params: The column that N is read from.
         other: The column with N in another counting, where there is one.
         best: Whether of each size and horizon only the best run is taken, as settings were swept.
-        lowest: How many runs are taken, those of the lowest loss; `None` is all.
+        outliers: How many runs are left out, those of the highest loss.
         sizes: Caps on N that the study made.
         ratios: Caps on D/N: points below the first, and above the second.
     """
@@ -45,7 +45,7 @@ class Ladder:
     params: str = "params"
     other: str | None = None
     best: bool = False
-    lowest: int | None = None
+    outliers: int = 0
     sizes: tuple[float, ...] = ()
     ratios: tuple[float, float] | None = (18.0, 22.0)
 
@@ -62,14 +62,15 @@ LADDERS: tuple[Ladder, ...] = (
     Ladder(
         "Chinchilla reconstruction",
         "chinchilla_epoch",
-        "the runs of Hoffmann et al. as Besiroglu et al. read them off a figure; the 240 of the lowest loss",
-        lowest=240,
+        "the runs of Hoffmann et al. as Besiroglu et al. read them off a figure, without the five highest losses",
+        outliers=5,
         sizes=(120e6, 500e6),
     ),
     Ladder(
         "OLMo ladder",
         "olmo_ladder",
         "finals of the OLMo ladder, N without the input embedding: nothing was published of these choices",
+        ratios=None,
     ),
 )
 """The two that the study is measured on, and one that anybody has."""
@@ -90,18 +91,18 @@ def read_ladder(ladder: Ladder, folders: Sequence[Path]) -> tuple[Run, ...]:
 def base_choice(ladder: Ladder) -> Choice:
     """What every other choice changes one thing in."""
     base = as_asked(best=ladder.best)
-    return base if ladder.lowest is None else replace(base, select=partial(take_lowest, count=ladder.lowest))
+    return replace(base, select=partial(drop_highest, count=ladder.outliers)) if ladder.outliers else base
 
 
-def more_choices(ladder: Ladder, runs: Sequence[Run]) -> tuple[Choice, ...]:
+def more_choices(ladder: Ladder) -> tuple[Choice, ...]:
     """The choices that were published of this ladder and are not in every panel."""
     base = base_choice(ladder)
     more = [cap_size(base, most) for most in ladder.sizes]
     if ladder.ratios is not None:
         below, above = ladder.ratios
         more += [cap_ratio(base, below=below), cap_ratio(base, above=above)]
-    if ladder.lowest is not None and len(runs) > ladder.lowest:
-        more.append(replace(as_asked(), name=f"all {len(runs)} points", group="outliers"))
+    if ladder.outliers:
+        more.append(replace(as_asked(), name=f"the {ladder.outliers} outliers kept", group="outliers"))
     if ladder.best:
         more += [_lowest_checkpoints(cut) for cut in CUTS]
     return tuple(more)
@@ -113,9 +114,9 @@ def _lowest_checkpoints(cut: float) -> Choice:
     return replace(as_asked(policy=policy), name=name, group="early cut", keep=lowest_of_each_place)
 
 
-def take_lowest(runs: Sequence[Run], count: int) -> Sequence[Run]:
-    """The runs of the lowest finals."""
-    return sorted(runs, key=lambda run: run.final.loss if run.final else np.inf)[:count]
+def drop_highest(runs: Sequence[Run], count: int) -> Sequence[Run]:
+    """All runs but those of the highest finals."""
+    return sorted(runs, key=_loss)[: len(runs) - count]
 
 
 def lowest_of_each_place(points: Points) -> BoolArray:
@@ -169,4 +170,4 @@ def _tokens(run: Run) -> float:
 
 
 def _loss(run: Run) -> float:
-    return run.final.loss if run.final else np.nan
+    return run.final.loss if run.final else np.inf
