@@ -94,8 +94,16 @@ INTERVAL = {"chinchilla_epoch": (10.6, 30.1)}
 FORECAST_LOSS = (1.97, 1.995)
 """L at 5.9e23 FLOPs over converged choices of the Chinchilla reconstruction."""
 
-ORDER = ("non-convergence", "data range", "tying", "learning rate", "counting", "loss", "delta")
-"""The choices in the order in which they were said to move D/N and N, strongest first."""
+MOVES = {
+    "non-convergence": 1,
+    "data range": 1,
+    "tying": 2,
+    "learning rate": 3,
+    "counting": 4,
+    "loss": 5,
+    "delta": 6,
+}
+"""The place of each kind of choice by how far it was said to move D/N, the strongest first."""
 
 
 def differs(published: Published, found: Mapping[str, float]) -> tuple[str, ...]:

@@ -1,0 +1,90 @@
+"""The commands that give the same rows, and how many numbers of the page they repeat."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from families import find_table
+from misfit_measuring import REPLICATES, Measured
+from misfit_published import BUDGET
+from misfit_rows import find_row
+
+FIT = ("--flops", f"{BUDGET:g}", "--counting", "6nd", "--sensitivity", "--bootstrap", f"{REPLICATES}")
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "misfitting": ("--params", "params_total", "--runs", "best", *FIT),
+    "chinchilla_epoch": ("--flops", f"{BUDGET:g}"),
+    "olmo_ladder": FIT,
+}
+"""The options of `fit` by table. Which runs are outliers is no option: of the Chinchilla table all 245 are fitted."""
+
+KEPT = {"chinchilla_epoch": "the 5 outliers kept"}
+"""The row that a command gives which shows no panel."""
+
+SAME = 1e-9
+"""Numbers that differ by no more are the same: they went through text."""
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """What a command repeats of the page.
+
+    Attributes:
+        command: As it is typed.
+        same: Values and ends of intervals that are the same on the page.
+        values: How many it gives of choices that the page shows.
+        rows: Of how many choices.
+    """
+
+    command: str
+    same: int
+    values: int
+    rows: int
+
+
+def run_command(table: str, folders: Sequence[Path]) -> Mapping[str, Any]:
+    """What the command says, as it writes it for programs."""
+    path = find_table(table, folders)
+    if path is None:
+        raise ValueError(f"{table}.csv is in none of {', '.join(map(str, folders))}")
+    words = [sys.executable, "-m", "scaling_callback", "fit", str(path), "--json", *COMMANDS[table]]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603 (our own command)
+    return dict(json.loads(done.stdout))
+
+
+def compare_command(measured: Measured, said: Mapping[str, Any]) -> Repeated:
+    """How many of the numbers that a command gives are those of the page."""
+    table = measured.ladder.table
+    words = " ".join(("scaling-callback", "fit", f"{table}.csv", *COMMANDS[table]))
+    rows = said["sensitivity"]["rows"] if "sensitivity" in said else [{"choice": KEPT[table], **said}]
+    same = values = known = 0
+    for row in rows:
+        own = find_row(measured, row["choice"])
+        if own is None:
+            continue
+        known += 1
+        here = {**own.params, "tokens_per_param": own.tokens_per_param, "loss": own.loss}
+        pairs = [(value, row["params"].get(name, row.get(name))) for name, value in here.items()]
+        for name, ends in row.get("intervals", {}).items():
+            pairs += list(zip(own.intervals.get(name, (None, None)), ends, strict=True))
+        for ours, theirs in pairs:
+            if theirs is not None:
+                values += 1
+                same += ours is not None and abs(ours - theirs) <= SAME * abs(ours)
+    return Repeated(words, same, values, known)
+
+
+def show_commands(repeated: Sequence[Repeated]) -> str:
+    """The commands, and what they repeat."""
+    lines = "\n".join(each.command for each in repeated)
+    told = "\n".join(
+        f"- `{each.command.split()[2]}`: {each.same} of {each.values} numbers of {each.rows} rows are the same."
+        for each in repeated
+    )
+    return f"```console\n{lines}\n```\n\n{told}"
