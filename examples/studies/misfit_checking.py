@@ -96,7 +96,8 @@ def tell_default(name: str, told: Told) -> str:
     reasons = "".join(f"\n  - `{key}`: {sentence}" for key, sentence in told.reasons.items())
     return (
         f"**{name}**\n\n"
-        f"- *The loss of the largest model, from the smaller sizes*: {format_loss(median)}, {format_level(LEVEL)} interval "
+        f"- *The loss of the largest model, from the smaller sizes*: {format_loss(median)}, {format_level(LEVEL)} "
+        "interval "
         f"{format_loss(low)} to {format_loss(high)}; measured {format_loss(told.measured)} "
         f"({format_percent(median / told.measured - 1, signed=True)}), and the interval {within}."
         + (f" Doubts that stand beside it:{doubts}" if doubts else " No doubt stands beside it.")

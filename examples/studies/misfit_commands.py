@@ -15,6 +15,8 @@ from misfit_measuring import REPLICATES, Measured
 from misfit_published import BUDGET
 from misfit_rows import find_row
 
+from scaling_callback.sensitivity import Row
+
 FIT = ("--flops", f"{BUDGET:g}", "--counting", "6nd", "--sensitivity", "--bootstrap", f"{REPLICATES}")
 
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -62,22 +64,33 @@ def compare_command(measured: Measured, said: Mapping[str, Any]) -> Repeated:
     """How many of the numbers that a command gives are those of the page."""
     table = measured.ladder.table
     words = " ".join(("scaling-callback", "fit", f"{table}.csv", *COMMANDS[table]))
-    rows = said["sensitivity"]["rows"] if "sensitivity" in said else [{"choice": KEPT[table], **said}]
-    same = values = known = 0
+    panel: Mapping[str, Any] = said.get("sensitivity", {})
+    rows: list[Mapping[str, Any]] = panel.get("rows") or [{"choice": KEPT[table], **said}]
+    same: list[bool] = []
+    known = 0
     for row in rows:
         own = find_row(measured, row["choice"])
         if own is None:
             continue
         known += 1
-        here = {**own.params, "tokens_per_param": own.tokens_per_param, "loss": own.loss}
-        pairs = [(value, row["params"].get(name, row.get(name))) for name, value in here.items()]
-        for name, ends in row.get("intervals", {}).items():
-            pairs += list(zip(own.intervals.get(name, (None, None)), ends, strict=True))
-        for ours, theirs in pairs:
-            if theirs is not None:
-                values += 1
-                same += ours is not None and abs(ours - theirs) <= SAME * abs(ours)
-    return Repeated(words, same, values, known)
+        for ours, theirs in _pair(own, row):
+            same.append(ours is not None and abs(ours - theirs) <= SAME * abs(ours))
+    return Repeated(words, sum(same), len(same), known)
+
+
+def _pair(own: Row, said: Mapping[str, Any]) -> list[tuple[float | None, float]]:
+    """Every number that a command says of a choice, behind that of the page."""
+    here = {**own.params, "tokens_per_param": own.tokens_per_param, "loss": own.loss}
+    pairs: list[tuple[float | None, float]] = []
+    for name, value in here.items():
+        theirs: float | None = said["params"].get(name, said.get(name))
+        if theirs is not None:
+            pairs.append((value, theirs))
+    intervals: Mapping[str, tuple[float, float]] = said.get("intervals", {})
+    for name, (low, high) in intervals.items():
+        ends = own.intervals.get(name, (None, None))
+        pairs += [(ends[0], low), (ends[1], high)]
+    return pairs
 
 
 def show_commands(repeated: Sequence[Repeated]) -> str:

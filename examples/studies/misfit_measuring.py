@@ -1,4 +1,4 @@
-"""Everything that is computed of a ladder under other choices: plain data, piece by piece, so that processes share it."""
+"""Everything that is computed of a ladder under other choices, in pieces of plain data that processes share."""
 
 from __future__ import annotations
 

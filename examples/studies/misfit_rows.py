@@ -1,4 +1,4 @@
-"""The rows of a ladder: beside the published values with a verdict, with their intervals, and the procedures' failures."""
+"""The rows of a ladder: beside the published values, with their intervals, and the failures of procedures."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def tell_ends(measured: Measured, published: Published) -> str:
     there = 0
     for end, ratio in zip(starts.ends.tolist(), starts.ratios.tolist(), strict=True):
         there += not differs(published, {**dict(zip(names, end, strict=True)), "tokens_per_param": ratio})
-    return f"Of searches from each of the {len(starts.ratios)} starts of the grid alone, {there} end at the published values"
+    return f"Of single searches from the {len(starts.ratios)} starts of the grid {there} end at the published values"
 
 
 def table_intervals(measured: Measured) -> str:
@@ -145,7 +145,7 @@ def _list_cells(row: Row, measured: Measured) -> list[str]:
     else:
         cells.append(with_interval(format_loss(ahead.loss), ahead.intervals.get("loss"), 3))
         cells.append(format_percent(error_of(ahead, measured.task), signed=True))
-    names = [name for name in row.diagnostics] + ["not_converged"] * (row.status == "not_converged")
+    names = [*row.diagnostics, *["not_converged"] * (row.status == "not_converged")]
     return [*cells, ", ".join(names)]
 
 
@@ -155,7 +155,7 @@ def find_ahead(measured: Measured, choice: str) -> Row | None:
 
 
 def table_procedures(measured: Measured) -> str:
-    """The published procedures: where they stop, what the optimiser says, and whether their interval holds the optimum."""
+    """The published procedures: where they stop, what the optimiser says, and whether their interval is right."""
     optimum = measured.panel.rows[0].tokens_per_param
     rows: list[list[str]] = []
     for row in measured.panel.rows:
@@ -209,7 +209,8 @@ def tell_isoflop(measured: Measured) -> str:
     ratio, exponent = ends.get("tokens_per_param"), ends.get("exponent")
     optima = [flops for flops, _ in found.optima]
     return (
-        f"**IsoFLOP** ({found.source}; {found.points} losses, {number(found.budgets, 'budget')} with a minimum inside the "
+        f"**IsoFLOP** ({found.source}; {found.points} losses, {number(found.budgets, 'budget')} with a minimum "
+        "inside the "
         f"sizes, the largest {max(optima):.2g} FLOPs): D/N {show(found.tokens_per_param)}"
         f"{_range(ratio)} at the budget, and N* grows as C to the {show_exact(found.exponent)}{_range(exponent)}. "
         "It assumes no law, so it has neither E, alpha, beta nor a forecast of the loss. "
@@ -226,7 +227,8 @@ def tell_task(measured: Measured) -> str:
     target, task = measured.task.target, measured.task
     return (
         f"*Forecast* is the loss of the largest model ({format_count(target.params)} parameters, "
-        f"{format_count(target.tokens)} tokens) from the runs of all smaller sizes; measured was {format_loss(task.measured)}. "
+        f"{format_count(target.tokens)} tokens) from the runs of all smaller sizes; measured was "
+        f"{format_loss(task.measured)}. "
         f"Its compute is {show(task.reach)} times that of the largest run that is fitted."
     )
 

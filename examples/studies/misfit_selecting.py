@@ -1,4 +1,4 @@
-"""Which checkpoints the published rows of checkpoints were made of: what several selections give, without choosing one."""
+"""Which checkpoints the published rows of checkpoints were made of: what each of several selections gives."""
 
 from __future__ import annotations
 
@@ -118,7 +118,9 @@ def tell_selections(selected: Sequence[Selected]) -> str:
     ]
     cuts = ", ".join(f"{cut:.0%}" for cut in sorted({each.cut for each in judged}))
     return (
-        "Which checkpoints the published rows were made of was not said. Each selection below was fitted in the same way. "
-        f"Both published rows (beyond {cuts}) are met by: {'; '.join(whole) or 'none of them'}. Checkpoints are taken as "
+        "Which checkpoints the published rows were made of was not said. Each selection below was fitted in the same "
+        "way. "
+        f"Both published rows (beyond {cuts}) are met by: {'; '.join(whole) or 'none of them'}. Checkpoints are "
+        "taken as "
         "finished runs here, which they are not: their losses lie above those of runs that end there."
     )

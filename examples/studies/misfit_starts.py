@@ -1,4 +1,4 @@
-"""Two defects of the released analysis: a spread over starts taken for a standard error, and no bootstrap of the fits."""
+"""Two defects of the released analysis: a spread over starts for a standard error, and no bootstrap of the fits."""
 
 from __future__ import annotations
 

@@ -99,19 +99,31 @@ def list_parts(made: Mapping[str, Mapping[str, Any]], folders: Sequence[Path]) -
         parts += show_ladder(each, made[each.ladder.table].get("selections"))
     parts += [
         "## Which choices move the answer",
-        "Each kind of choice with what was asked: the lowest and the highest answer. *Place said* is the published order "
-        "of how far they move D/N.",
+        (
+            "Each kind of choice with what was asked: the lowest and the highest answer. *Place said* is the published "
+            "order "
+            "of how far they move D/N."
+        ),
         table_kinds(every),
         "## A spread over starts is no standard error",
-        "The released analysis of the study took the spread of the fitted parameters over starting points for their standard "
-        "error, and has no bootstrap of its parametric fits. A spread over starts says how often a search fails; it is "
-        "there without any noise, and stays however many runs are added. Beside it is the bootstrap over runs of the "
-        "certified optimum.",
+        (
+            "The released analysis of the study took the spread of the fitted parameters over starting points for "
+            "their "
+            "standard "
+            "error, and has no bootstrap of its parametric fits. A spread over starts says how often a search fails; "
+            "it is "
+            "there without any noise, and stays however many runs are added. Beside it is the bootstrap over runs of "
+            "the "
+            "certified optimum."
+        ),
         table_starts(every),
         *(tell_starts(each) for each in every),
         "## What this library would have said",
-        "Nothing is chosen here but the runs and the budget: the default forecast of the largest model from the smaller "
-        "sizes, and the default split.",
+        (
+            "Nothing is chosen here but the runs and the budget: the default forecast of the largest model from the "
+            "smaller "
+            "sizes, and the default split."
+        ),
         *(tell_default(each.ladder.name, made[each.ladder.table]["default"]) for each in every),
         *show_card(made),
         "## The same from the command line",
@@ -133,17 +145,21 @@ def tell_found(measured: Mapping[str, Measured]) -> str:
         ratio, loss = spread_converged(each)
         largest = spread_kinds(each)[0]
         sentences.append(
-            f"On the {each.ladder.name} the optimal tokens per parameter (D/N) at {format_flops(BUDGET)} FLOPs move from "
-            f"{show(ratio.lowest)} to {show(ratio.highest)} over certified optima alone, while the forecast loss of the "
+            f"On the {each.ladder.name} the optimal tokens per parameter (D/N) at {format_flops(BUDGET)} FLOPs move "
+            "from "
+            f"{show(ratio.lowest)} to {show(ratio.highest)} over certified optima alone, while the forecast loss of "
+            "the "
             f"largest model stays within {format_percent((loss.ratio or 1.0) - 1)} (measured "
-            f"{show_exact(each.task.measured)}, forecast {show_exact(loss.lowest)} to {show_exact(loss.highest)}); what moves "
+            f"{show_exact(each.task.measured)}, forecast {show_exact(loss.lowest)} to {show_exact(loss.highest)}); "
+            "what moves "
             f"D/N most is {largest.kind}."
         )
     rows = [row for each in measured.values() for row in each.panel.rows if row.group == "procedure"]
     stalled = [row for row in rows if row.status == "stalled"]
     success = sum("reports success" in row.verdict for row in stalled)
     sentences.append(
-        f"{len(stalled)} of {len(rows)} published procedures stop short of the optimum, and {success} of these report success."
+        f"{len(stalled)} of {len(rows)} published procedures stop short of the optimum, and {success} of these "
+        "report success."
     )
     return " ".join(sentences)
 
@@ -154,7 +170,8 @@ def explain() -> str:
         "Every row changes one thing in what was asked: the law E + A / N^alpha + B / D^beta, fitted to finals by the "
         "log-Huber loss to its certified optimum. D/N is the optimum for C = 6 N D at "
         f"{format_flops(BUDGET)} FLOPs. Below a value stands its {format_level(LEVEL)} bootstrap interval: "
-        f"{REPLICATES} replicates of the runs, and {PROCEDURE_REPLICATES} of a published procedure, which is searched again in "
+        f"{REPLICATES} replicates of the runs, and {PROCEDURE_REPLICATES} of a published procedure, which is "
+        "searched again in "
         "each as it is. A verdict follows from a rule that was fixed before the run: " + RULE + "."
     )
 
@@ -177,14 +194,17 @@ def show_ladder(measured: Measured, selected: Sequence[Selected] | None) -> list
         table_intervals(measured),
         tell_isoflop(measured),
     ]
-    for panel, value in ((measured.panel, "tokens_per_param"), (measured.ahead, "loss")):
-        figure = plot_choices(panel, value)
+    for figure in (plot_choices(measured.panel), plot_choices(measured.ahead, "loss")):
         if figure is not None:
             parts.append(replace(figure, name=f"{measured.ladder.table}-{figure.name}"))
     parts += [
         "### Published procedures",
-        "A search by finite differences that believes its optimiser; a single start is searched over nine orders of the "
-        "rows, and the median end is shown. *Stalled* is more than 0.1% above the certified optimum.",
+        (
+            "A search by finite differences that believes its optimiser; a single start is searched over nine orders "
+            "of "
+            "the "
+            "rows, and the median end is shown. *Stalled* is more than 0.1% above the certified optimum."
+        ),
         table_procedures(measured),
     ]
     return parts
@@ -197,8 +217,11 @@ def show_card(made: Mapping[str, Mapping[str, Any]]) -> list[Part]:
     name = next(ladder.name for ladder in LADDERS if ladder.table == table)
     return [
         "## The checklist of the study",
-        f"Filled in for the {name} by the library, and from a form with what its sources say: of {len(told.items)} items "
-        f"{count_items(told.items)}.",
+        (
+            f"Filled in for the {name} by the library, and from a form with what its sources say: of {len(told.items)} "
+            "items "
+            f"{count_items(told.items)}."
+        ),
         table_checklist(told.items),
     ]
 
