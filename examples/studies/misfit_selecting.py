@@ -59,7 +59,7 @@ def _keep_lowest(run: Run, lowest: dict[tuple[float, float | None, float], float
 
 def list_selections(cut: float) -> tuple[Choice, ...]:
     """The selections of checkpoints beyond a cut that were tried."""
-    base = replace(as_asked(policy=checkpoints_beyond(cut)), group="early cut")
+    base = as_asked(policy=checkpoints_beyond(cut))
     return (
         replace(base, name="of the best run of each size and horizon", select=best_runs),
         replace(base, name="of every run"),
