@@ -9,7 +9,8 @@ from itertools import combinations
 
 from misfit_measuring import Measured
 from misfit_published import BUDGET, FORECAST_LOSS, INTERVAL, MOVES, PUBLISHED
-from misfit_rows import find_row, show, show_exact
+from misfit_rows import find_row
+from misfit_showing import show, show_exact
 from page import Finding, judge, table
 
 from scaling_callback.reporting.units import format_flops, format_percent
@@ -124,8 +125,8 @@ def list_claims(measured: Mapping[str, Measured]) -> list[Finding]:
 def _claim_order(measured: Measured) -> Finding:
     right, pairs = judge_order(measured)
     return Finding(
-        f"{measured.ladder.name}: choices move D/N in the order non-convergence and data range, tying, learning rate, "
-        "counting, loss, delta",
+        "Choices move D/N in the order non-convergence and data range, tying, learning rate, counting, loss, delta: "
+        f"on the {measured.ladder.name}",
         judge(right / pairs if pairs else math.nan),
         f"{right} of {pairs} pairs are in this order; found: "
         + ", ".join(moved.kind for moved in spread_kinds(measured) if moved.kind in MOVES),
@@ -145,7 +146,7 @@ def _claim_steady(measured: Measured) -> Finding:
     ratio, loss = (spread.ratio or math.nan for spread in spread_converged(measured))
     share = math.log(loss) / math.log(ratio)
     return Finding(
-        f"{measured.ladder.name}: the forecast loss is far steadier than D/N",
+        f"The forecast loss is far steadier than D/N: on the {measured.ladder.name}",
         "no data" if math.isnan(share) else "holds" if share < STEADY else "fails",
         f"over certified optima D/N spreads over a factor of {show(ratio)}, the forecast of the largest model over "
         f"{format_percent(loss - 1)}",

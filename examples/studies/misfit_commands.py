@@ -17,11 +17,13 @@ from misfit_rows import find_row
 
 from scaling_callback.sensitivity import Row
 
-FIT = ("--flops", f"{BUDGET:g}", "--counting", "6nd", "--sensitivity", "--bootstrap", f"{REPLICATES}")
+FLOPS = f"{BUDGET:g}".replace("+", "")
+
+FIT = ("--flops", FLOPS, "--counting", "6nd", "--sensitivity", "--bootstrap", f"{REPLICATES}")
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "misfitting": ("--params", "params_total", "--runs", "best", *FIT),
-    "chinchilla_epoch": ("--flops", f"{BUDGET:g}"),
+    "chinchilla_epoch": ("--flops", FLOPS),
     "olmo_ladder": FIT,
 }
 """The options of `fit` by table. Which runs are outliers is no option: of the Chinchilla table all 245 are fitted."""

@@ -110,13 +110,42 @@ def more_choices(ladder: Ladder) -> tuple[Choice, ...]:
 
 def _lowest_checkpoints(cut: float) -> Choice:
     name = f"lowest at each N and D, {f'beyond {cut:.0%}' if cut else 'every checkpoint'}"
-    policy = checkpoints_beyond(cut)
-    return replace(as_asked(policy=policy), name=name, group="early cut", keep=lowest_of_each_place)
+    return replace(as_asked(policy=checkpoints_beyond(cut)), name=name, group="early cut", select=lowest_checkpoints)
 
 
 def drop_highest(runs: Sequence[Run], count: int) -> Sequence[Run]:
     """All runs but those of the highest finals."""
     return sorted(runs, key=_loss)[: len(runs) - count]
+
+
+def lowest_checkpoints(runs: Sequence[Run], *, same_horizon: bool = False) -> Sequence[Run]:
+    """The runs without the observations at which another of their size stood lower after as many tokens.
+
+    With `same_horizon` only runs that were to end at the same D are compared, which differ in learning rate alone.
+
+    Example:
+        >>> from scaling_callback.testing import planted_ladder
+        >>> runs = planted_ladder(sizes=(1e7,), ratios=(5.0, 20.0))
+        >>> [len(run.curve) for run in lowest_checkpoints(runs)] == [len(run.curve) for run in runs]
+        True
+    """
+    lowest: dict[tuple[float, float | None, float], float] = {}
+    for run in runs:
+        for place, loss in _places(run, same_horizon=same_horizon):
+            if np.isfinite(loss):
+                lowest[place] = min(lowest.get(place, np.inf), loss)
+    kept: list[Run] = []
+    for run in runs:
+        pairs = _places(run, same_horizon=same_horizon)
+        losses = [loss if loss <= lowest.get(place, -np.inf) else np.nan for place, loss in pairs]
+        kept.append(replace(run, curve=replace(run.curve, loss=np.array(losses, dtype=np.float64))))
+    return kept
+
+
+def _places(run: Run, *, same_horizon: bool) -> list[tuple[tuple[float, float | None, float], float]]:
+    horizon = run.horizon if same_horizon else None
+    pairs = zip(run.curve.tokens.tolist(), run.curve.loss.tolist(), strict=True)
+    return [((run.params, horizon, tokens), loss) for tokens, loss in pairs]
 
 
 def lowest_of_each_place(points: Points) -> BoolArray:

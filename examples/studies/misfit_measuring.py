@@ -16,6 +16,7 @@ from scaling_callback import Run
 from scaling_callback.allocating import Constraints, Frontier, estimate_isoflop
 from scaling_callback.fitting import GRID, Borrowed, Fit, Points, Procedure, fit, search
 from scaling_callback.records import Array, Target
+from scaling_callback.reporting.units import format_percent
 from scaling_callback.sensitivity import Choice, Panel, Row, compare_choices, list_choices
 
 LEVEL = 0.9
@@ -211,7 +212,7 @@ def explain(published: Published, choice: Choice, runs: Sequence[Run]) -> str:
     held = _fit(replace(choice, borrowed=Borrowed(tuple(at.items()), "the published row")), points)
     return (
         f"with {words} and the rest fitted the objective on these {len(points)} points is "
-        f"{held.objective / best.objective:.4g} times the optimum found here"
+        f"{format_percent(held.objective / best.objective - 1)} above the optimum found here"
     )
 
 

@@ -55,7 +55,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         _row("log-Huber, converged", "as asked", "1.40", ".138", ".670", ".009"),
         _row("alpha = beta tied", "law chinchilla-tied", "2.55", ".608", ".608", "25.2"),
         _row("finite differences, 40 starts", "best 40 of a grid of starts", "2.65", ".807", ".605", "159"),
-        _row("finite differences, 40 starts", "one start", "2.65", ".807", ".605", "159"),
+        _row("the same, as one of the starts gives it", "one start", "2.65", ".807", ".605", "159"),
         _row("tolerance 1e-4", "one start, tolerance 1e-4", "2.82", ".852", ".997", "4.0"),
         _row("mean for sum", "one start, mean for sum", "2.64", ".565", ".734", "4.3"),
         _row("Huber", "Huber loss of L with delta 0.001", *_LOSSES),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from misfit_measuring import Measured, error_of, read_values
 from misfit_published import PUBLISHED, WITHIN, Published, differs
+from misfit_showing import show, show_exact, with_interval
+from misfit_starts import tell_ends
 from page import table
 
 from scaling_callback.reporting.units import format_count, format_loss, format_percent, number
@@ -15,36 +16,6 @@ from scaling_callback.sensitivity import Row
 MET, DIFFERS, MISSING = "met", "**differs**", "not made"
 
 SYMBOLS = {"E": "E", "alpha": "alpha", "beta": "beta", "tokens_per_param": "D/N"}
-
-
-def show(value: float | None) -> str:
-    """A number with three significant digits.
-
-    Example:
-        >>> show(0.0094627), show(59652.9), show(17.91), show(None), show(1e-12)
-        ('0.00946', '59,700', '17.9', '–', '1.0e-12')
-    """
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value and not 1e-4 <= abs(value) < 1e7:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
-    rounded = float(f"{value:.3g}")
-    places = max(0, 2 - math.floor(math.log10(abs(rounded)))) if rounded else 0
-    return f"{rounded:,.{min(places, 5)}f}"
-
-
-def show_exact(value: float | None, places: int = 3) -> str:
-    """A parameter or loss with three decimals."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:.{places}f}"
-
-
-def with_interval(words: str, ends: tuple[float, float] | None, places: int | None = None) -> str:
-    """A value over its interval."""
-    if ends is None:
-        return words
-    low, high = (show(end) if places is None else show_exact(end, places) for end in ends)
-    return f"{words}<br>{low} to {high}"
 
 
 def find_row(measured: Measured, choice: str) -> Row | None:
@@ -108,16 +79,6 @@ def list_differing(measured: Measured) -> str:
 
 def _tell_diagnostics(row: Row) -> str:
     return f"Of these points the fit says: {'; '.join(row.diagnostics.values())}" if row.diagnostics else ""
-
-
-def tell_ends(measured: Measured, published: Published) -> str:
-    """How many of the starts of the whole grid end at the published values."""
-    starts = measured.starts
-    names = ("E", "A", "B", "alpha", "beta")
-    there = 0
-    for end, ratio in zip(starts.ends.tolist(), starts.ratios.tolist(), strict=True):
-        there += not differs(published, {**dict(zip(names, end, strict=True)), "tokens_per_param": ratio})
-    return f"Of single searches from the {len(starts.ratios)} starts of the grid {there} end at the published values"
 
 
 def table_intervals(measured: Measured) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from misfit_ladders import CUTS, Ladder, lowest_of_each_place
+from misfit_ladders import CUTS, Ladder, lowest_checkpoints, lowest_of_each_place
 from misfit_published import BUDGET, PUBLISHED, differs
-from misfit_rows import show, show_exact
+from misfit_showing import show, show_exact
 from page import table
 
 from scaling_callback import Run
@@ -41,30 +41,17 @@ class Selected:
     meets: bool | None
 
 
-def best_at_each_checkpoint(runs: Sequence[Run]) -> Sequence[Run]:
-    """The runs, each without the observations at which another of its size and horizon stood lower."""
-    lowest: dict[tuple[float, float | None, float], float] = {}
-    for run in runs:
-        for tokens, loss in zip(run.curve.tokens.tolist(), run.curve.loss.tolist(), strict=True):
-            place = (run.params, run.horizon, tokens)
-            lowest[place] = min(lowest.get(place, np.inf), loss)
-    return [_keep_lowest(run, lowest) for run in runs]
-
-
-def _keep_lowest(run: Run, lowest: dict[tuple[float, float | None, float], float]) -> Run:
-    pairs = zip(run.curve.tokens.tolist(), run.curve.loss.tolist(), strict=True)
-    losses = [loss if loss <= lowest[run.params, run.horizon, tokens] else np.nan for tokens, loss in pairs]
-    return replace(run, curve=replace(run.curve, loss=np.array(losses)))
-
-
 def list_selections(cut: float) -> tuple[Choice, ...]:
     """The selections of checkpoints beyond a cut that were tried."""
     base = as_asked(policy=checkpoints_beyond(cut))
     return (
         replace(base, name="of the best run of each size and horizon", select=best_runs),
         replace(base, name="of every run"),
-        replace(base, name="the lowest at each size, horizon and D", select=best_at_each_checkpoint),
-        replace(base, name="the lowest at each size and D", keep=lowest_of_each_place),
+        replace(
+            base, name="the lowest at each size, horizon and D", select=partial(lowest_checkpoints, same_horizon=True)
+        ),
+        replace(base, name="the lowest at each size and D of those beyond", keep=lowest_of_each_place),
+        replace(base, name="the lowest at each size and D of all, then the cut", select=lowest_checkpoints),
     )
 
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from misfit_measuring import LEVEL, NAMES, Measured
-from misfit_rows import show
+from misfit_published import Published, differs
+from misfit_showing import show, show_exact
+from numpy.typing import NDArray
 from page import table
 
 from scaling_callback.records import Array
@@ -35,11 +37,11 @@ def table_starts(measured: Sequence[Measured]) -> str:
                 (
                     each.ladder.name if name == "E" else "",
                     name,
-                    show(optimum[name]),
+                    show_exact(optimum[name]),
                     _show_ends(drawn),
-                    show(float(np.std(drawn))),
+                    show_exact(float(np.std(drawn))),
                     _show_ends(ended),
-                    show(float(np.std(ended))),
+                    show_exact(float(np.std(ended))),
                 )
             )
     percent = f"{100 * LEVEL:g}%"
@@ -49,7 +51,7 @@ def table_starts(measured: Sequence[Measured]) -> str:
 
 def _show_ends(values: Array) -> str:
     low, high = np.quantile(values[np.isfinite(values)], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return f"{show(float(low))} to {show(float(high))}"
+    return f"{show_exact(float(low))} to {show_exact(float(high))}"
 
 
 def tell_starts(measured: Measured) -> str:
@@ -69,9 +71,30 @@ def tell_starts(measured: Measured) -> str:
 def draw_starts(measured: Measured) -> tuple[float, float]:
     """The 10th and 90th percentile of D/N at the lowest end of a few starts drawn at random."""
     starts = measured.starts
-    rng = np.random.default_rng(0)
-    drawn = np.stack([rng.choice(len(starts.over), DRAWN, replace=False) for _ in range(DRAWS)])
-    winners = drawn[np.arange(DRAWS), np.argmin(starts.over[drawn], axis=1)]
-    ratios = starts.ratios[winners]
+    ratios = starts.ratios[draw_winners(starts.over)]
     low, high = np.quantile(ratios[np.isfinite(ratios)], [0.1, 0.9])
     return float(low), float(high)
+
+
+def draw_winners(over: Array) -> NDArray[np.intp]:
+    """Which start has the lowest end among a few drawn at random, of each draw."""
+    rng = np.random.default_rng(0)
+    drawn = np.stack([rng.choice(len(over), min(DRAWN, len(over)), replace=False) for _ in range(DRAWS)])
+    return drawn[np.arange(DRAWS), np.argmin(over[drawn], axis=1)]
+
+
+def tell_ends(measured: Measured, published: Published) -> str:
+    """How many starts of the grid, and how many draws of a few of them, end at the published values."""
+    starts = measured.starts
+    there = np.array(
+        [
+            not differs(published, {**dict(zip(NAMES, end, strict=True)), "tokens_per_param": ratio})
+            for end, ratio in zip(starts.ends.tolist(), starts.ratios.tolist(), strict=True)
+        ]
+    )
+    share = float(there[draw_winners(starts.over)].mean())
+    return (
+        f"Of single searches from the {len(there)} starts of the grid {there.sum()} end at the published values; of "
+        f"{DRAWN} "
+        f"starts drawn at random the lowest end is there in {format_percent(share)} of {DRAWS} draws"
+    )

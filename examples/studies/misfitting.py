@@ -27,8 +27,6 @@ from misfit_rows import (
     count_met,
     explain_diagnostics,
     list_differing,
-    show,
-    show_exact,
     table_intervals,
     table_procedures,
     table_published,
@@ -36,6 +34,7 @@ from misfit_rows import (
     tell_task,
 )
 from misfit_selecting import Selected, show_selections, tell_selections, try_selections
+from misfit_showing import show, show_exact
 from misfit_starts import table_starts, tell_starts
 from page import Part, show_findings, write_page
 from work import add_options, choose_folder, read_folders, share
