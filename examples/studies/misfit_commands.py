@@ -8,13 +8,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from families import find_table
+from misfit_checking import CARDS
 from misfit_measuring import REPLICATES, Measured
 from misfit_published import BUDGET
 from misfit_rows import find_row
 
+from scaling_callback.reporting import Item
 from scaling_callback.sensitivity import Row
 
 FLOPS = f"{BUDGET:g}".replace("+", "")
@@ -27,6 +30,9 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "olmo_ladder": FIT,
 }
 """The options of `fit` by table. Which runs are outliers is no option: of the Chinchilla table all 245 are fitted."""
+
+REPORTS = {"misfitting": ("--params", "params_total", "--runs", "best", "--target", f"flops={FLOPS}")}
+"""The options of `report`, of the ladders that have a card."""
 
 KEPT = {"chinchilla_epoch": "the 5 outliers kept"}
 """The row that a command gives which shows no panel."""
@@ -60,6 +66,28 @@ def run_command(table: str, folders: Sequence[Path]) -> Mapping[str, Any]:
     words = [sys.executable, "-m", "scaling_callback", "fit", str(path), "--json", *COMMANDS[table]]
     done = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603 (our own command)
     return dict(json.loads(done.stdout))
+
+
+def run_report(table: str, folders: Sequence[Path]) -> Mapping[str, Sequence[int]]:
+    """The numbers of the items of the checklist by status, as the report of a ladder with a card fills it in."""
+    path = find_table(table, folders)
+    if path is None:
+        raise ValueError(f"{table}.csv is in none of {', '.join(map(str, folders))}")
+    with TemporaryDirectory() as folder:
+        output = ("--output", str(Path(folder, "report.md")), "--card", str(CARDS[table]))
+        words = [sys.executable, "-m", "scaling_callback", "report", str(path), "--json", *REPORTS[table], *output]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603 (our own command)
+    return dict(json.loads(done.stdout)["checklist"])
+
+
+def show_report(table: str, items: Sequence[Item], said: Mapping[str, Sequence[int]]) -> str:
+    """The command that fills in the checklist, and whether it does so as on the page."""
+    words = ("scaling-callback", "report", f"{table}.csv", *REPORTS[table], "--card", CARDS[table].name)
+    same = sum(item.number in said[item.status] for item in items)
+    return (
+        f"```console\n{' '.join(words)} --output report.md\n```\n\n"
+        f"The report holds the checklist; {same} of {len(items)} items have the same status."
+    )
 
 
 def compare_command(measured: Measured, said: Mapping[str, Any]) -> Repeated:

@@ -84,6 +84,10 @@ def _tell_diagnostics(row: Row) -> str:
 def table_intervals(measured: Measured) -> str:
     """Every choice that is a certified optimum, with intervals, forecast and diagnostics."""
     rows = [_list_cells(row, measured) for row in list_rows(measured) if row.group != "procedure"]
+    found = measured.beside.isoflop
+    ratio = with_interval(show(found.tokens_per_param), found.intervals.get("tokens_per_param"))
+    names = [found.reason[0]] if found.reason else [*found.notes]
+    rows.append(["IsoFLOP, below", f"{found.points}", *["–"] * 3, ratio, *["–"] * 2, ", ".join(names)])
     return table(("choice", "points", "E", "alpha", "beta", "D/N", "forecast", "error", "diagnostics"), rows, tail=1)
 
 

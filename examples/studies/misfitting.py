@@ -19,10 +19,10 @@ from typing import Any
 from families import find_table
 from misfit_checking import Told, ask_default, count_items, table_checklist, tell_default
 from misfit_claims import list_claims, spread_converged, spread_kinds, table_kinds
-from misfit_commands import compare_command, run_command, show_commands
+from misfit_commands import compare_command, run_command, run_report, show_commands, show_report
 from misfit_ladders import LADDERS, read_ladder
 from misfit_measuring import JOBS, LEVEL, REPLICATES, Measured, collect, work_on
-from misfit_published import BUDGET, RULE
+from misfit_published import BUDGET, PUBLISHED, RULE
 from misfit_rows import (
     count_met,
     explain_diagnostics,
@@ -48,7 +48,10 @@ NAME, TITLE = "misfitting", "(Mis)Fitting: how choices move a scaling law"
 OWN, REBUILT = "misfitting", "chinchilla_epoch"
 """The tables of the study's ladder and of the reconstruction."""
 
-ALL_JOBS = (*JOBS, "selections", "default", "command")
+ALONE = ("selections", "report")
+"""Pieces of work on the study's own ladder only."""
+
+ALL_JOBS = (*JOBS, *ALONE, "default", "command")
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def main() -> None:
     tables = [ladder.table for ladder in LADDERS if find_table(ladder.table, folders) is not None]
     if not tables:
         parser.error(f"none of the tables is in {' or '.join(map(str, folders))}; name a folder with --data")
-    work = [(table, job) for job in ALL_JOBS for table in tables if job != "selections" or table == OWN]
+    work = [(table, job) for job in ALL_JOBS for table in tables if job not in ALONE or table == OWN]
     found = share(partial(do, folders=folders), work, options.workers, "choices")
     made = {
         table: {job: piece for (own, job), piece in zip(work, found, strict=True) if own == table} for table in tables
@@ -74,6 +77,8 @@ def do(work: tuple[str, str], folders: tuple[Path, ...]) -> Any:
     table, job = work
     if job == "command":
         return run_command(table, folders)
+    if job == "report":
+        return run_report(table, folders)
     if job not in ("selections", "default"):
         return work_on(work, folders)
     ladder = next(ladder for ladder in LADDERS if ladder.table == table)
@@ -128,6 +133,7 @@ def list_parts(made: Mapping[str, Mapping[str, Any]], folders: Sequence[Path]) -
         "## The same from the command line",
         "Each command gives the rows of the whole ladder; the run that wrote this page ran them, too.",
         show_commands([compare_command(measured[table], made[table]["command"]) for table in measured]),
+        *(show_report(table, made[table]["default"].items, made[table]["report"]) for table in made if table == OWN),
         "## Names of diagnostics",
         explain_diagnostics(every),
     ]
@@ -143,10 +149,13 @@ def tell_found(measured: Mapping[str, Measured]) -> str:
     for each in measured.values():
         ratio, loss = spread_converged(each)
         largest = spread_kinds(each)[0]
+        isoflop = each.beside.isoflop.tokens_per_param
+        beside = f" (IsoFLOP profiles say {show(isoflop)})" if isoflop else ""
         sentences.append(
             f"On the {each.ladder.name} the optimal tokens per parameter (D/N) at {format_flops(BUDGET)} FLOPs move "
             "from "
-            f"{show(ratio.lowest)} to {show(ratio.highest)} over certified optima alone, while the forecast loss of "
+            f"{show(ratio.lowest)} to {show(ratio.highest)} over certified optima alone{beside}, while the forecast "
+            "loss of "
             "the "
             f"largest model stays within {format_percent((loss.ratio or 1.0) - 1)} (measured "
             f"{show_exact(each.task.measured)}, forecast {show_exact(loss.lowest)} to {show_exact(loss.highest)}); "
@@ -181,8 +190,8 @@ def show_ladder(measured: Measured, selected: Sequence[Selected] | None) -> list
         f"## {measured.ladder.name}",
         f"{measured.ladder.source[:1].upper()}{measured.ladder.source[1:]}.",
     ]
-    if published := table_published(measured):
-        parts += ["### Beside the published values", "What is not met is bold.", published]
+    if measured.ladder.table in PUBLISHED:
+        parts += ["### Beside the published values", "What is not met is bold.", table_published(measured)]
     if differing := list_differing(measured):
         parts += ["Where a row differs:", differing]
     if selected:
