@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 from axes.base import Axis
+from axes.borrowing import BORROWING_AXIS
+from axes.components import COMPONENTS_AXIS
+from axes.downwards import DOWNWARDS_AXIS
+from axes.fewer import FEWER_AXIS
+from axes.pruning import PRUNING_AXIS
+from axes.seeds import SEEDS_AXIS
+from axes.thirds import THIRDS_AXIS
 from axes.ways import WAYS_AXIS
 
-AXES: tuple[Axis, ...] = (WAYS_AXIS,)
+AXES: tuple[Axis, ...] = (
+    WAYS_AXIS,
+    SEEDS_AXIS,
+    THIRDS_AXIS,
+    BORROWING_AXIS,
+    DOWNWARDS_AXIS,
+    PRUNING_AXIS,
+    COMPONENTS_AXIS,
+    FEWER_AXIS,
+)
 """In the order of the page."""
