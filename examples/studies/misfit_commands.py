@@ -95,7 +95,7 @@ def compare_command(measured: Measured, said: Mapping[str, Any]) -> Repeated:
     table = measured.ladder.table
     words = " ".join(("scaling-callback", "fit", f"{table}.csv", *COMMANDS[table]))
     panel: Mapping[str, Any] = said.get("sensitivity", {})
-    rows: list[Mapping[str, Any]] = panel.get("rows") or [{"choice": KEPT[table], **said}]
+    rows: list[Mapping[str, Any]] = panel["rows"] if panel else [{"choice": KEPT[table], **said}]
     same: list[bool] = []
     known = 0
     for row in rows:

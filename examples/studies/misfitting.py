@@ -39,7 +39,7 @@ from misfit_starts import table_starts, tell_starts
 from page import Part, show_findings, write_page
 from work import add_options, choose_folder, read_folders, share
 
-from scaling_callback.fitting.procedures import PROCEDURE_REPLICATES
+from scaling_callback.fitting import PROCEDURE_REPLICATES
 from scaling_callback.reporting import plot_choices
 from scaling_callback.reporting.units import format_flops, format_level, format_percent
 
@@ -69,7 +69,12 @@ def main() -> None:
     made = {
         table: {job: piece for (own, job), piece in zip(work, found, strict=True) if own == table} for table in tables
     }
-    print(write_page(NAME, TITLE, list_parts(made, folders), folder))
+    ladders = {ladder.table: ladder for ladder in LADDERS if ladder.table in tables}
+    measured = {
+        table: collect(ladder, read_ladder(ladder, folders), {job: made[table][job] for job in JOBS})
+        for table, ladder in ladders.items()
+    }
+    print(write_page(NAME, TITLE, list_parts(measured, made), folder))
 
 
 def do(work: tuple[str, str], folders: tuple[Path, ...]) -> Any:
@@ -86,13 +91,8 @@ def do(work: tuple[str, str], folders: tuple[Path, ...]) -> Any:
     return try_selections(ladder, runs) if job == "selections" else ask_default(ladder, runs)
 
 
-def list_parts(made: Mapping[str, Mapping[str, Any]], folders: Sequence[Path]) -> list[Part]:
-    """The whole page."""
-    measured: dict[str, Measured] = {}
-    for ladder in LADDERS:
-        if ladder.table in made:
-            pieces = {job: made[ladder.table][job] for job in JOBS}
-            measured[ladder.table] = collect(ladder, read_ladder(ladder, folders), pieces)
+def list_parts(measured: Mapping[str, Measured], made: Mapping[str, Mapping[str, Any]]) -> list[Part]:
+    """The whole page, from what was measured of each ladder at hand and what the library and its commands say of it."""
     every = list(measured.values())
     missing = [ladder.name for ladder in LADDERS if ladder.table not in measured]
     parts: list[Part] = [tell_found(measured)]
