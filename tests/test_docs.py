@@ -164,6 +164,23 @@ def test_every_colour_of_a_figure_is_named_where_figures_are_described() -> None
         assert f"`{role}`" in text
 
 
+def test_a_page_in_a_folder_shows_the_figures_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("docutils")
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    monkeypatch.syspath_prepend(str(DOCS))
+    (tmp_path / "studies" / "figures").mkdir(parents=True)
+    (tmp_path / "studies" / "figures" / "one.svg").write_text('<svg viewBox="0 0 1 1"><g/></svg>', encoding="utf-8")
+    document = new_document(str(tmp_path / "studies" / "page.md"))
+    document += nodes.image(uri="figures/one.svg", alt="what it shows")
+
+    importlib.import_module("directives").inline_figures(None, document)
+
+    (shown,) = document.findall(nodes.raw)
+    assert 'aria-label="what it shows"' in shown.astext()
+
+
 # the site
 
 
