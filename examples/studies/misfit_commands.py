@@ -85,7 +85,7 @@ def show_report(table: str, items: Sequence[Item], said: Mapping[str, Sequence[i
     words = ("scaling-callback", "report", f"{table}.csv", *REPORTS[table], "--card", CARDS[table].name)
     same = sum(item.number in said[item.status] for item in items)
     return (
-        f"```console\n{' '.join(words)} --output report.md\n```\n\n"
+        f"```text\n{' '.join(words)} --output report.md\n```\n\n"
         f"The report holds the checklist; {same} of {len(items)} items have the same status."
     )
 
@@ -130,4 +130,4 @@ def show_commands(repeated: Sequence[Repeated]) -> str:
         f"- `{each.command.split()[2]}`: {each.same} of {each.values} numbers of {each.rows} rows are the same."
         for each in repeated
     )
-    return f"```console\n{lines}\n```\n\n{told}"
+    return f"```text\n{lines}\n```\n\n{told}"
