@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from axes.base import Axis
 from axes.numbers import NUMBERS_AXIS
+from axes.sizes import SIZES_AXIS
 from axes.ways import WAYS_AXIS
 
-AXES: tuple[Axis, ...] = (WAYS_AXIS, NUMBERS_AXIS)
+AXES: tuple[Axis, ...] = (WAYS_AXIS, NUMBERS_AXIS, SIZES_AXIS)
 """In the order of the page."""
