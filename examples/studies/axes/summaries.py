@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from cases import DEFAULT, PROTOCOL, Case, ask
 from page import Verdict
 
 from scaling_callback import Run
+from scaling_callback.errors import NotEnoughData
+from scaling_callback.fitting import Points, fit
+from scaling_callback.replaying import Goal
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.figures import Layer, Line, Marks, Rule
@@ -25,6 +29,34 @@ OTHER = ("guess", "s")
 def ask_both(runs: Sequence[Run], case: Case) -> dict[str, float | None]:
     """The errors of the published protocol and of the default, from these runs, for the largest size."""
     return {way: ask(way, runs, case.goals) for way in (PROTOCOL, DEFAULT)}
+
+
+def ask_squared(points: Points | None, goals: Sequence[Goal]) -> list[float] | None:
+    """The law of least squared error, the objective of the study, at its certified optimum; `None` without one."""
+    if points is None:
+        return None
+    try:
+        law = fit(points, objective="squared")
+    except NotEnoughData:
+        return None
+    return law.predict(np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals])).tolist()
+
+
+def split_schedules(names: Mapping[str, Annealing]) -> dict[str, list[str]]:
+    """The families whose learning rate is annealed, and those of a constant one."""
+    return {
+        words: [name for name, made in names.items() if made.anneals == anneals]
+        for words, anneals in (("annealed", True), ("constant", False))
+    }
+
+
+class Annealing(Protocol):
+    """What says whether the schedules of a family anneal."""
+
+    @property
+    def anneals(self) -> bool:
+        """Whether most of them do."""
+        ...
 
 
 def mean(values: Iterable[float | None]) -> float | None:
