@@ -64,7 +64,9 @@ def measure(case: Case) -> Measured | None:
     every = gather_checkpoints(case.ladder, 0.0)
     shortest = min(run.final.tokens for run in case.ladder if run.final is not None)
     late: dict[float, Points] = {}
-    for tokens in TOKENS if every is not None else ():
+    for tokens in TOKENS:
+        if every is None:
+            continue
         after = every.tokens > tokens
         if shortest >= LONG * tokens and not after.all():  # else nothing is left out
             late[tokens] = every.take(after)
@@ -227,7 +229,8 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             "earliest_dropped",
         ),
         Finding(
-            f"Leaving out {format_count(tokens)} tokens takes errors from above {format_level(PUBLISHED_FROM)} to below "
+            f"Leaving out {format_count(tokens)} tokens takes errors from above {format_level(PUBLISHED_FROM)} to "
+            "below "
             f"{format_level(PUBLISHED_TO)} (OPT, Pythia; not at hand)",
             fell.verdict,
             f"of {len(long)} families with runs as long, {len(bad)} are off by more than "

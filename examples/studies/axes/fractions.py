@@ -11,7 +11,7 @@ from page import Finding, Section, judge, table
 from protocol import FIRST_PART, gather_checkpoints
 
 from axes.base import Axis
-from axes.summaries import ask_squared, divide, draw_families, show_ratio, split_schedules, trace
+from axes.summaries import ask_squared, divide, draw_families, pick_longest, show_ratio, split_schedules, trace
 from axes.tally import MOST, Tally, compare, middle, middle_of_tables
 from scaling_callback import Run, replay
 from scaling_callback.replaying import FRACTIONS, PROTOCOLS
@@ -75,8 +75,7 @@ def measure(case: Case) -> Measured | None:
         beyond = FIRST_PART * share  # of what is seen, the first part is left out
         cut[PROTOCOL][share] = answer(ask_published(runs, case.goals, beyond), case)
         cut[CERTIFIED][share] = answer(ask_squared(gather_checkpoints(runs, beyond), case.goals), case)
-    places = {(goal.params, goal.tokens): goal for goal in case.goals}  # seeds share one
-    walked = replay(case.ladder, list(places.values()), FRACTIONS, DEFAULTS).summary()
+    walked = replay(case.ladder, pick_longest(case)[:1], FRACTIONS, DEFAULTS).summary()  # seeds share a forecast
     live = {
         way: {share: made.are if made.answered == made.asked else None for share, made in walked[way].items()}
         for way in (DEFAULT, *PROTOCOLS)
@@ -116,7 +115,8 @@ def tell(found: Mapping[str, Measured]) -> Section:
     live = (
         "What it says while a ladder is trained, from small runs to large: the forecast after a share of the compute "
         "of the whole ladder, when some runs have finished, one is in the midst of its training and others have not "
-        "begun. Medians are over the families that a way answers; *on the same*: those that all of them answer."
+        "begun. What is forecast is the longest run of the largest size. Medians are over the families that a way "
+        "answers; *on the same*: those that all of them answer."
     )
     parts = (method, summarise(found), draw_fractions(found), live, show_live(found), show_families(found))
     return Section("Fraction of training seen", parts, list_findings(found))

@@ -12,7 +12,7 @@ from cases import DEFAULT, PROTOCOL, Case, ask
 from page import Finding, Section, judge, table
 
 from axes.base import Axis
-from axes.summaries import ask_both, divide, draw_families, mean, show_ratio, trace
+from axes.summaries import divide, draw_families, mean, pick_longest, show_ratio, trace
 from axes.tally import MOST, Tally, compare, middle, middle_of_tables
 from scaling_callback import Run
 from scaling_callback.forecasting import find_twins
@@ -81,11 +81,14 @@ def measure(case: Case) -> Measured:
     counts = [count for count in COUNTS if count < len(smaller)]
     return Measured(
         len(smaller),
-        ask_both(case.ladder, case),
+        {way: ask(way, case.ladder, pick_longest(case)) for way in WAYS},
         {
             way: {
                 count: describe(
-                    [ask(way, keep(case.ladder, sizes), case.goals) for sizes in draw(smaller, count, DRAWS[way])]
+                    [
+                        ask(way, keep(case.ladder, sizes), pick_longest(case))
+                        for sizes in draw(smaller, count, DRAWS[way])
+                    ]
                 )
                 for count in counts
                 if way == PROTOCOL or count > 1
@@ -135,7 +138,10 @@ def split_budgets(case: Case, way: str) -> dict[tuple[int, int], tuple[float | N
         rich = [size for size, own in groups.items() if len(own) >= seeds]
         if len(rich) >= runs:
             one, several = (
-                [ask(way, take(groups, sizes, each), case.goals) for sizes in draw(rich, runs // each, DRAWS[way])]
+                [
+                    ask(way, take(groups, sizes, each), pick_longest(case))
+                    for sizes in draw(rich, runs // each, DRAWS[way])
+                ]
                 for each in (1, seeds)
             )
             found[runs, seeds] = mean(one), mean(several)
@@ -151,8 +157,10 @@ def tell(found: Mapping[str, Measured]) -> Section:
     """Errors by the number of sizes, over families and of each, and sizes against seeds."""
     method = (
         f"Subsets of the sizes below the largest are fitted: all subsets of a count, or, where there are more, "
-        f"{DRAWS[PROTOCOL]} that are drawn for the protocol and {DRAWS[DEFAULT]} for the default; the error of a "
-        "family is the mean over its subsets. Families with no more sizes than the count are left out of its row, so "
+        f"{DRAWS[PROTOCOL]} that are drawn for the protocol and {DRAWS[DEFAULT]} for the default; what is forecast is "
+        "the longest "
+        "run of the largest size, and the error of a family is the mean over its subsets. Families with no more sizes "
+        "than the count are left out of its row, so "
         "errors of different rows are of different families: compare *to all sizes*, the median over families of the "
         "error over that of all smaller sizes of the same family."
     )

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, Case
+from cases import DEFAULT, PROTOCOL, Case, ask
 from page import Finding, Section, table
 from scipy.stats import spearmanr
 
 from axes.base import Axis
 from axes.numbers import keep
-from axes.summaries import ask_both, draw_families, trace
+from axes.summaries import draw_families, pick_longest, trace
 from axes.tally import MOST, Tally, middle, middle_of_tables
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
@@ -67,7 +67,11 @@ def measure(case: Case) -> Measured | None:
         places = dict.fromkeys(np.linspace(0, last, min(last + 1, WINDOWS)).round().astype(int).tolist())
         windows = [smaller[place : place + width] for place in places]
         found[width] = [
-            Window(case.sizes[-1] / sizes[-1], ask_both(keep(case.ladder, sizes), case)) for sizes in windows
+            Window(
+                case.sizes[-1] / sizes[-1],
+                {way: ask(way, keep(case.ladder, sizes), pick_longest(case)) for way in WAYS},
+            )
+            for sizes in windows
         ]
     return found
 
@@ -76,7 +80,8 @@ def tell(found: Mapping[str, Measured]) -> Section:
     """Errors by distance, over families and of each."""
     method = (
         f"Windows of {WIDTHS[0]} or {WIDTHS[1]} sizes that follow each other are fitted, at most {WINDOWS} of each "
-        "width, from the smallest sizes to those nearest to the target. *Times larger*: parameters of the target "
+        "width, from the smallest sizes to those nearest to the target, which is the longest run of the largest size. "
+        "*Times larger*: parameters of the target "
         "over those of the largest model that was fitted. A family counts once in a row, by the median of its windows."
     )
     return Section(

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, Case, ask
+from cases import DEFAULT, PROTOCOL, Case
 from page import Verdict
 
-from scaling_callback import Run
 from scaling_callback.errors import NotEnoughData
 from scaling_callback.fitting import Points, fit
 from scaling_callback.replaying import Goal
@@ -26,9 +25,10 @@ COLOURS = {PROTOCOL: ("final", "o"), DEFAULT: ("target", "D")}
 OTHER = ("guess", "s")
 
 
-def ask_both(runs: Sequence[Run], case: Case) -> dict[str, float | None]:
-    """The errors of the published protocol and of the default, from these runs, for the largest size."""
-    return {way: ask(way, runs, case.goals) for way in (PROTOCOL, DEFAULT)}
+def pick_longest(case: Case) -> list[Goal]:
+    """The finals of the largest size that was trained longest: one place, whose seeds share a forecast."""
+    longest = max(goal.tokens for goal in case.goals)
+    return [goal for goal in case.goals if goal.tokens == longest]
 
 
 def ask_squared(points: Points | None, goals: Sequence[Goal]) -> list[float] | None:
