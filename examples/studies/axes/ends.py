@@ -40,7 +40,7 @@ MANY = 10
 TARGET_FROM = 0.7
 """The study forecasts the checkpoints of the largest model after that share of its training."""
 
-TARGETS = 4
+TARGETS = 3
 """So many of them, evenly spaced, of the longest run."""
 
 SIGNIFICANT = 0.05

@@ -246,7 +246,7 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             "checkpoints",
         ),
         Finding(
-            "The learning-rate schedule is negligible: half of the training costs the same under each",
+            "What half of the training costs does not depend on the schedule (the study takes it as negligible)",
             "no data" if gap is None else "holds" if 1 / NEAR <= gap <= NEAR else "fails",
             f"the error from half over that from all, in the median, by protocol and certified: {ratios} (points of "
             f"percent: {rise}); from half, the forecast is too high on {high['annealed']} annealed, "

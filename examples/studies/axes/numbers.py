@@ -32,8 +32,11 @@ FEW = 3
 NEAR = 1.25
 """An error is no worse than another if it is within this factor of it: set before looking."""
 
-DRAWS = {PROTOCOL: 8, DEFAULT: 4}
-"""Most subsets of one count: those that the default, which takes longer, is asked of are the first of all."""
+ASKED = {PROTOCOL: COUNTS, DEFAULT: (2, 3, 5, 8)}
+"""The counts that each way is asked of; the default refits for every run of its record, and takes longer."""
+
+DRAWS = {PROTOCOL: 8, DEFAULT: 3}
+"""Most subsets of one count; those of the default are the first of all."""
 
 BUDGETS = ((4, 2), (6, 2), (6, 3))
 """Runs, and seeds of each size where sizes are fewer."""
@@ -78,7 +81,6 @@ class Measured:
 def measure(case: Case) -> Measured:
     """The errors from subsets of the smaller sizes, and where there are seeds, from as many runs of fewer sizes."""
     smaller = case.sizes[:-1]
-    counts = [count for count in COUNTS if count < len(smaller)]
     return Measured(
         len(smaller),
         {way: ask(way, case.ladder, pick_longest(case)) for way in WAYS},
@@ -90,8 +92,8 @@ def measure(case: Case) -> Measured:
                         for sizes in draw(smaller, count, DRAWS[way])
                     ]
                 )
-                for count in counts
-                if way == PROTOCOL or count > 1
+                for count in ASKED[way]
+                if count < len(smaller)
             }
             for way in WAYS
         },
@@ -253,7 +255,7 @@ def draw_numbers(found: Mapping[str, Measured]) -> Figure:
     return draw_families(
         "numbers",
         {name: trace(COUNTS, lambda count, made=made: ratio(made, PROTOCOL, count)) for name, made in found.items()},
-        {way: trace(COUNTS, lambda count, way=way: median(way, count)) for way in WAYS},
+        {way: trace(ASKED[way], lambda count, way=way: median(way, count)) for way in WAYS},
         Scale("sizes fitted"),
         Scale("error over that of all sizes", log=True),
         title="Number of sizes",

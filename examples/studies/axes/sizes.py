@@ -26,6 +26,7 @@ WINDOWS = 6
 """Most windows of one width, evenly spaced from the smallest sizes to the nearest."""
 
 FOUR = 4
+"""The default, which takes longer, is asked of windows of four only."""
 
 PUBLISHED = 0.10
 """The four smallest models give less than that on GPT-3, Gopher and OPT."""
@@ -69,7 +70,11 @@ def measure(case: Case) -> Measured | None:
         found[width] = [
             Window(
                 case.sizes[-1] / sizes[-1],
-                {way: ask(way, keep(case.ladder, sizes), pick_longest(case)) for way in WAYS},
+                {
+                    way: ask(way, keep(case.ladder, sizes), pick_longest(case))
+                    for way in WAYS
+                    if way == PROTOCOL or width == FOUR
+                },
             )
             for sizes in windows
         ]
@@ -102,11 +107,11 @@ def summarise(found: Mapping[str, Measured]) -> str:
                 continue
             row = [str(width), f"{low:g} to {high:g}" if np.isfinite(high) else f"above {low:g}", str(count)]
             for way in WAYS:
-                errors = {name: middle(w.errors[way] for w in windows) for name, windows in inside.items()}
-                asked = [window.errors[way] for windows in inside.values() for window in windows]
+                errors = {name: middle(w.errors.get(way) for w in windows) for name, windows in inside.items()}
+                asked = [w.errors[way] for windows in inside.values() for w in windows if way in w.errors]
                 answered = sum(error is not None for error in asked)
                 row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
-                row.append(f"{answered} of {len(asked)}")
+                row.append(f"{answered} of {len(asked)}" if asked else "not asked")
             rows.append(row)
     heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of tables", "answered")]
     return table(("sizes fitted", "times larger", "families", *heads), rows)
@@ -138,7 +143,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
 
 def list_errors(windows: Sequence[Window], way: str) -> list[tuple[Window, float]]:
     """The windows that are answered, with their errors."""
-    return [(window, error) for window in windows if (error := window.errors[way]) is not None]
+    return [(window, error) for window in windows if (error := window.errors.get(way)) is not None]
 
 
 def correlate(windows: Sequence[Window], way: str) -> float | None:
