@@ -30,6 +30,11 @@ NOT_RUN: dict[str, str] = {
         "compares\n"
         "make test    # makes the environment, runs every test\n"
     ): "it makes an environment and trains for minutes; tests/test_demo.py and tests/test_makefile.py run its parts",
+    (
+        "make studies\n"
+        'python examples/studies/hitchhiker.py --only "OLMo ladder" --output runs/mine\n'
+        "python examples/studies/misfitting.py --data my/tables --output runs/mine\n"
+    ): "it reads real tables for minutes; tests/test_studies.py runs one family",
     'pip install ".[all]"    # in a clone of the repository\n': "it needs a network; tests/test_makefile.py installs",
     (
         "scaling-callback import-wandb my-team/ladder --tokens-per-step config.batch_tokens --output ladder/\n"

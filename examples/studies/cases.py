@@ -95,10 +95,10 @@ def ask_default(runs: Sequence[Run], goals: Sequence[Goal]) -> Sequence[float] |
     """What a user of the library gets."""
     places = dict.fromkeys((goal.params, goal.tokens) for goal in goals)  # seeds share one
     try:
-        said = {place: forecast(runs, Target(params=place[0], tokens=place[1]), DEFAULTS).median for place in places}
+        said = {(n, d): forecast(runs, Target(params=n, tokens=d), DEFAULTS).median for n, d in places}
+        return [said[goal.params, goal.tokens] for goal in goals]
     except NotEnoughData:
         return None
-    return [said[goal.params, goal.tokens] for goal in goals]
 
 
 def ask_baseline(name: str) -> Way:
@@ -128,8 +128,8 @@ def score(answers: Sequence[float] | None, goals: Sequence[Goal]) -> float | Non
     """Mean absolute relative error, as a fraction; `None` without answers.
 
     Example:
-        >>> score([2.2, 1.9], [Goal(1e9, 1e10, 2.0), Goal(1e9, 2e10, 1.9)])
-        0.05
+        >>> score([3.0, 2.0], [Goal(1e9, 1e10, 2.0), Goal(1e9, 2e10, 2.0)])
+        0.25
     """
     if answers is None or not np.isfinite(answers).all():
         return None

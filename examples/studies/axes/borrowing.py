@@ -4,137 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from cases import Case, ask, score
 from page import Finding, Section, table
-from protocol import START, fit_published, gather_checkpoints
 
 from axes.base import Axis
+from axes.single import Borrowing, Single, correlate, lend, measure
 from axes.tally import MOST, SUMMARY, Tally, compare, middle, summarise
-from scaling_callback.errors import NotEnoughData
-from scaling_callback.fitting import Borrowed, Points, fit
-from scaling_callback.replaying import Goal
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.figures import Marks, Rule
 from scaling_callback.reporting.units import format_count, format_percent
-
-NO_LANGUAGE = {
-    "supercollapse_mlp",
-    "supercollapse_mlp_const",
-    "supercollapse_c5m",
-    "supercollapse_c5m_schedules",
-    "revisiting_lang",
-    "llama3_isoflop",
-    "gzip_pcfg",
-}
-"""Tables whose loss is not that of text in nats per token: A, which is in units of the loss, is no A of theirs."""
-
-LENT = {"a": START["a"], "alpha": START["alpha"]}
-"""Muennighoff's ln A and alpha."""
-
-
-@dataclass(frozen=True)
-class Single:
-    """Forecasts of the largest size from one run.
-
-    Attributes:
-        params: Its size.
-        distance: ln of the largest size over it.
-        borrowed: Error with Muennighoff's A and alpha, by the protocol.
-        own: Error of its own final as the forecast.
-        library: The same with this library's fit at its certified optimum.
-        ridges: The same with B tied to beta by the published line.
-        floor: What its own curve says that it falls to, with whatever its size costs it.
-        level: Forecasts of the targets if size changed nothing: to them comes what a lent size term says.
-    """
-
-    params: float
-    distance: float
-    borrowed: float | None
-    own: float | None
-    library: float | None
-    ridges: float | None
-    floor: float | None
-    level: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Borrowing:
-    """What one family lends, and what it can do with what is lent.
-
-    Attributes:
-        table: Where it is from: families of one table do not lend to each other.
-        language: Whether its loss is of text, in nats per token.
-        baseline: The lower of the errors of the two baselines.
-        lends: ln A and alpha of the protocol's law through all of its runs; `None` without one.
-        target: Size of the largest.
-        losses: What the finals of the largest size are.
-        singles: From the largest run of each smaller size, smallest first.
-    """
-
-    table: str
-    language: bool
-    baseline: float | None
-    lends: tuple[float, float] | None
-    target: float
-    losses: tuple[float, ...]
-    singles: tuple[Single, ...]
-
-
-def measure(case: Case) -> Borrowing | None:
-    """Forecasts of the largest size from one run of each smaller size."""
-    if not case.has_curves:
-        return None
-    singles = [single for size in case.sizes[:-1] if (single := measure_single(case, size)) is not None]
-    if not singles:
-        return None
-    baselines = [error for way in ("best loss", "most compute") if (error := ask(way, case.ladder, case.goals))]
-    points = gather_checkpoints(case.runs)
-    law = None if points is None else fit_published(points)
-    return Borrowing(
-        case.family.table,
-        case.family.table not in NO_LANGUAGE,
-        min(baselines, default=None),
-        None if law is None else (law.values["a"], law.values["alpha"]),
-        case.sizes[-1],
-        tuple(goal.loss for goal in case.goals),
-        tuple(singles),
-    )
-
-
-def measure_single(case: Case, size: float) -> Single | None:
-    """Forecasts from the longest run of one size; `None` where it has too few checkpoints for a curve."""
-    run = max((run for run in case.ladder if run.params == size), key=lambda run: (run.curve.tokens[-1], run.name))
-    points = gather_checkpoints([run])
-    if points is None or len(points) < 3 or run.final is None:
-        return None
-    lent = fit_published(points, LENT)
-    # of one size the size's term is a constant: without it, it is a part of E
-    flat = fit_published(points, {"a": -np.inf, "alpha": 0.0})
-    params, tokens = (np.array(values) for values in zip(*((g.params, g.tokens) for g in case.goals), strict=True))
-    return Single(
-        size,
-        float(np.log(case.sizes[-1] / size)),
-        None if lent is None else score(lent.predict(params, tokens).tolist(), case.goals),
-        score([run.final.loss] * len(case.goals), case.goals),
-        fit_lent(points, case.goals, ridges=False),
-        fit_lent(points, case.goals, ridges=True),
-        None if flat is None else float(np.exp(flat.values["e"])),
-        () if flat is None else tuple(flat.predict(params, tokens).tolist()),
-    )
-
-
-def fit_lent(points: Points, goals: Sequence[Goal], *, ridges: bool) -> float | None:
-    """The error of this library's fit with Muennighoff's A and alpha; `None` where it refuses."""
-    try:
-        found = fit(points, borrowed=Borrowed.published("muennighoff", "A", "alpha"), ridges=ridges)
-    except NotEnoughData:
-        return None
-    return score(found.predict([g.params for g in goals], [g.tokens for g in goals]).tolist(), goals)
-
 
 REACHES = ((0.0, 1.0), (1.0, 2.0), (2.0, 3.0), (3.0, math.inf))
 """Ranges of ln(N target / N run)."""
@@ -208,15 +88,15 @@ def tell(found: Mapping[str, Borrowing]) -> Section:
         for name, made in text.items()
     ]
     method = (
-        "One run is seen, the longest of its size, with its checkpoints after the first tenth; A and alpha are those of "
-        "Muennighoff et al. (2023), and B, beta and E are fitted. Of one size the term A/N^alpha is a constant, which E "
-        "makes up for: what is borrowed is how much that term falls from the size of the run to that of the target, and "
-        "nothing else. A is in units of the loss: it can be lent between losses of text in nats per token alone, and "
-        "findings count those families; the others (regression, pixels, bits per byte) are shown to say so. *Of another "
-        "family*: the fall of the size term of each law that the protocol fits to all runs of a text family of another "
-        "table, added to the run's own curve; a lender whose term at the run's size is more than the curve falls to "
-        "lends nothing. *Its own final*: the run's last loss as the forecast. The first and last table are from the "
-        "largest size below the target."
+        "One run is seen, the longest of its size, with its checkpoints after the first tenth; A and alpha are those "
+        "of Muennighoff et al. (2023), and B, beta and E are fitted. Of one size the term A/N^alpha is a constant, "
+        "which E makes up for: what is borrowed is how much that term falls from the size of the run to that of the "
+        "target, and nothing else. A is in units of the loss: it can be lent between losses of text in nats per token "
+        "alone, and findings count those families; the others (regression, pixels, bits per byte) are shown to say "
+        "so. *Of another family*: the fall of the size term of each law that the protocol fits to all runs of a text "
+        "family of another table, added to the run's own curve; a lender whose term at the run's size is more than "
+        "the curve falls to lends nothing. *Its own final*: the run's last loss as the forecast. The first and last "
+        "table are from the largest size below the target."
     )
     by_distance = table(("ln(N target / N run)", "runs", *WAYS), near)
     families = table(("family", "run", "target", *WAYS, "another family", "its range, lenders", "best baseline"), each)
@@ -228,22 +108,6 @@ def show_range(errors: Sequence[float]) -> str:
     """Least and largest error, and of how many lenders."""
     least, most = (format_percent(take(errors, default=None)) for take in (min, max))
     return f"{least} to {most}, {len(errors)}"
-
-
-def lend(name: str, found: Mapping[str, Borrowing]) -> list[float]:
-    """Errors of one family's largest size with A and alpha of each family of text from another table."""
-    made = found[name]
-    single = made.singles[-1]
-    errors: list[float] = []
-    for lender in found.values():
-        if lender.lends is None or not lender.language or lender.table == made.table or single.floor is None:
-            continue
-        log_coefficient, alpha = lender.lends
-        here, there = (math.exp(log_coefficient - alpha * math.log(size)) for size in (single.params, made.target))
-        if here < single.floor:
-            said = np.array(single.level) + there - here
-            errors.append(float(np.mean(np.abs(said / made.losses - 1))))
-    return errors
 
 
 def list_findings(text: Mapping[str, Borrowing], lent: Mapping[str, Sequence[float]]) -> tuple[Finding, ...]:
@@ -276,17 +140,18 @@ def list_findings(text: Mapping[str, Borrowing], lent: Mapping[str, Sequence[flo
         Finding(
             "One model with borrowed A and alpha forecasts better than a baseline",
             beats.verdict,
-            f"from the largest run below the target it is nearer than the better baseline of all smaller sizes on {beats}; "
-            f"{medians[0]} in the median against {format_percent(middle(made.baseline for made in text.values()))}. Where "
-            f"the target is more than {math.exp(FAR):.1f} times as large: on {far}",
+            "from the largest run below the target it is nearer than the better baseline of all smaller sizes on "
+            f"{beats}; {medians[0]} in the median against "
+            f"{format_percent(middle(made.baseline for made in text.values()))}. Where the target is more than "
+            f"{math.exp(FAR):.1f} times as large: on {far}",
             f"the error is less {MOST}",
             "borrow_for_one",
         ),
         Finding(
             "It is off by less than 1% from a seventh of the size (OLMo 7B from 1B)",
             within.verdict,
-            f"from {SEVENFOLD[0]:g} to {SEVENFOLD[1]:g} times smaller runs on {within}; {format_percent(middle(seven.values()))} "
-            "in the median",
+            f"from {SEVENFOLD[0]:g} to {SEVENFOLD[1]:g} times smaller runs on {within}; "
+            f"{format_percent(middle(seven.values()))} in the median",
             f"the median over such runs is at most 1% {MOST}",
             "borrow_for_one",
         ),
@@ -307,26 +172,18 @@ def list_findings(text: Mapping[str, Borrowing], lent: Mapping[str, Sequence[flo
         Finding(
             "(Check) A and alpha of another family serve as well as Muennighoff's",
             others.verdict,
-            f"the median lender is nearer on {others}; {format_percent(middle(middle(errors) for errors in lent.values()))} "
-            f"in the median against {medians[0]}",
+            f"the median lender is nearer on {others}; "
+            f"{format_percent(middle(middle(errors) for errors in lent.values()))} in the median against {medians[0]}",
             MOST,
         ),
         Finding(
             "(This library) its certified optimum borrows no worse than the published search",
             library.verdict,
-            f"on {library}; {medians[1]} in the median against {medians[0]}; with B tied to beta it is nearer still on {ties}",
+            f"on {library}; {medians[1]} in the median against {medians[0]}; with B tied to beta it is nearer still "
+            f"on {ties}",
             f"the error is no more than a thousandth above {MOST}",
         ),
     )
-
-
-def correlate(singles: Sequence[Single]) -> float | None:
-    """Rank correlation of distance and error; `None` of fewer than three sizes."""
-    known = [(single.distance, single.borrowed) for single in singles if single.borrowed is not None]
-    if len(known) < 3:
-        return None
-    distance, error = (np.argsort(np.argsort(values)) for values in np.array(known).T)
-    return float(np.corrcoef(distance, error)[0, 1])
 
 
 def draw(text: Mapping[str, Borrowing]) -> Figure:

@@ -63,10 +63,10 @@ def tell(found: Mapping[str, Mapping[str, float | None]]) -> Section:
     rows = [(way, *summarise({name: errors.get(way) for name, errors in found.items()})) for way in COLUMNS]
     each = [(name, *(format_percent(errors.get(way)) for way in COLUMNS)) for name, errors in found.items()]
     method = (
-        "The finals of the smallest size are forecast from all larger sizes; *upwards* are those of the largest, from all "
-        f"smaller ones. *{name_share(SHARES[0])}*: the larger runs as they stood then, each of their checkpoints as if "
-        "it had ended there; the default then has no finished run and says nothing. *Next size's final*: that of the "
-        "next larger size with the most similar tokens, without a law."
+        "The finals of the smallest size are forecast from all larger sizes; *upwards* are those of the largest, from "
+        f"all smaller ones. *{name_share(SHARES[0])}*: the larger runs as they stood then, each of their checkpoints "
+        "as if it had ended there; the default then has no finished run and says nothing. *Next size's final*: that "
+        "of the next larger size with the most similar tokens, without a law."
     )
     parts = (method, table(("error", *SUMMARY), rows), draw(found), table(("family", *COLUMNS), each))
     return Section("Scaling down", parts, list_findings(found))
@@ -86,8 +86,8 @@ def list_findings(found: Mapping[str, Mapping[str, float | None]]) -> tuple[Find
         Finding(
             "Laws extrapolate downwards too",
             full.verdict,
-            f"on {full}; the error is {medians[PROTOCOL]} in the median, {medians[UP]} upwards; it is less than that of "
-            f"the next size's final on {next_}",
+            f"on {full}; the error is {medians[PROTOCOL]} in the median, {medians[UP]} upwards; it is less than that "
+            f"of the next size's final on {next_}",
             rule,
         ),
         Finding(

@@ -11,7 +11,17 @@ from page import Finding, Section, table
 from protocol import fit_published, gather_checkpoints
 
 from axes.base import Axis
-from axes.summaries import ask_squared, divide, draw_families, judge_below, show_ratio, split_schedules, trace
+from axes.summaries import (
+    ANNEALED,
+    CONSTANT,
+    ask_squared,
+    divide,
+    draw_families,
+    judge_below,
+    show_ratio,
+    split_schedules,
+    trace,
+)
 from axes.tally import MOST, Tally, compare, middle, middle_of_tables
 from scaling_callback import Run
 from scaling_callback.fitting import Points
@@ -158,7 +168,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
     rows = [
         (
             name,
-            "annealed" if made.anneals else "constant",
+            ANNEALED if made.anneals else CONSTANT,
             *(
                 format_percent(error)
                 for way in WAYS

@@ -9,10 +9,18 @@ import numpy as np
 from cases import DEFAULT, PROTOCOL, Case, ask, ask_published, score
 from page import Finding, Section, Verdict, table
 from protocol import FIRST_PART, gather_checkpoints
-from scipy.stats import binomtest
 
 from axes.base import Axis
-from axes.summaries import ask_squared, divide, pick_longest, show_ratio, split_schedules
+from axes.summaries import (
+    ANNEALED,
+    CONSTANT,
+    ask_squared,
+    count_signs,
+    divide,
+    pick_longest,
+    show_ratio,
+    split_schedules,
+)
 from axes.tally import MOST, Tally, compare, middle, middle_of_tables
 from scaling_callback import Run
 from scaling_callback.fitting import Points
@@ -172,7 +180,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
     rows = [
         (
             name,
-            "annealed" if made.anneals else "constant",
+            ANNEALED if made.anneals else CONSTANT,
             str(made.runs),
             *(format_percent(made.final[way][kind]) for way, kind in list_ways()),
         )
@@ -184,15 +192,15 @@ def show_families(found: Mapping[str, Measured]) -> str:
 def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     """Whether the end alone is worse, whether finals beat checkpoints, and what the target does to it."""
     kinds = split_schedules(found)
-    many = [name for name in kinds["annealed"] if found[name].runs >= MANY]
+    many = [name for name in kinds[ANNEALED] if found[name].runs >= MANY]
     worse = {way: against(found, found, way, CHECKPOINTS, END) for way in WAYS}
     by_kind = "; ".join(
         f"{words} {against(found, names, CERTIFIED, CHECKPOINTS, END)}" for words, names in kinds.items()
     )
     ends, constant, beyond = (
         against(found, many, CERTIFIED, FINALS, CHECKPOINTS),
-        against(found, kinds["constant"], CERTIFIED, FINALS, CHECKPOINTS),
-        against(found, kinds["annealed"], CERTIFIED, FINALS, CHECKPOINTS),
+        against(found, kinds[CONSTANT], CERTIFIED, FINALS, CHECKPOINTS),
+        against(found, kinds[ANNEALED], CERTIFIED, FINALS, CHECKPOINTS),
     )
     own = compare(
         {name: (made.final[DEFAULT][CHECKPOINTS], made.final[DEFAULT][FINALS]) for name, made in found.items()}
@@ -201,7 +209,8 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     theirs = compare(
         {n: (made.checkpoints[CERTIFIED][CHECKPOINTS], made.checkpoints[CERTIFIED][END]) for n, made in found.items()}
     )
-    chance = find_chance(worse[CERTIFIED])
+    pairs = [(made.final[CERTIFIED][END], made.final[CERTIFIED][CHECKPOINTS]) for made in found.values()]
+    chance = count_signs(pairs)[2] if worse[CERTIFIED].seen else None
     return (
         Finding(
             "Fitting only the end of training is significantly worse",
@@ -242,11 +251,6 @@ def against(
 ) -> Tally:
     """On how many families one kind of evidence is nearer than another, for the final."""
     return compare({name: (found[name].final[way][one], found[name].final[way][other]) for name in names})
-
-
-def find_chance(tally: Tally) -> float | None:
-    """The two-sided p of as many families as these; `None` without any."""
-    return float(binomtest(sum(tally.seen.values()), len(tally.seen)).pvalue) if tally.seen else None
 
 
 def tell_side(tally: Tally) -> Verdict:

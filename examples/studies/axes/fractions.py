@@ -11,7 +11,17 @@ from page import Finding, Section, judge, table
 from protocol import FIRST_PART, gather_checkpoints
 
 from axes.base import Axis
-from axes.summaries import ask_squared, divide, draw_families, pick_longest, show_ratio, split_schedules, trace
+from axes.summaries import (
+    ANNEALED,
+    CONSTANT,
+    ask_squared,
+    divide,
+    draw_families,
+    pick_longest,
+    show_ratio,
+    split_schedules,
+    trace,
+)
 from axes.tally import MOST, Tally, compare, middle, middle_of_tables
 from scaling_callback import Run, replay
 from scaling_callback.replaying import FRACTIONS, PROTOCOLS
@@ -170,7 +180,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
     rows = [
         (
             name,
-            "annealed" if made.anneals else "constant",
+            ANNEALED if made.anneals else CONSTANT,
             *(format_percent(get(made, way, share)) for way in WAYS for share in shares),
             *(format_percent(made.live[DEFAULT][share]) for share in FRACTIONS),
         )
@@ -223,7 +233,7 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
         words: Tally({name: said.high > 0 for name in names if (said := found[name].cut[CERTIFIED][HALF]) is not None})
         for words, names in split_schedules(found).items()
     }
-    gap = divide(lost["annealed"][CERTIFIED], lost["constant"][CERTIFIED])
+    gap = divide(lost[ANNEALED][CERTIFIED], lost[CONSTANT][CERTIFIED])
     points = {
         words: middle(100 * ((get(m, CERTIFIED, HALF) or 0.0) - (get(m, CERTIFIED, WHOLE) or 0.0)) for m in of)
         for words, of in ((words, [found[name] for name in names]) for words, names in split_schedules(found).items())
@@ -249,8 +259,8 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             "What half of the training costs does not depend on the schedule (the study takes it as negligible)",
             "no data" if gap is None else "holds" if 1 / NEAR <= gap <= NEAR else "fails",
             f"the error from half over that from all, in the median, by protocol and certified: {ratios} (points of "
-            f"percent: {rise}); from half, the forecast is too high on {high['annealed']} annealed, "
-            f"{high['constant']} constant",
+            f"percent: {rise}); from half, the forecast is too high on {high[ANNEALED]} annealed, "
+            f"{high[CONSTANT]} constant",
             f"the median ratios of both kinds are within a factor of {NEAR:g}, at the certified optimum",
         ),
         Finding(

@@ -112,9 +112,9 @@ def tell(found: Mapping[str, Pruned]) -> Section:
         ("none, this library's default", "", "", "", format_percent(middle(made.default for made in known.values())))
     )
     method = (
-        "The protocol forecasts the largest size from all others but one. Leave-one-out chooses which: for each size the "
-        "others are forecast, each from all that are left, and the size is left out without which this goes best; or, "
-        "simpler, each size is forecast from all others, and the one is left out that is forecast worst. *Worst "
+        "The protocol forecasts the largest size from all others but one. Leave-one-out chooses which: for each size "
+        "the others are forecast, each from all that are left, and the size is left out without which this goes best; "
+        "or, simpler, each size is forecast from all others, and the one is left out that is forecast worst. *Worst "
         "possible*: no other single size would have been worse to leave out. Families of "
         f"{FEWEST} to {MOST} sizes below the largest are asked."
     )
@@ -132,8 +132,9 @@ def tell(found: Mapping[str, Pruned]) -> Section:
 def tell_ends(known: Mapping[str, Pruned]) -> str:
     """Where in the ladder the chosen sizes lie: which would say why they matter."""
     words = [
-        f"The size {rule} is the largest of the ladder on {sum(choose(m) == len(m.errors) - 1 for m in known.values())} "
-        f"and the smallest on {sum(choose(m) == 0 for m in known.values())} of {len(known)} families."
+        f"The size {rule} is the largest of the ladder on "
+        f"{sum(choose(m) == len(m.errors) - 1 for m in known.values())} and the smallest on "
+        f"{sum(choose(m) == 0 for m in known.values())} of {len(known)} families."
         for rule, choose in RULES.items()
     ]
     return " ".join((*words, "The largest is the nearest to the target, and others have to extrapolate to it."))
@@ -150,7 +151,8 @@ def list_findings(known: Mapping[str, Pruned], chance: float) -> tuple[Finding, 
     )
     return (
         Finding(
-            f"Leaving a size out by leave-one-out is the worst choice possible in {format_level(PUBLISHED_WORST)} of cases",
+            f"Leaving a size out by leave-one-out is the worst choice possible in {format_level(PUBLISHED_WORST)} of "
+            "cases",
             "no data" if math.isnan(most) else "holds" if most >= 0.5 else "fails" if most <= chance else "depends",
             "; ".join(f"the size {words}: on {seen}" for words, seen in worst.items())
             + f"; by chance it would be {format_percent(chance)}",

@@ -129,9 +129,9 @@ def tell(found: Mapping[str, Measured]) -> Section:
     ]
     method = (
         "Groups of runs of one size and horizon that differ in their seed alone, or in settings that were swept (the "
-        "learning rate, the batch). *Deviation*: standard deviation of the finals of a group over their mean, the median "
-        "of groups. *Range*: the largest final of a group over its smallest, less 1, the largest of groups. *Before the "
-        "end*: the same after equal tokens anywhere beyond the first tenth of training. *Scatter*: how "
+        "learning rate, the batch). *Deviation*: standard deviation of the finals of a group over their mean, the "
+        "median of groups. *Range*: the largest final of a group over its smallest, less 1, the largest of groups. "
+        "*Before the end*: the same after equal tokens anywhere beyond the first tenth of training. *Scatter*: how "
         "far a loss lies from those before and after it in one run: what one reading "
         "is unsure by. The errors are those of the "
         "forecasts of the largest size."
@@ -170,9 +170,10 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
         Finding(
             f"Runs that differ in their seed alone differ by up to {format_level(PUBLISHED_MOST)}",
             within.verdict,
-            f"they stay within that on {within}; they differ by up to {format_percent(most)} anywhere after the first tenth, {format_percent(ends)} at the end; the "
-            f"median deviation is {format_percent(middle(d for s in seeds.values() for d in s.deviations))} "
-            f"({len(seeds)} families, {sum(len(s.ranges) for s in seeds.values())} groups)",
+            f"they stay within that on {within}; they differ by up to {format_percent(most)} anywhere after the first "
+            f"tenth, {format_percent(ends)} at the end; the median deviation is "
+            f"{format_percent(middle(d for s in seeds.values() for d in s.deviations))} ({len(seeds)} families, "
+            f"{sum(len(s.ranges) for s in seeds.values())} groups)",
             f"the largest difference, anywhere after the first tenth, is at most that {MOST}",
         ),
         Finding(
@@ -184,8 +185,8 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
         Finding(
             "(Beside) a setting that is swept moves the loss by more than a seed does",
             "no data" if swept is None or ends is None else "holds" if swept > ends else "fails",
-            f"settings move it by {format_percent(swept)} in the median of the largest ranges of {len(settings)} families, "
-            f"seeds by up to {format_percent(ends)} at the end; no family has both",
+            f"settings move it by {format_percent(swept)} in the median of the largest ranges of {len(settings)} "
+            f"families, seeds by up to {format_percent(ends)} at the end; no family has both",
             "the median of the largest ranges over settings is above the largest over seeds",
         ),
     )

@@ -9,11 +9,10 @@ from itertools import pairwise
 import numpy as np
 from cases import DEFAULT, PROTOCOL, Case, ask
 from page import Finding, Section, table
-from scipy.stats import spearmanr
 
 from axes.base import Axis
 from axes.numbers import keep
-from axes.summaries import draw_families, pick_longest, trace
+from axes.summaries import correlate, draw_families, pick_longest, trace
 from axes.tally import MOST, Tally, middle, middle_of_tables
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
@@ -130,7 +129,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
                 for cell in (
                     format_percent(windows[0].errors[way]),
                     format_percent(windows[-1].errors[way]),
-                    show_rank(correlate(windows, way)),
+                    show_rank(rank(windows, way)),
                 )
             ),
         )
@@ -146,18 +145,15 @@ def list_errors(windows: Sequence[Window], way: str) -> list[tuple[Window, float
     return [(window, error) for window in windows if (error := window.errors.get(way)) is not None]
 
 
-def correlate(windows: Sequence[Window], way: str) -> float | None:
-    """Spearman's correlation of error and distance; `None` with fewer than four errors."""
+def rank(windows: Sequence[Window], way: str) -> float | None:
+    """The rank correlation of error and distance; `None` with fewer than three errors."""
     known = list_errors(windows, way)
-    if len(known) < 4:
-        return None
-    found = float(spearmanr([window.ratio for window, _ in known], [error for _, error in known]).statistic)
-    return found if np.isfinite(found) else None
+    return correlate([window.ratio for window, _ in known], [error for _, error in known])
 
 
-def show_rank(rank: float | None) -> str:
+def show_rank(value: float | None) -> str:
     """A rank correlation."""
-    return "–" if rank is None else f"{rank:+.2f}"
+    return "–" if value is None else f"{value:+.2f}"
 
 
 def draw_sizes(found: Mapping[str, Measured]) -> Figure:
@@ -189,10 +185,10 @@ def draw_sizes(found: Mapping[str, Measured]) -> Figure:
 def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     """Whether nearer sizes are better, whether always, and what the four smallest say."""
     ranks = {
-        way: {n: rank for n, made in found.items() if (rank := correlate(made[FOUR], way)) is not None} for way in WAYS
+        way: {n: value for n, made in found.items() if (value := rank(made[FOUR], way)) is not None} for way in WAYS
     }
-    larger = {way: Tally({name: rank > 0 for name, rank in of.items()}) for way, of in ranks.items()}
-    bent = {way: Tally({name: rank < 1 - 1e-9 for name, rank in of.items()}) for way, of in ranks.items()}
+    larger = {way: Tally({name: each > 0 for name, each in of.items()}) for way, of in ranks.items()}
+    bent = {way: Tally({name: each < 1 for name, each in of.items()}) for way, of in ranks.items()}
     best = {way: Tally({name: is_best(found[name][FOUR], way) for name in ranks[way]}) for way in WAYS}
     small = {
         way: {n: e for n, made in found.items() if made[FOUR] and (e := made[FOUR][0].errors[way]) is not None}

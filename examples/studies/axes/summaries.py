@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from cases import DEFAULT, PROTOCOL, Case
 from page import Verdict
+from scipy.stats import binomtest, rankdata
 
 from scaling_callback.errors import NotEnoughData
 from scaling_callback.fitting import Points, fit
@@ -19,10 +20,16 @@ from scaling_callback.reporting.figures import Layer, Line, Marks, Rule
 Path = Sequence[tuple[float, float]]
 """Places along a line, from left to right."""
 
+Errors = Mapping[float, "float | None"]
+"""The error at each value of what is varied; `None` where nothing was said."""
+
 COLOURS = {PROTOCOL: ("final", "o"), DEFAULT: ("target", "D")}
 """Colour and marker of each way; any other takes those of `OTHER`."""
 
 OTHER = ("guess", "s")
+
+ANNEALED, CONSTANT = "annealed", "constant or unknown"
+"""What most runs of a family end with."""
 
 
 def pick_longest(case: Case) -> list[Goal]:
@@ -43,10 +50,10 @@ def ask_squared(points: Points | None, goals: Sequence[Goal]) -> list[float] | N
 
 
 def split_schedules(names: Mapping[str, Annealing]) -> dict[str, list[str]]:
-    """The families whose learning rate is annealed, and those of a constant one."""
+    """The families whose learning rate is annealed, and all others."""
     return {
         words: [name for name, made in names.items() if made.anneals == anneals]
-        for words, anneals in (("annealed", True), ("constant", False))
+        for words, anneals in ((ANNEALED, True), (CONSTANT, False))
     }
 
 
@@ -57,6 +64,35 @@ class Annealing(Protocol):
     def anneals(self) -> bool:
         """Whether most of them do."""
         ...
+
+
+def count_signs(pairs: Sequence[tuple[float | None, float | None]]) -> tuple[int, int, float]:
+    """How often the first of a pair is larger, of how many that differ, and the two-sided p-value of the sign test.
+
+    Example:
+        >>> count_signs([(2.0, 1.0), (3.0, 1.0), (2.0, None), (1.0, 1.0), (4.0, 2.0), (9.0, 1.0)])
+        (4, 4, 0.125)
+    """
+    known = [a > b for a, b in pairs if a is not None and b is not None and a != b]
+    return sum(known), len(known), float(binomtest(sum(known), len(known)).pvalue) if known else 1.0
+
+
+def correlate(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Spearman's rank correlation; `None` of fewer than three pairs, or where one of them does not vary.
+
+    Example:
+        >>> correlate([1, 2, 3, 4], [0.4, 0.3, 0.2, 0.1]), correlate([1, 2], [3, 4])
+        (-1.0, None)
+    """
+    if len(x) < 3 or len(set(x)) < 2 or len(set(y)) < 2:
+        return None
+    return round(float(np.corrcoef(rankdata(x), rankdata(y))[0, 1]), 12)
+
+
+def follow(errors: Errors) -> float | None:
+    """How errors go with what is varied: the rank correlation of those that there are."""
+    known = [(value, error) for value, error in errors.items() if error is not None]
+    return correlate([value for value, _ in known], [error for _, error in known])
 
 
 def mean(values: Iterable[float | None]) -> float | None:

@@ -18,6 +18,17 @@ T = TypeVar("T")
 TABLES = {family.name: family.table for family in FAMILIES}
 """The table that each family comes from. Families of one table have much in common: they are counted once, too."""
 
+NO_TEXT = {
+    "supercollapse_mlp",
+    "supercollapse_mlp_const",
+    "supercollapse_c5m",
+    "supercollapse_c5m_schedules",
+    "revisiting_lang",
+    "llama3_isoflop",
+    "gzip_pcfg",
+}
+"""Tables whose loss is not that of text in nats per token: A, which is in units of the loss, is no A of theirs."""
+
 MOST = "on at least 80% of families"
 """What `judge` calls a finding that holds, in words."""
 
@@ -46,7 +57,18 @@ class Tally:
         """Families, and tables of whose families it is more than half."""
         tables = gather(self.seen)
         most = sum(float(np.mean(seen)) > 0.5 for seen in tables.values())
-        return f"{sum(self.seen.values())} of {len(self.seen)} families (on most of them in {most} of {len(tables)} tables)"
+        families = f"{sum(self.seen.values())} of {len(self.seen)} families"
+        return f"{families} (on most of them in {most} of {len(tables)} tables)"
+
+
+def is_text(name: str) -> bool:
+    """Whether the losses of a family are of text, in nats per token.
+
+    Example:
+        >>> is_text("OLMo ladder"), is_text("Supercollapse, MLP")
+        (True, False)
+    """
+    return TABLES[name] not in NO_TEXT
 
 
 def compare(pairs: Mapping[str, tuple[float | None, float | None]]) -> Tally:

@@ -130,13 +130,13 @@ def tell(found: Mapping[str, Third]) -> Section:
     each = [(name, "annealed" if made.anneals else "constant", *show([made], THIRD)) for name, made in found.items()]
     method = (
         "Runs of the largest size are cut after a share of their training, and their finals are forecast. "
-        f"*{OWN}*: E + B/D^beta through its checkpoints after the first tenth, by the protocol's search. *{JOINED}*: the "
-        f"protocol on the smaller sizes and on what was seen of it. *{FINAL}*: its own curve beside the finished smaller "
-        f"runs. *{JOINED_DEFAULT}*: the default with the unfinished run among its runs, at {format_level(THIRD)} only. "
-        f"*{NOW}*: the last loss seen. Beside them what is forecast from the smaller sizes alone. Medians are over the "
-        f"{len(same)} families in which all can be asked from {format_level(SEEN[1])} on; at {format_level(SEEN[0])} "
-        "nothing is left after the first tenth. The last table is of "
-        f"{format_level(THIRD)} seen."
+        f"*{OWN}*: E + B/D^beta through its checkpoints after the first tenth, by the protocol's search. *{JOINED}*: "
+        f"the protocol on the smaller sizes and on what was seen of it. *{FINAL}*: its own curve beside the finished "
+        f"smaller runs. *{JOINED_DEFAULT}*: the default with the unfinished run among its runs, at "
+        f"{format_level(THIRD)} only. *{NOW}*: the last loss seen. Beside them what is forecast from the smaller "
+        f"sizes alone. Medians are over the {len(same)} families in which all can be asked from "
+        f"{format_level(SEEN[1])} on; at {format_level(SEEN[0])} nothing is left after the first tenth. The last "
+        f"table is of {format_level(THIRD)} seen."
     )
     summary = table(("schedule", "seen", "families", *COLUMNS, *ladder), rows, text=2)
     parts = (method, summary, draw(same), table(("family", "schedule", *COLUMNS, *ladder), each, text=2))
@@ -184,24 +184,24 @@ def list_findings(found: Mapping[str, Third]) -> tuple[Finding, ...]:
         Finding(
             f"A target that was trained for {format_level(THIRD)} predicts its own end",
             own.verdict,
-            f"a power law of its own tokens is off by less than {format_level(PUBLISHED_BEST)} on {own}, by {medians[OWN]} "
-            "in the median",
+            f"a power law of its own tokens is off by less than {format_level(PUBLISHED_BEST)} on {own}, by "
+            f"{medians[OWN]} in the median",
             f"an error below {format_level(PUBLISHED_BEST)} {MOST}",
             "target_third",
         ),
         Finding(
             "It does so better than the smaller sizes",
             better.verdict,
-            f"its own law is nearer than the protocol on the smaller sizes ({ladder[PROTOCOL]} in the median) on {better}; "
-            f"the protocol on both together is nearer than on the smaller alone on {joined}",
+            f"its own law is nearer than the protocol on the smaller sizes ({ladder[PROTOCOL]} in the median) on "
+            f"{better}; the protocol on both together is nearer than on the smaller alone on {joined}",
             f"the law of its own tokens is nearer {MOST}",
             "target_third",
         ),
         Finding(
             "The learning-rate schedule is negligible",
             judge(1 - high.share, holds=0.35),
-            f"its own law, which knows nothing of the decay to come, says too much on {high} that anneal, and on {flat} "
-            "that do not",
+            f"its own law, which knows nothing of the decay to come, says too much on {high} that anneal, and on "
+            f"{flat} that do not",
             "it says too much on at most 65% of families that anneal; fails if on 80%",
         ),
         Finding(
