@@ -18,6 +18,7 @@ from axes.summaries import (
     divide,
     draw_families,
     judge_below,
+    pick_longest,
     show_ratio,
     split_schedules,
     trace,
@@ -82,15 +83,17 @@ def measure(case: Case) -> Measured | None:
             late[tokens] = every.take(after)
     cut = {
         PROTOCOL: {cut: ask_points(of, case) for cut, of in points.items()},
-        CERTIFIED: {cut: score(ask_squared(of, case.goals), case.goals) for cut, of in points.items()},
-        DEFAULT: {cut: ask(DEFAULT, [leave_out(run, cut) for run in case.ladder], case.goals) for cut in ASKED},
+        CERTIFIED: {cut: score(ask_squared(of, pick_longest(case)), pick_longest(case)) for cut, of in points.items()},
+        DEFAULT: {cut: ask(DEFAULT, [leave_out(run, cut) for run in case.ladder], pick_longest(case)) for cut in ASKED},
     }
     return Measured(
         case.anneals,
         cut,
         {
             PROTOCOL: {tokens: ask_points(of, case) for tokens, of in late.items()},
-            CERTIFIED: {tokens: score(ask_squared(of, case.goals), case.goals) for tokens, of in late.items()},
+            CERTIFIED: {
+                tokens: score(ask_squared(of, pick_longest(case)), pick_longest(case)) for tokens, of in late.items()
+            },
         },
     )
 
@@ -100,8 +103,8 @@ def ask_points(points: Points | None, case: Case) -> float | None:
     law = None if points is None else fit_published(points)
     if law is None:
         return None
-    params, tokens = (np.array([getattr(goal, name) for goal in case.goals]) for name in ("params", "tokens"))
-    return score(law.predict(params, tokens).tolist(), case.goals)
+    params, tokens = (np.array([getattr(goal, name) for goal in pick_longest(case)]) for name in ("params", "tokens"))
+    return score(law.predict(params, tokens).tolist(), pick_longest(case))
 
 
 def leave_out(run: Run, share: float) -> Run:
@@ -112,7 +115,8 @@ def leave_out(run: Run, share: float) -> Run:
 def tell(found: Mapping[str, Measured]) -> Section:
     """Errors by what is left out, over families and of each."""
     method = (
-        "All checkpoints of the smaller sizes are fitted but those in the first part of their run. "
+        "All checkpoints of the smaller sizes are fitted but those in the first part of their run, and the longest run "
+        "of the largest size is forecast. "
         f"*{PROTOCOL}*: its one search. *{CERTIFIED}*: its objective at the certified optimum. *To nothing left out*: "
         "the median over families of the error over that with every checkpoint. The default leaves out the first "
         f"{format_level(TENTH)} by itself."

@@ -235,8 +235,13 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     }
     gap = divide(lost[ANNEALED][CERTIFIED], lost[CONSTANT][CERTIFIED])
     points = {
-        words: middle(100 * ((get(m, CERTIFIED, HALF) or 0.0) - (get(m, CERTIFIED, WHOLE) or 0.0)) for m in of)
-        for words, of in ((words, [found[name] for name in names]) for words, names in split_schedules(found).items())
+        words: middle(
+            100 * (half - whole)
+            for name in names
+            if (half := get(found[name], CERTIFIED, HALF)) is not None
+            and (whole := get(found[name], CERTIFIED, WHOLE)) is not None
+        )
+        for words, names in split_schedules(found).items()
     }
     rise = ", ".join(f"{words} {value:+.2f}" for words, value in points.items() if value is not None)
     ratios = "; ".join(

@@ -23,13 +23,13 @@ Path = Sequence[tuple[float, float]]
 Errors = Mapping[float, "float | None"]
 """The error at each value of what is varied; `None` where nothing was said."""
 
-COLOURS = {PROTOCOL: ("final", "o"), DEFAULT: ("target", "D")}
-"""Colour and marker of each way; any other takes those of `OTHER`."""
-
-OTHER = ("guess", "s")
-
 ANNEALED, CONSTANT = "annealed", "constant or unknown"
 """What most runs of a family end with."""
+
+COLOURS = {PROTOCOL: ("final", "o"), DEFAULT: ("target", "D"), ANNEALED: ("final", "o"), CONSTANT: ("held", "^")}
+"""Colour and marker of each line of medians; any other takes those of `OTHER`."""
+
+OTHER = ("guess", "s")
 
 
 def pick_longest(case: Case) -> list[Goal]:
