@@ -1,25 +1,69 @@
-"""What several axes say of errors over families: which of two ways is nearer, whether errors follow what is varied."""
+"""Medians over families, and one thin line a family with their medians in bold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
+from cases import DEFAULT, PROTOCOL, Case
+from page import Verdict
 from scipy.stats import binomtest, rankdata
 
-from axes.tally import middle
+from scaling_callback.errors import NotEnoughData
+from scaling_callback.fitting import Points, fit
+from scaling_callback.replaying import Goal
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
-from scaling_callback.reporting.figures import Layer, Line, Marks
+from scaling_callback.reporting.figures import Layer, Line, Marks, Rule
+
+Path = Sequence[tuple[float, float]]
+"""Places along a line, from left to right."""
 
 Errors = Mapping[float, "float | None"]
 """The error at each value of what is varied; `None` where nothing was said."""
 
-LEAST = 0.01
-"""Percent below which an error is not told from none in a figure."""
+ANNEALED, CONSTANT = "annealed", "constant or unknown"
+"""What most runs of a family end with."""
 
-STYLES = (("o", "final"), ("s", "target"), ("^", "guess"), ("D", "held"))
-"""Marker and colour of each way in a figure."""
+COLOURS = {PROTOCOL: ("final", "o"), DEFAULT: ("target", "D"), ANNEALED: ("final", "o"), CONSTANT: ("held", "^")}
+"""Colour and marker of each line of medians; any other takes those of `OTHER`."""
+
+OTHER = ("guess", "s")
+
+
+def pick_longest(case: Case) -> list[Goal]:
+    """The finals of the largest size that was trained longest: one place, whose seeds share a forecast."""
+    longest = max(goal.tokens for goal in case.goals)
+    return [goal for goal in case.goals if goal.tokens == longest]
+
+
+def ask_squared(points: Points | None, goals: Sequence[Goal]) -> list[float] | None:
+    """The law of least squared error, the objective of the study, at its certified optimum; `None` without one."""
+    if points is None:
+        return None
+    try:
+        law = fit(points, objective="squared")
+    except NotEnoughData:
+        return None
+    return law.predict(np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals])).tolist()
+
+
+def split_schedules(names: Mapping[str, Annealing]) -> dict[str, list[str]]:
+    """The families whose learning rate is annealed, and all others."""
+    return {
+        words: [name for name, made in names.items() if made.anneals == anneals]
+        for words, anneals in ((ANNEALED, True), (CONSTANT, False))
+    }
+
+
+class Annealing(Protocol):
+    """What says whether the schedules of a family anneal."""
+
+    @property
+    def anneals(self) -> bool:
+        """Whether most of them do."""
+        ...
 
 
 def count_signs(pairs: Sequence[tuple[float | None, float | None]]) -> tuple[int, int, float]:
@@ -31,11 +75,6 @@ def count_signs(pairs: Sequence[tuple[float | None, float | None]]) -> tuple[int
     """
     known = [a > b for a, b in pairs if a is not None and b is not None and a != b]
     return sum(known), len(known), float(binomtest(sum(known), len(known)).pvalue) if known else 1.0
-
-
-def compare_ratio(pairs: Sequence[tuple[float | None, float | None]]) -> float | None:
-    """The median of the first over the second; `None` without pairs."""
-    return middle(a / b for a, b in pairs if a is not None and b)
 
 
 def correlate(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -56,47 +95,82 @@ def follow(errors: Errors) -> float | None:
     return correlate([value for value, _ in known], [error for _, error in known])
 
 
+def mean(values: Iterable[float | None]) -> float | None:
+    """The mean of those that there are; `None` without any."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def divide(one: float | None, other: float | None) -> float | None:
+    """One error over another; `None` where one is missing, or the other is zero.
+
+    Example:
+        >>> divide(0.02, 0.01), divide(0.02, None)
+        (2.0, None)
+    """
+    return None if one is None or not other else one / other
+
+
+def judge_below(value: float | None, limit: float) -> Verdict:
+    """Whether a number stays below a limit that was set before.
+
+    Example:
+        >>> judge_below(0.8, 1.0), judge_below(1.2, 1.0), judge_below(None, 1.0)
+        ('holds', 'fails', 'no data')
+    """
+    return "no data" if value is None else "holds" if value < limit else "fails"
+
+
+def show_ratio(ratio: float | None) -> str:
+    """A ratio of errors.
+
+    Example:
+        >>> show_ratio(1.234), show_ratio(12.34), show_ratio(None)
+        ('1.23x', '12.3x', '–')
+    """
+    return "–" if ratio is None else f"{ratio:.3g}x"
+
+
+def trace(places: Iterable[float], value: Callable[[float], float | None]) -> list[tuple[float, float]]:
+    """The places that have a value, with it."""
+    return [(place, found) for place in places if (found := value(place)) is not None]
+
+
 def draw_families(
     name: str,
-    title: str,
+    lines: Mapping[str, Path],
+    medians: Mapping[str, Path],
     x: Scale,
-    thin: Mapping[str, Errors],
-    bold: Mapping[str, Errors],
+    y: Scale,
+    *,
+    title: str,
     caption: str,
-    scale: float = 1.0,
+    alt: str,
+    rule: float | None = None,
 ) -> Figure:
-    """Errors against what is varied: one thin line a family, and a bold line for each way's median.
+    """One thin line a family, and in bold the medians over families.
 
     Args:
-        name: A short name.
-        title: What is shown.
-        x: The axis of what is varied.
-        thin: The errors of one way, by family.
-        bold: Medians by way.
-        caption: How to read it.
-        scale: What the values are multiplied by: 100 where they are shares shown in percent.
+        name: Of the figure.
+        lines: One a family.
+        medians: One a way, by its name.
+        x: What is varied.
+        y: The error, or what it is compared to.
+        title: Of the figure.
+        caption: What is drawn.
+        alt: What it shows, for those that cannot see it.
+        rule: A value of y that is marked.
     """
-    layers: list[Layer] = []
-    for family, errors in thin.items():
-        at, values = _points(errors, scale)
-        layers.append(Line(at, values, "curve", width=0.7, alpha=0.7, name=family))
-    for (way, errors), (marker, colour) in zip(bold.items(), STYLES, strict=False):
-        at, values = _points(errors, scale)
-        layers.append(Line(at, values, colour, width=2.2))
-        layers.append(Marks(at, values, marker, colour, label=f"{way}, median"))
+    layers: list[Layer] = [] if rule is None else [Rule(rule, across="x")]
+    for family, path in lines.items():
+        if len(path) > 1:
+            across, up = zip(*path, strict=True)
+            layers.append(Line(across, up, "curve", width=0.7, alpha=0.7, name=family))
+    for way, path in medians.items():
+        if path:
+            across, up = zip(*path, strict=True)
+            colour, marker = COLOURS.get(way, OTHER)
+            layers += [Line(across, up, colour, width=2.2), Marks(across, up, marker, colour, label=way)]
     return Figure(
-        name=name,
-        title=title,
-        caption=caption,
-        alt=f"{title}: errors of {len(thin)} families",
-        layers=tuple(layers),
-        x=x,
-        y=Scale("error for the largest model, %", log=True),
-        height=3.4,
-        columns=2,
+        name=name, title=title, caption=caption, alt=alt, layers=tuple(layers), x=x, y=y, height=3.2, columns=2
     )
-
-
-def _points(errors: Errors, scale: float) -> tuple[list[float], list[float]]:
-    known = [(scale * value, max(100 * error, LEAST)) for value, error in errors.items() if error is not None]
-    return [at for at, _ in known], [error for _, error in known]
