@@ -210,11 +210,8 @@ def show_ladder(measured: Measured, selected: Sequence[Selected] | None) -> list
         "### Published procedures",
         (
             "A search by finite differences that believes its optimiser; a single start is searched over nine orders "
-            "of "
-            "the "
-            "rows, and the median end is shown. Its interval is of searches in one order, and need not hold that "
-            "end. *Stalled* is more "
-            "than 0.1% above the certified optimum."
+            "of the rows, and the median end is shown. Its interval is of searches in one order, and need not hold "
+            "that end. *Stalled* is more than 0.1% above the certified optimum."
         ),
         table_procedures(measured),
     ]
