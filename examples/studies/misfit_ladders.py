@@ -136,9 +136,11 @@ def lowest_checkpoints(runs: Sequence[Run], *, same_horizon: bool = False) -> Se
                 lowest[place] = min(lowest.get(place, np.inf), loss)
     kept: list[Run] = []
     for run in runs:
-        pairs = _places(run, same_horizon=same_horizon)
-        losses = [loss if loss <= lowest.get(place, -np.inf) else np.nan for place, loss in pairs]
-        kept.append(replace(run, curve=replace(run.curve, loss=np.array(losses, dtype=np.float64))))
+        losses = np.full(len(run.curve), np.nan)
+        for index, (place, loss) in enumerate(_places(run, same_horizon=same_horizon)):
+            if loss == lowest.get(place):
+                losses[index] = lowest.pop(place)  # of runs that stood equally low the first is taken
+        kept.append(replace(run, curve=replace(run.curve, loss=losses)))
     return kept
 
 

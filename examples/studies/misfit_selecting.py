@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from misfit_ladders import CUTS, Ladder, lowest_checkpoints, lowest_of_each_place
+from misfit_ladders import Ladder, lowest_checkpoints, lowest_of_each_place
 from misfit_published import BUDGET, PUBLISHED, differs
 from misfit_showing import show, show_exact
 from page import table
@@ -61,8 +61,8 @@ def try_selections(ladder: Ladder, runs: Sequence[Run]) -> tuple[Selected, ...]:
     others = [ladder.other] if ladder.other else []
     made: list[Selected] = []
     for counting, counted in ((ladder.params, runs), *((name, _recount(runs, name)) for name in others)):
-        for cut in CUTS:
-            row = published.get(ROWS.get(cut, ""))
+        for cut, choice_published in ROWS.items():
+            row = published.get(choice_published)
             compare = partial(compare_choices, counted, flops=BUDGET, groups=())
             for choice in list_selections(cut):
                 found = compare(choice).rows[0]

@@ -26,6 +26,7 @@ from misfit_published import BUDGET, PUBLISHED, RULE
 from misfit_rows import (
     count_met,
     explain_diagnostics,
+    judge_rows,
     list_differing,
     table_intervals,
     table_procedures,
@@ -41,7 +42,7 @@ from work import add_options, choose_folder, read_folders, share
 
 from scaling_callback.fitting import PROCEDURE_REPLICATES
 from scaling_callback.reporting import plot_choices
-from scaling_callback.reporting.units import format_flops, format_level, format_percent
+from scaling_callback.reporting.units import format_flops, format_level
 
 NAME, TITLE = "misfitting", "(Mis)Fitting: how choices move a scaling law"
 
@@ -145,31 +146,31 @@ def tell_found(measured: Mapping[str, Measured]) -> str:
     sentences: list[str] = []
     met, of = count_met(measured)
     if of:
-        sentences.append(f"Of {of} published rows of how choices move a fit, {met} are met.")
+        other = [published.words for each in measured.values() for published, _, wrong in judge_rows(each) if wrong]
+        named = f"; {', '.join(other)} differ, and why is told below" if other else ""
+        sentences.append(f"Of {of} published rows of how choices move a fit {met} are met{named}.")
     for each in measured.values():
         ratio, loss = spread_converged(each)
         largest = spread_kinds(each)[0]
         isoflop = each.beside.isoflop.tokens_per_param
-        beside = f" (IsoFLOP profiles say {show(isoflop)})" if isoflop else ""
+        beside = f" (IsoFLOP profiles of the same runs say {show(isoflop)})" if isoflop else ""
         sentences.append(
-            f"On the {each.ladder.name} the optimal tokens per parameter (D/N) at {format_flops(BUDGET)} FLOPs move "
-            "from "
-            f"{show(ratio.lowest)} to {show(ratio.highest)} over certified optima alone{beside}, while the forecast "
-            "loss of "
-            "the "
-            f"largest model stays within {format_percent((loss.ratio or 1.0) - 1)} (measured "
-            f"{show_exact(each.task.measured)}, forecast {show_exact(loss.lowest)} to {show_exact(loss.highest)}); "
-            "what moves "
-            f"D/N most is {largest.kind}."
+            f"{each.ladder.name}: the optimal tokens per parameter (D/N) at {format_flops(BUDGET)} FLOPs move from "
+            f"{show(ratio.lowest)} to {show(ratio.highest)} over certified optima alone{beside}, and {largest.kind} "
+            "moves "
+            f"them most; the loss of the largest model, forecast from the smaller ones, is {show_exact(loss.lowest)} "
+            "to "
+            f"{show_exact(loss.highest)}, where {show_exact(each.task.measured)} was measured."
         )
     rows = [row for each in measured.values() for row in each.panel.rows if row.group == "procedure"]
     stalled = [row for row in rows if row.status == "stalled"]
     success = sum("reports success" in row.verdict for row in stalled)
     sentences.append(
-        f"{len(stalled)} of {len(rows)} published procedures stop short of the optimum, and {success} of these "
+        f"Of {len(rows)} searches as they were published, {len(stalled)} stop short of the optimum, and {success} of "
+        "these "
         "report success."
     )
-    return " ".join(sentences)
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def explain() -> str:
@@ -209,9 +210,8 @@ def show_ladder(measured: Measured, selected: Sequence[Selected] | None) -> list
         "### Published procedures",
         (
             "A search by finite differences that believes its optimiser; a single start is searched over nine orders "
-            "of "
-            "the "
-            "rows, and the median end is shown. *Stalled* is more than 0.1% above the certified optimum."
+            "of the rows, and the median end is shown. Its interval is of searches in one order, and need not hold "
+            "that end. *Stalled* is more than 0.1% above the certified optimum."
         ),
         table_procedures(measured),
     ]
