@@ -85,8 +85,8 @@ def show_report(table: str, items: Sequence[Item], said: Mapping[str, Sequence[i
     words = ("scaling-callback", "report", f"{table}.csv", *REPORTS[table], "--card", CARDS[table].name)
     same = sum(item.number in said[item.status] for item in items)
     return (
-        f"```console\n{' '.join(words)} --output report.md\n```\n\n"
-        f"The report holds the checklist; {same} of {len(items)} items have the same status."
+        f"```console\n{' '.join(words)} --output report.md\n```\n\nThe report holds the checklist; {same} of "
+        f"{len(items)} items have the same status."
     )
 
 
