@@ -95,11 +95,10 @@ def tell_default(name: str, told: Told) -> str:
     doubts = "".join(f"\n  - `{key}`: {sentence}" for key, sentence in told.doubts.items())
     reasons = "".join(f"\n  - `{key}`: {sentence}" for key, sentence in told.reasons.items())
     return (
-        f"**{name}**\n\n"
-        f"- *The loss of the largest model, from the smaller sizes*: {format_loss(median)}, {format_level(LEVEL)} "
-        "interval "
-        f"{format_loss(low)} to {format_loss(high)}; measured {format_loss(told.measured)} "
-        f"({format_percent(median / told.measured - 1, signed=True)}), and the interval {within}."
+        f"**{name}**\n\n- *The loss of the largest model, from the smaller sizes*: {format_loss(median)}, "
+        f"{format_level(LEVEL)} interval {format_loss(low)} to {format_loss(high)}; measured "
+        f"{format_loss(told.measured)} ({format_percent(median / told.measured - 1, signed=True)}), and the interval "
+        f"{within}."
         + (f" Doubts that stand beside it:{doubts}" if doubts else " No doubt stands beside it.")
         + f"\n- *Tokens per parameter at {format_flops(BUDGET)} FLOPs*: {told.split}."
         + (

@@ -166,8 +166,8 @@ def _claim_loss(measured: Measured) -> Finding:
         "converged choices",
         "holds" if met else "fails",
         f"{show_exact(kept.lowest)} to {show_exact(kept.highest)} over the published losses and the tied law on the "
-        "same "
-        f"points; {show_exact(every.lowest)} to {show_exact(every.highest)} over all certified optima, caps among them",
+        f"same points; {show_exact(every.lowest)} to {show_exact(every.highest)} over all certified optima, caps among "
+        "them",
         "both ends round to the published digits over the published choices that keep the points",
     )
 
@@ -213,9 +213,8 @@ def _claim_agreement(measured: Measured) -> Finding:
     if nearest is None:
         return Finding("a fixed learning rate can agree with Chinchilla better", "no data", "–", "–")
     return Finding(
-        f"{measured.ladder.name}: a fixed learning rate can agree with Chinchilla's D/N of {CHINCHILLA:g} better "
-        "than the "
-        "best of each size and horizon, so that agreement proves nothing",
+        f"{measured.ladder.name}: a fixed learning rate can agree with Chinchilla's D/N of {CHINCHILLA:g} better than "
+        "the best of each size and horizon, so that agreement proves nothing",
         "holds" if _distance(nearest) < _distance(best) else "fails",
         f"{nearest.choice}: D/N {show(nearest.tokens_per_param)}; the best rates: {show(best.tokens_per_param)}",
         f"the D/N of some fixed rate is nearer to {CHINCHILLA:g} in ln",

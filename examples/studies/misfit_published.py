@@ -18,9 +18,9 @@ WITHIN = {"E": 0.04, "alpha": 0.04, "beta": 0.04, "tokens_per_param": 0.06}
 """How far a value may be from the published one where it does not round to its digits."""
 
 RULE = (
-    "*met*: each of E, alpha and beta rounds to the published digits or is within "
-    f"{100 * WITHIN['E']:g}% of the published value, and D/N rounds to them or is within "
-    f"{100 * WITHIN['tokens_per_param']:g}%; of a published range, it lies in it by the same rule"
+    f"*met*: each of E, alpha and beta rounds to the published digits or is within {100 * WITHIN['E']:g}% of the "
+    f"published value, and D/N rounds to them or is within {100 * WITHIN['tokens_per_param']:g}%; of a published "
+    "range, it lies in it by the same rule"
 )
 
 HALF = 0.5 + 1e-9

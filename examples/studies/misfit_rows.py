@@ -174,11 +174,10 @@ def tell_isoflop(measured: Measured) -> str:
     ratio, exponent = ends.get("tokens_per_param"), ends.get("exponent")
     optima = [flops for flops, _ in found.optima]
     return (
-        f"**IsoFLOP** ({found.source}; {found.points} losses, {number(found.budgets, 'budget')} with a minimum "
-        "inside the "
-        f"sizes, the largest {max(optima):.2g} FLOPs): D/N {show(found.tokens_per_param)}"
-        f"{_range(ratio)} at the budget, and N* grows as C to the {show_exact(found.exponent)}{_range(exponent)}. "
-        "It assumes no law, so it has neither E, alpha, beta nor a forecast of the loss. "
+        f"**IsoFLOP** ({found.source}; {found.points} losses, {number(found.budgets, 'budget')} with a minimum inside "
+        f"the sizes, the largest {max(optima):.2g} FLOPs): D/N {show(found.tokens_per_param)}{_range(ratio)} at the "
+        f"budget, and N* grows as C to the {show_exact(found.exponent)}{_range(exponent)}. It assumes no law, so it "
+        "has neither E, alpha, beta nor a forecast of the loss. "
         + " ".join(f"{note[:1].upper() + note[1:]}." for note in found.notes.values())
     )
 
@@ -193,8 +192,7 @@ def tell_task(measured: Measured) -> str:
     return (
         f"*Forecast* is the loss of the largest model ({format_count(target.params)} parameters, "
         f"{format_count(target.tokens)} tokens) from the runs of all smaller sizes; measured was "
-        f"{format_loss(task.measured)}. "
-        f"Its compute is {show(task.reach)} times that of the largest run that is fitted."
+        f"{format_loss(task.measured)}. Its compute is {show(task.reach)} times that of the largest run that is fitted."
     )
 
 

@@ -106,8 +106,6 @@ def tell_selections(selected: Sequence[Selected]) -> str:
     cuts = ", ".join(f"{cut:.0%}" for cut in sorted({each.cut for each in judged}))
     return (
         "Which checkpoints the published rows were made of was not said. Each selection below was fitted in the same "
-        "way. "
-        f"Both published rows (beyond {cuts}) are met by: {'; '.join(whole) or 'none of them'}. Checkpoints are "
-        "taken as "
-        "finished runs here, which they are not: their losses lie above those of runs that end there."
+        f"way. Both published rows (beyond {cuts}) are met by: {'; '.join(whole) or 'none of them'}. Checkpoints are "
+        "taken as finished runs here, which they are not: their losses lie above those of runs that end there."
     )

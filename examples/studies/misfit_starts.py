@@ -95,6 +95,5 @@ def tell_ends(measured: Measured, published: Published) -> str:
     share = float(there[draw_winners(starts.over)].mean())
     return (
         f"Of single searches from the {len(there)} starts of the grid {there.sum()} end at the published values; of "
-        f"{DRAWN} "
-        f"starts drawn at random the lowest end is there in {format_percent(share)} of {DRAWS} draws"
+        f"{DRAWN} starts drawn at random the lowest end is there in {format_percent(share)} of {DRAWS} draws"
     )

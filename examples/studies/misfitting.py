@@ -105,29 +105,23 @@ def list_parts(measured: Mapping[str, Measured], made: Mapping[str, Mapping[str,
     parts += [
         "## Which choices move the answer",
         (
-            "Each kind of choice with what was asked: the lowest and the highest answer. *Place said* is the published "
-            "order "
-            "of how far they move D/N."
+            "Each kind of choice with what was asked: the lowest and the highest answer. *Place said* is the "
+            "published order of how far they move D/N."
         ),
         table_kinds(every),
         "## A spread over starts is no standard error",
         (
             "The released analysis of the study took the spread of the fitted parameters over starting points for "
-            "their "
-            "standard "
-            "error, and has no bootstrap of its parametric fits. A spread over starts says how often a search fails; "
-            "it is "
-            "there without any noise, and stays however many runs are added. Beside it is the bootstrap over runs of "
-            "the "
-            "certified optimum."
+            "their standard error, and has no bootstrap of its parametric fits. A spread over starts says how often a "
+            "search fails; it is there without any noise, and stays however many runs are added. Beside it is the "
+            "bootstrap over runs of the certified optimum."
         ),
         table_starts(every),
         *(tell_starts(each) for each in every),
         "## What this library would have said",
         (
             "Nothing is chosen here but the runs and the budget: the default forecast of the largest model from the "
-            "smaller "
-            "sizes, and the default split."
+            "smaller sizes, and the default split."
         ),
         *(tell_default(each.ladder.name, made[each.ladder.table]["default"]) for each in every),
         *show_card(made),
@@ -157,18 +151,16 @@ def tell_found(measured: Mapping[str, Measured]) -> str:
         sentences.append(
             f"{each.ladder.name}: the optimal tokens per parameter (D/N) at {format_flops(BUDGET)} FLOPs move from "
             f"{show(ratio.lowest)} to {show(ratio.highest)} over certified optima alone{beside}, and {largest.kind} "
-            "moves "
-            f"them most; the loss of the largest model, forecast from the smaller ones, is {show_exact(loss.lowest)} "
-            "to "
-            f"{show_exact(loss.highest)}, where {show_exact(each.task.measured)} was measured."
+            "moves them most; the loss of the largest model, forecast from the smaller ones, is "
+            f"{show_exact(loss.lowest)} to {show_exact(loss.highest)}, where {show_exact(each.task.measured)} was "
+            "measured."
         )
     rows = [row for each in measured.values() for row in each.panel.rows if row.group == "procedure"]
     stalled = [row for row in rows if row.status == "stalled"]
     success = sum("reports success" in row.verdict for row in stalled)
     sentences.append(
         f"Of {len(rows)} searches as they were published, {len(stalled)} stop short of the optimum, and {success} of "
-        "these "
-        "report success."
+        "these report success."
     )
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
@@ -177,10 +169,9 @@ def explain() -> str:
     """How the tables are to be read."""
     return (
         "Every row changes one thing in what was asked: the law E + A / N^alpha + B / D^beta, fitted to finals by the "
-        "log-Huber loss to its certified optimum. D/N is the optimum for C = 6 N D at "
-        f"{format_flops(BUDGET)} FLOPs. Below a value stands its {format_level(LEVEL)} bootstrap interval: "
-        f"{REPLICATES} replicates of the runs, and {PROCEDURE_REPLICATES} of a published procedure, which is "
-        "searched again in "
+        f"log-Huber loss to its certified optimum. D/N is the optimum for C = 6 N D at {format_flops(BUDGET)} FLOPs. "
+        f"Below a value stands its {format_level(LEVEL)} bootstrap interval: {REPLICATES} replicates of the runs, and "
+        f"{PROCEDURE_REPLICATES} of a published procedure, which is searched again in "
         "each as it is. A verdict follows from a rule that was fixed before the run: " + RULE + "."
     )
 
@@ -227,8 +218,7 @@ def show_card(made: Mapping[str, Mapping[str, Any]]) -> list[Part]:
         "## The checklist of the study",
         (
             f"Filled in for the {name} by the library, and from a form with what its sources say: of {len(told.items)} "
-            "items "
-            f"{count_items(told.items)}."
+            f"items {count_items(told.items)}."
         ),
         table_checklist(told.items),
     ]
