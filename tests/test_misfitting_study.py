@@ -26,7 +26,7 @@ def study() -> Iterator[dict[str, ModuleType]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(STUDIES))
         names = ("commands", "checking", "ladders", "measuring", "published", "rows")
-        yield {name: importlib.import_module(f"misfit_{name}") for name in names} | {
+        yield {name: importlib.import_module(f"choices.{name}") for name in names} | {
             "page": importlib.import_module("misfitting")
         }
     for name, module in [*sys.modules.items()]:

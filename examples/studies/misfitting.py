@@ -16,14 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from families import find_table
-from misfit_checking import Told, ask_default, count_items, table_checklist, tell_default
-from misfit_claims import list_claims, spread_converged, spread_kinds, table_kinds
-from misfit_commands import compare_command, run_command, run_report, show_commands, show_report
-from misfit_ladders import LADDERS, read_ladder
-from misfit_measuring import JOBS, LEVEL, REPLICATES, Measured, collect, work_on
-from misfit_published import BUDGET, PUBLISHED, RULE
-from misfit_rows import (
+from choices.checking import Told, ask_default, count_items, table_checklist, tell_default
+from choices.claims import list_claims, spread_converged, spread_kinds, table_kinds
+from choices.commands import compare_command, run_command, run_report, show_commands, show_report
+from choices.ladders import LADDERS, read_ladder
+from choices.measuring import JOBS, LEVEL, REPLICATES, Measured, collect, work_on
+from choices.published import BUDGET, PUBLISHED, RULE
+from choices.rows import (
     count_met,
     explain_diagnostics,
     judge_rows,
@@ -34,9 +33,10 @@ from misfit_rows import (
     tell_isoflop,
     tell_task,
 )
-from misfit_selecting import Selected, show_selections, tell_selections, try_selections
-from misfit_showing import show, show_exact
-from misfit_starts import table_starts, tell_starts
+from choices.selecting import Selected, show_selections, tell_selections, try_selections
+from choices.showing import show, show_exact
+from choices.starts import table_starts, tell_starts
+from families import find_table
 from page import Part, show_findings, write_page
 from work import add_options, choose_folder, read_folders, share
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from misfit_ladders import Ladder, lowest_checkpoints, lowest_of_each_place
-from misfit_published import BUDGET, PUBLISHED, differs
-from misfit_showing import show, show_exact
 from page import table
 
+from choices.ladders import Ladder, lowest_checkpoints, lowest_of_each_place
+from choices.published import BUDGET, PUBLISHED, differs
+from choices.showing import show, show_exact
 from scaling_callback import Run
 from scaling_callback.forecasting import best_runs, checkpoints_beyond
 from scaling_callback.sensitivity import Choice, as_asked, compare_choices

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from misfit_measuring import Measured
-from misfit_published import BUDGET, FORECAST_LOSS, INTERVAL, MOVES, PUBLISHED
-from misfit_rows import find_row
-from misfit_showing import show, show_exact
 from page import Finding, judge, table
 
+from choices.measuring import Measured
+from choices.published import BUDGET, FORECAST_LOSS, INTERVAL, MOVES, PUBLISHED
+from choices.rows import find_row
+from choices.showing import show, show_exact
 from scaling_callback.reporting.units import format_flops, format_percent
 from scaling_callback.sensitivity import Row, Spread
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from misfit_ladders import Ladder, base_choice, hold_out
-from misfit_measuring import LEVEL
-from misfit_published import BUDGET
 from page import table
 
+from choices.ladders import Ladder, base_choice, hold_out
+from choices.measuring import LEVEL
+from choices.published import BUDGET
 from scaling_callback import Config, Run, Target, forecast, refresh
 from scaling_callback.reporting import Item, checklist, read_form
 from scaling_callback.reporting.units import format_flops, format_level, format_loss, format_percent

@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from families import find_table
-from misfit_checking import CARDS
-from misfit_measuring import REPLICATES, Measured
-from misfit_published import BUDGET
-from misfit_rows import find_row
 
+from choices.checking import CARDS
+from choices.measuring import REPLICATES, Measured
+from choices.published import BUDGET
+from choices.rows import find_row
 from scaling_callback.reporting import Item
 from scaling_callback.sensitivity import Row
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from misfit_measuring import Measured, error_of, read_values
-from misfit_published import PUBLISHED, WITHIN, Published, differs
-from misfit_showing import show, show_exact, with_interval
-from misfit_starts import tell_ends
 from page import table
 
+from choices.measuring import Measured, error_of, read_values
+from choices.published import PUBLISHED, WITHIN, Published, differs
+from choices.showing import show, show_exact, with_interval
+from choices.starts import tell_ends
 from scaling_callback.reporting.units import format_count, format_loss, format_percent, number
 from scaling_callback.sensitivity import Row
 

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from misfit_ladders import LADDERS, Ladder, Task, base_choice, hold_out, more_choices, read_ladder
-from misfit_published import BUDGET, PUBLISHED, Published, differs
 
+from choices.ladders import LADDERS, Ladder, Task, base_choice, hold_out, more_choices, read_ladder
+from choices.published import BUDGET, PUBLISHED, Published, differs
 from scaling_callback import Run
 from scaling_callback.allocating import Constraints, Frontier, estimate_isoflop
 from scaling_callback.fitting import GRID, Borrowed, Fit, Points, Procedure, fit, search

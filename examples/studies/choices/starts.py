@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from misfit_measuring import LEVEL, NAMES, Measured
-from misfit_published import Published, differs
-from misfit_showing import show, show_exact
 from numpy.typing import NDArray
 from page import table
 
+from choices.measuring import LEVEL, NAMES, Measured
+from choices.published import Published, differs
+from choices.showing import show, show_exact
 from scaling_callback.records import Array
 from scaling_callback.reporting.units import format_percent
 
