@@ -128,11 +128,12 @@ def describe_attributes(kind: type) -> dict[str, str]:
     return {name: " ".join(words.split()) for name, words in found}
 
 
-def inline_figures(app: Any, document: nodes.document) -> None:
-    """Put the drawings of `figures/` into the page itself, where they take its colours and its font."""
+def inline_figures(_app: Any, document: nodes.document) -> None:
+    """Put the drawings of `figures/` beside a page into the page itself, where they take its colours and its font."""
+    folder = Path(document["source"]).parent
     for image in list(document.findall(nodes.image)):
         if image["uri"].startswith(FIGURES):
-            svg = (Path(app.srcdir) / image["uri"]).read_text(encoding="utf-8")
+            svg = (folder / image["uri"]).read_text(encoding="utf-8")
             alt = escape(image.get("alt", ""))
             svg = re.sub(
                 r'<svg [^>]*viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{alt}">', svg, count=1

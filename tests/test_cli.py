@@ -123,6 +123,20 @@ def test_flops_that_are_none_are_a_problem_of_the_table(ask: Asked, tmp_path: Pa
     assert any("1e+03 times 6 N D" in problem for problem in ask("validate", str(table))["problems"])
 
 
+def test_the_budget_of_a_panel_is_counted_as_it_was_measured_or_as_6nd(ask: Asked, tmp_path: Path) -> None:
+    finals = [(run.name, run.params, run.final) for run in planted_ladder(noise=0.0) if run.final]
+    rows = [f"{name},{n},{end.tokens},{end.loss},{2 * 6 * n * end.tokens},True" for name, n, end in finals]
+    path = tmp_path / "twice.csv"
+    path.write_text("\n".join(["run,params,tokens,loss,flops,is_final", *rows]))
+    panel = ("fit", str(path), "--sensitivity", "--flops")
+
+    measured = ask(*panel, "2e20")["sensitivity"]["rows"][0]
+    counted = ask(*panel, "1e20", "--counting", "6nd")["sensitivity"]["rows"][0]
+    assert measured["tokens_per_param"] == pytest.approx(counted["tokens_per_param"], rel=1e-6)
+    other = ask(*panel, "2e20", "--counting", "6nd")["sensitivity"]["rows"][0]
+    assert other["tokens_per_param"] != pytest.approx(measured["tokens_per_param"], rel=1e-3)
+
+
 def test_a_split_says_all_that_there_is_to_choose_from(ask: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["allocate", "ladder.csv", "--flops", "2e20", "--inference-tokens", "10B"]
     split = ask(*command)

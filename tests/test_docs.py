@@ -20,6 +20,7 @@ from support_docs import PAGES, ROOT, SnippetError, run_page, walk
 
 import scaling_callback
 from scaling_callback.commands import COMMANDS
+from scaling_callback.reporting.figures.palette import PALETTE
 from scaling_callback.stopping import RULES
 
 DOCS = ROOT / "docs"
@@ -153,6 +154,31 @@ def test_a_figure_is_what_the_library_draws_now(figure: str, tmp_path: Path) -> 
 def test_every_figure_stands_in_a_page() -> None:
     used = {found for page in PAGES for found in re.findall(r"figures/(\w+)\.svg", page.read_text(encoding="utf-8"))}
     assert used == {*draw().FIGURES} == {path.stem for path in (DOCS / "figures").glob("*.svg")}
+
+
+def test_every_colour_of_a_figure_is_named_where_figures_are_described() -> None:
+    text = (DOCS / "api" / "showing.md").read_text(encoding="utf-8")
+    sizes = [role for role in PALETTE if role.startswith("size-")]
+    assert f"`{sizes[0]}` to `{sizes[-1]}`" in text
+    for role in {*PALETTE, "ink"} - {*sizes}:
+        assert f"`{role}`" in text
+
+
+def test_a_page_in_a_folder_shows_the_figures_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("docutils")
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    monkeypatch.syspath_prepend(str(DOCS))
+    (tmp_path / "studies" / "figures").mkdir(parents=True)
+    (tmp_path / "studies" / "figures" / "one.svg").write_text('<svg viewBox="0 0 1 1"><g/></svg>', encoding="utf-8")
+    document = new_document(str(tmp_path / "studies" / "page.md"))
+    document += nodes.image(uri="figures/one.svg", alt="what it shows")
+
+    importlib.import_module("directives").inline_figures(None, document)
+
+    (shown,) = document.findall(nodes.raw)
+    assert 'aria-label="what it shows"' in shown.astext()
 
 
 # the site

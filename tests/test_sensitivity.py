@@ -294,7 +294,7 @@ def test_choices_that_disagree_refuse_a_split() -> None:
 @cache
 def bounded_panel() -> Panel:
     """Procedures included: few replicates, of which a low level needs no more."""
-    return compare_choices(planted_ladder(noise=0.003, seed=2), as_asked(), flops=1e20, replicates=8, level=0.75)
+    return compare_choices(planted_ladder(noise=0.003, seed=2), as_asked(), flops=1e20, replicates=6, level=0.5)
 
 
 @cache

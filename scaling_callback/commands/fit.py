@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 
 from scaling_callback import pipeline
+from scaling_callback.allocating import Constraints
 from scaling_callback.arguments import MOST_REPLICATES, check_replicates, count_to, read_borrowed, read_budget
 from scaling_callback.commands.base import Command, Output
 from scaling_callback.commands.options import add_sources, read_config
@@ -54,6 +55,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
         metavar="C",
         help="budget of its D/N (default: ten times the largest run's compute)",
     )
+    command.add_argument(
+        "--counting",
+        choices=("measured", "6nd"),
+        default="measured",
+        help="what that budget counts: FLOPs as the runs measured them, where all did, or 6 N D (default: %(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> Output:
@@ -76,7 +83,9 @@ def run(options: argparse.Namespace) -> Output:
     if not options.sensitivity:
         return output, text.show_fit(output)
     with Progress("choices") as progress:
-        panel = pipeline.vary_choices(runs, replace(config, flops=options.flops), progress)
+        panel = pipeline.vary_choices(
+            runs, replace(config, flops=options.flops, constraints=Constraints(counting=options.counting)), progress
+        )
     output["sensitivity"] = results.describe_sensitivity(panel)
     return output, [*text.show_fit(output), *text.show_sensitivity(output["sensitivity"])]
 

@@ -94,10 +94,16 @@ class Outcome:
     success: bool
 
 
-def search(points: Points, procedure: Procedure) -> Outcome:
+def search(points: Points, procedure: Procedure, orders: int = ORDERS) -> Outcome:
     """Fit E + A / N^alpha + B / D^beta as `procedure` says, and believe the optimiser.
 
     The answer depends neither on the order of the points nor on a seed.
+
+    Args:
+        points: What to fit.
+        procedure: From where, and until when.
+        orders: Over how many orders of the rows a search from a single start is repeated; 1 is the sorted one alone,
+            as someone searches who does not know that it matters.
 
     Example:
         >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
@@ -107,10 +113,10 @@ def search(points: Points, procedure: Procedure) -> Outcome:
         (True, True)
     """
     table = _tabulate(_sort(points))
-    orders = [np.arange(len(points))]
+    turns = [np.arange(len(points))]
     if len(procedure.starts) == 1:
-        orders += [np.random.default_rng(seed).permutation(len(points)) for seed in range(1, ORDERS)]
-    found = sorted((_search_in_order(table[:, order], procedure) for order in orders), key=lambda end: end[0])
+        turns += [np.random.default_rng(seed).permutation(len(points)) for seed in range(1, orders)]
+    found = sorted((_search_in_order(table[:, order], procedure) for order in turns), key=lambda end: end[0])
     objective, theta, success = found[len(found) // 2]
     return Outcome(_natural(theta[None])[0], objective, (found[0][0], found[-1][0]), success)
 

@@ -9,7 +9,8 @@ import numpy as np
 from page import Finding, Section, table
 
 from axes.base import Axis
-from axes.single import Borrowing, Single, correlate, lend, measure
+from axes.single import Borrowing, Single, lend, measure
+from axes.summaries import follow
 from axes.tally import MOST, SUMMARY, Tally, compare, middle, summarise
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
@@ -125,7 +126,13 @@ def list_findings(text: Mapping[str, Borrowing], lent: Mapping[str, Sequence[flo
         for name, made in text.items()
     }
     within = Tally({name: error <= PUBLISHED_SEVENFOLD for name, error in seven.items() if error is not None})
-    further = Tally({name: rank > 0 for name, made in text.items() if (rank := correlate(made.singles)) is not None})
+    further = Tally(
+        {
+            name: rank > 0
+            for name, made in text.items()
+            if (rank := follow({single.distance: single.borrowed for single in made.singles})) is not None
+        }
+    )
     others = compare({name: (middle(lent[name]), single.borrowed) for name, single in last.items()})
     library = Tally(
         {

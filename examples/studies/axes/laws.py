@@ -17,6 +17,12 @@ from scaling_callback.fitting import Points
 
 Array = NDArray[np.float64]
 
+WITH_E = 0.01
+"""Share of the lowest loss that E must be to be one: below it ln E is any very negative number."""
+
+EXPONENTS = (0.05, 1.0)
+"""Least and largest exponent that studies have published: a few laws beyond would alone decide where a line lies."""
+
 SUBSETS = 9
 """Laws of one family beside that of all its sizes: random subsets of at least three."""
 
@@ -36,6 +42,15 @@ class Made:
     values: tuple[float, ...]
     centre: tuple[float, float]
     lowest: float
+
+    @property
+    def usual(self) -> bool:
+        """Whether it has an E, and exponents such as have been published."""
+        values = dict(zip(NAMES, self.values, strict=True))
+        low, high = EXPONENTS
+        return math.exp(values["e"]) >= WITH_E * self.lowest and all(
+            low <= values[name] <= high for name in ("alpha", "beta")
+        )
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,7 @@ LINES = {"alpha": ("A", "N", "a", 0), "beta": ("B", "D", "b", 1)}
 
 
 def describe_variance(rows: Sequence[Row], kind: str) -> list[float]:
-    """Shares of the first one, two and three components, and of three where parameters are shuffled; NaN of few laws."""
+    """Shares of the first one, two and three components, and of three where parameters are shuffled; else NaN."""
     if len(rows) <= len(NAMES):
         return [math.nan] * 4
     values: Array = np.array([law.values for _, _, law in rows])
@@ -174,8 +189,20 @@ def relate(rows: Sequence[Row], exponent: str, *, centred: bool, within: bool) -
     x, y, centre = pick(rows, exponent)
     x = x - y * centre if centred else x
     if within:
-        families = np.array([name for _, name, _ in rows])
-        for name in dict.fromkeys(families.tolist()):
-            own = families == name
-            x[own], y[own] = x[own] - x[own].mean(), y[own] - y[own].mean()
+        x, y = deviate(rows, x), deviate(rows, y)
     return (float(np.corrcoef(x, y)[0, 1]), float(x.std())) if len(x) >= 3 else (math.nan, math.nan)
+
+
+def deviate(rows: Sequence[Row], values: Array) -> Array:
+    """What each law's value differs by from the mean of its family's laws, shape (n,)."""
+    families = np.array([name for _, name, _ in rows])
+    return values - np.array([values[families == name].mean() for name in families])
+
+
+def find_slope_within(rows: Sequence[Row], exponent: str) -> tuple[float, float]:
+    """Slope of the line within families, and the usual place of the data, the mean of ln centres; NaN of few laws."""
+    if len(rows) < 3:
+        return math.nan, math.nan
+    x, y, centre = pick(rows, exponent)
+    x, y = deviate(rows, x), deviate(rows, y)
+    return float(x @ y / (x @ x)), float(np.exp(centre.mean()))

@@ -216,11 +216,11 @@ def draw(known: Mapping[str, Pruned]) -> Figure:
     return Figure(
         name="pruning",
         title="The error without one size, over that with all",
-        caption="The bar spans every size that could be left out; the marks are those that leave-one-out chooses. Right "
-        "of the line the forecast is worse than with all sizes.",
+        caption="The bar spans every size that could be left out, the marks are those that leave-one-out chooses. "
+        "Right of the line the forecast is worse than with all sizes.",
         alt=f"Range of errors when one size is left out, on {len(known)} families",
         layers=tuple(layers),
-        x=Scale("error without one size / error with all", log=True),
+        x=Scale("error over that with all", log=True),
         y=Scale("", rows={place: name for name, place in places.items()}, height=max(len(known) - 1.0, 0.0)),
         height=1.2 + 0.17 * len(known),
         columns=2,

@@ -133,12 +133,3 @@ def lend(name: str, found: Mapping[str, Borrowing]) -> list[float]:
             said = np.array(single.level) + there - here
             errors.append(float(np.mean(np.abs(said / made.losses - 1))))
     return errors
-
-
-def correlate(singles: Sequence[Single]) -> float | None:
-    """Rank correlation of distance and error; `None` of fewer than three sizes."""
-    known = [(single.distance, single.borrowed) for single in singles if single.borrowed is not None]
-    if len(known) < 3:
-        return None
-    distance, error = (np.argsort(np.argsort(values)) for values in np.array(known).T)
-    return float(np.corrcoef(distance, error)[0, 1])

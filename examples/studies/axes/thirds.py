@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -224,13 +225,17 @@ def list_findings(found: Mapping[str, Third]) -> tuple[Finding, ...]:
 def draw(same: Mapping[str, Third]) -> Figure:
     """Median errors by the share seen."""
     layers: list[Layer] = []
+    seen: list[float] = []
     for words, of in split(same).items():
         for way, marker, colour in ((OWN, "o", "final"), (JOINED, "s", "guess"), (FINAL, "D", "target")):
             known = [(100 * share, 100 * error) for share in SEEN if (error := middle(m.seen[share][way] for m in of))]
             if known:
                 x, y = zip(*known, strict=True)
+                seen += y
                 layers.append(Line(x, y, colour, dash="solid" if words == "annealed" else "dashed"))
-                layers.append(Marks(x, y, marker, colour, hollow=words != "annealed", label=f"{way}, {words}"))
+                layers.append(
+                    Marks(x, y, marker, colour, hollow=words != "annealed", label=way if words == "annealed" else None)
+                )
     return Figure(
         name="thirds",
         title="A part of the target's training",
@@ -238,10 +243,17 @@ def draw(same: Mapping[str, Third]) -> Figure:
         alt=f"Errors of the final of the largest size by the share of its training seen, on {len(same)} families",
         layers=tuple(layers),
         x=Scale("training seen, %"),
-        y=Scale("median error, %", log=True),
+        y=Scale("median error, %", log=True, limits=span_decades(seen)),
         height=3.2,
         columns=2,
     )
+
+
+def span_decades(values: Sequence[float]) -> tuple[float, float] | None:
+    """The powers of ten around positive values: an axis of less than one has a single tick."""
+    if not values:
+        return None
+    return 10.0 ** math.floor(math.log10(min(values))), 10.0 ** math.ceil(math.log10(max(values)))
 
 
 THIRDS_AXIS = Axis("a third of the target", measure, tell)

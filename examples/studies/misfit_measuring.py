@@ -1,0 +1,248 @@
+"""Everything that is computed of a ladder under other choices, in pieces of plain data that processes share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from misfit_ladders import LADDERS, Ladder, Task, base_choice, hold_out, more_choices, read_ladder
+from misfit_published import BUDGET, PUBLISHED, Published, differs
+
+from scaling_callback import Run
+from scaling_callback.allocating import Constraints, Frontier, estimate_isoflop
+from scaling_callback.fitting import GRID, Borrowed, Fit, Points, Procedure, fit, search
+from scaling_callback.records import Array, Target
+from scaling_callback.reporting.units import format_percent
+from scaling_callback.sensitivity import Choice, Panel, Row, compare_choices, list_choices
+
+LEVEL = 0.9
+"""Nominal coverage of the intervals."""
+
+REPLICATES = 200
+"""Bootstrap replicates of each row."""
+
+PERCENTILES = 0.8
+"""Coverage of the 10th to 90th percentile, as one interval was published."""
+
+MANY = 1000
+"""Replicates behind that one."""
+
+PARTS = 4
+"""Pieces that the starts of the grid are searched in."""
+
+NAMES = ("E", "A", "B", "alpha", "beta")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is asked of a ladder beside its panel.
+
+    Attributes:
+        isoflop: The IsoFLOP profiles of its finals.
+        measured: The row with C as the runs counted it; `None` where they count it as 6 N D.
+        percentiles: The 10th to 90th percentile of D/N.
+        reasons: Of each published row that is not met, what the objective says of the published values, by its place.
+    """
+
+    isoflop: Frontier
+    measured: Row | None
+    percentiles: tuple[float, float] | None
+    reasons: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Starts:
+    """Where searches from every start of the grid ended.
+
+    Attributes:
+        ends: (E, A, B, alpha, beta) of each, shape (S, 5).
+        ratios: D/N of each, shape (S,).
+        over: The objective of each over that of the optimum, shape (S,).
+        success: Whether the optimiser was content, shape (S,).
+        draws: (E, A, B, alpha, beta) of the bootstrap replicates of the optimum, shape (R, 5).
+        optimum: Those of the optimum, shape (5,).
+    """
+
+    ends: Array
+    ratios: Array
+    over: Array
+    success: Array
+    draws: Array
+    optimum: Array
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Everything that is computed of one ladder.
+
+    Attributes:
+        ladder: Which.
+        panel: Every choice on the whole ladder.
+        ahead: Every choice on all sizes but the largest, with the forecast of the largest.
+        task: What was forecast, and what came of it.
+        beside: What is not in a panel.
+        starts: Where searches end.
+    """
+
+    ladder: Ladder
+    panel: Panel
+    ahead: Panel
+    task: Task
+    beside: Beside
+    starts: Starts
+
+
+JOBS = ("panel", "ahead", "beside", *(f"starts {part}" for part in range(PARTS)))
+"""The pieces of work on a ladder, the longest first."""
+
+
+def work_on(work: tuple[str, str], folders: tuple[Path, ...]) -> Panel | Beside | Starts:
+    """One piece of work on the ladder of one table."""
+    table, job = work
+    ladder = next(ladder for ladder in LADDERS if ladder.table == table)
+    runs = read_ladder(ladder, folders)
+    if job == "panel":
+        return vary(ladder, runs)
+    if job == "ahead":
+        task = hold_out(runs, base_choice(ladder).select)
+        return vary(ladder, task.runs, target=task.target, target_sizes=task.sizes)
+    if job == "beside":
+        return look_beside(ladder, runs)
+    return search_starts(base_points(ladder, runs), GRID[int(job.split()[1]) :: PARTS])
+
+
+def collect(ladder: Ladder, runs: Sequence[Run], made: Mapping[str, Panel | Beside | Starts]) -> Measured:
+    """The pieces of work on a ladder as one."""
+    pieces = [piece for piece in made.values() if isinstance(piece, Starts)]
+    columns = ("ends", "ratios", "over", "success")
+    starts = replace(
+        pieces[0],
+        **{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in columns},
+    )
+    panel, ahead, beside = made["panel"], made["ahead"], made["beside"]
+    if not (isinstance(panel, Panel) and isinstance(ahead, Panel) and isinstance(beside, Beside)):
+        raise TypeError("the pieces of work are mixed up")
+    return Measured(ladder, panel, ahead, hold_out(runs, base_choice(ladder).select), beside, starts)
+
+
+def vary(
+    ladder: Ladder,
+    runs: Sequence[Run],
+    *,
+    target: Target | None = None,
+    target_sizes: Mapping[str, float] | None = None,
+    replicates: int = REPLICATES,
+) -> Panel:
+    """Every choice on these runs of the ladder, with intervals."""
+    return compare_choices(
+        runs,
+        base_choice(ladder),
+        flops=BUDGET,
+        target=target,
+        target_sizes=target_sizes,
+        also=more_choices(ladder),
+        replicates=replicates,
+        level=LEVEL,
+    )
+
+
+def make_points(choice: Choice, runs: Sequence[Run]) -> Points:
+    """The points that a choice fits.
+
+    Raises:
+        ValueError: There is none.
+    """
+    points = choice.policy(choice.select(runs), lambda run: run.cluster).points
+    if points is None:
+        raise ValueError(f"no point remains under the choice {choice.name!r}")
+    return points.take(choice.keep(points))
+
+
+def base_points(ladder: Ladder, runs: Sequence[Run]) -> Points:
+    """The points of what was asked."""
+    return make_points(base_choice(ladder), runs)
+
+
+def look_beside(ladder: Ladder, runs: Sequence[Run]) -> Beside:
+    """What is not in a panel: IsoFLOP profiles, another counting of C, percentiles, and why rows differ."""
+    base = base_choice(ladder)
+    alone = partial(compare_choices, runs, base, flops=BUDGET, groups=())
+    measured = Constraints(counting="measured").cost
+    counted = None
+    if measured(base.select(runs)).source != Constraints(counting="6nd").cost(runs).source:
+        counted = replace(
+            alone(cost=measured, replicates=REPLICATES, level=LEVEL).rows[0], choice="C as it was measured"
+        )
+    percentiles = alone(replicates=MANY, level=PERCENTILES).rows[0].intervals.get("tokens_per_param")
+    panel = vary(ladder, runs, replicates=0)
+    found = {row.choice: row for row in panel.rows}
+    choices = {choice.name: choice for choice in (*list_choices(base, runs), *more_choices(ladder))}
+    reasons = {
+        place: explain(published, choices[published.choice], runs)
+        for place, published in enumerate(PUBLISHED.get(ladder.table, ()))
+        if published.choice in found and differs(published, read_values(found[published.choice]))
+    }
+    isoflop = estimate_isoflop(base.select(runs), BUDGET, level=LEVEL, replicates=REPLICATES)
+    return Beside(isoflop, counted, percentiles, reasons)
+
+
+def read_values(row: Row) -> dict[str, float]:
+    """E, alpha, beta and D/N of a row; a tied exponent stands for both, and what cannot be said is not there."""
+    values = {**row.params, "tokens_per_param": row.tokens_per_param}
+    values.setdefault("beta", row.params.get("alpha"))
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def explain(published: Published, choice: Choice, runs: Sequence[Run]) -> str:
+    """What the objective of a choice says of the published values: how far above its optimum they hold it."""
+    points = make_points(choice, runs)
+    best = _fit(choice, points)
+    values = {name: ends for name in ("E", "alpha", "beta") if (ends := _read_ends(published.values.get(name, "")))}
+    if all(low == high for low, high in values.values()):
+        at = {name: low for name, (low, _) in values.items()}
+        words = "the published " + ", ".join(f"{name} {value:g}" for name, value in at.items())
+    else:  # a range is of several rows: which of its values belong together is not known
+        low, high = values["E"]
+        at = {"E": low if best.params["E"] < low else high}
+        words = f"E at {at['E']:g}, the nearer end of the published range,"
+    held = _fit(replace(choice, borrowed=Borrowed(tuple(at.items()), "the published row")), points)
+    return (
+        f"with {words} and the rest fitted the objective on these {len(points)} points is "
+        f"{format_percent(held.objective / best.objective - 1)} above the optimum found here"
+    )
+
+
+def _read_ends(published: str) -> tuple[float, float] | None:
+    low, _, high = published.partition("-")
+    return (float(low), float(high or low)) if low else None
+
+
+def _fit(choice: Choice, points: Points) -> Fit:
+    return fit(points, law=choice.law, objective=choice.objective, borrowed=choice.borrowed)
+
+
+def search_starts(points: Points, starts: Sequence[tuple[float, ...]]) -> Starts:
+    """A search from each start alone, and the bootstrap of the optimum."""
+    best = fit(points, replicates=REPLICATES)
+    found = [search(points, Procedure((start,)), orders=1) for start in starts]
+    ends = np.stack([outcome.natural for outcome in found])
+    with np.errstate(all="ignore"):  # a search may end where a term is beyond a double
+        params, tokens = best.law.optimum(ends, BUDGET)
+        ratios = tokens / params
+    return Starts(
+        ends=ends,
+        ratios=ratios,
+        over=np.array([outcome.objective for outcome in found]) / best.objective,
+        success=np.array([float(outcome.success) for outcome in found]),
+        draws=best.natural_draws,
+        optimum=np.array([best.params[name] for name in NAMES]),
+    )
+
+
+def error_of(row: Row, task: Task) -> float:
+    """(Forecast - measured) / measured; NaN where there is no forecast."""
+    return math.nan if row.loss is None else row.loss / task.measured - 1

@@ -1,0 +1,125 @@
+"""The study of choices: rows are judged beside published values, and a table not at hand leaves its part out."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from scaling_callback.testing import planted_ladder
+
+STUDIES = Path(__file__).parents[1] / "examples" / "studies"
+
+TABLE = "planted"
+
+TRUTH = {"E": "1.80", "alpha": ".35", "beta": ".37"}
+
+
+@pytest.fixture(scope="module")
+def study() -> Iterator[dict[str, ModuleType]]:
+    """The modules of the study, by the names that they use among themselves; no other test sees them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(STUDIES))
+        names = ("commands", "checking", "ladders", "measuring", "published", "rows")
+        yield {name: importlib.import_module(f"misfit_{name}") for name in names} | {
+            "page": importlib.import_module("misfitting")
+        }
+    for name, module in [*sys.modules.items()]:
+        if (getattr(module, "__file__", None) or "").startswith(f"{STUDIES}/"):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def measured(study: dict[str, ModuleType]) -> Any:
+    """What is measured of a planted ladder, without intervals."""
+    runs = planted_ladder(noise=0.0)
+    ladder = study["ladders"].Ladder("planted ladder", TABLE, "a planted law")
+    measuring = study["measuring"]
+    task = study["ladders"].hold_out(runs, study["ladders"].base_choice(ladder).select)
+    ahead = measuring.vary(ladder, task.runs, target=task.target, replicates=0)
+    starts = measuring.search_starts(measuring.base_points(ladder, runs), [(5, 5, 0, 0.5, 0.5), (0, 0, 0, 0, 0)])
+    beside = measuring.look_beside(ladder, runs)
+    return measuring.Measured(ladder, measuring.vary(ladder, runs, replicates=0), ahead, task, beside, starts)
+
+
+def publish(study: dict[str, ModuleType], patch: pytest.MonkeyPatch, values: dict[str, str], choice: str) -> None:
+    published = study["published"]
+    patch.setitem(published.PUBLISHED, TABLE, (published.Published("planted law", choice, values),))
+
+
+def test_a_row_that_has_its_published_values_is_met(
+    study: dict[str, ModuleType], measured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(study, monkeypatch, TRUTH, "as asked")
+    assert study["rows"].count_met({TABLE: measured}) == (1, 1)
+    assert study["rows"].list_differing(measured) == ""
+    assert "| met |" in study["rows"].table_published(measured)
+
+
+def test_a_row_whose_published_value_is_another_differs_and_is_named(
+    study: dict[str, ModuleType], measured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(study, monkeypatch, TRUTH | {"alpha": ".50"}, "as asked")
+    assert study["rows"].count_met({TABLE: measured}) == (0, 1)
+    assert "**differs**: alpha" in study["rows"].table_published(measured)
+    assert "alpha is 0.350, not .50" in study["rows"].list_differing(measured)
+
+
+def test_a_published_row_that_the_ladder_does_not_carry_is_not_met(
+    study: dict[str, ModuleType], measured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(study, monkeypatch, TRUTH, "learning rate 0.001")
+    assert study["rows"].count_met({TABLE: measured}) == (0, 1)
+    assert "was not made" in study["rows"].list_differing(measured)
+
+
+def test_why_a_row_differs_is_told_by_the_objective_at_the_published_values(study: dict[str, ModuleType]) -> None:
+    runs, measuring = planted_ladder(noise=0.003), study["measuring"]
+    base = study["ladders"].base_choice(study["ladders"].Ladder("planted ladder", TABLE, ""))
+    at = {"E": "1.80", "alpha": ".35", "beta": ".37"}, {"E": "1.80", "alpha": ".70", "beta": ".37"}
+    near, far = (measuring.explain(study["published"].Published("", "", values), base, runs) for values in at)
+    assert above(near) < 50 < above(far)
+
+
+def above(sentence: str) -> float:
+    return float(sentence.split("points is ")[1].split("%", maxsplit=1)[0])
+
+
+def test_the_largest_size_is_forecast_from_the_others_and_compared_with_what_was_measured(
+    study: dict[str, ModuleType], measured: Any
+) -> None:
+    assert max(run.params for run in measured.task.runs) < measured.task.target.params == 3e8
+    # the planted law has no noise
+    assert study["measuring"].error_of(measured.ahead.rows[0], measured.task) == pytest.approx(0, abs=1e-4)
+
+
+def test_a_table_that_is_not_at_hand_leaves_its_part_out_and_is_named(
+    study: dict[str, ModuleType], measured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ladders = (measured.ladder, *study["ladders"].LADDERS)
+    monkeypatch.setattr(study["page"], "LADDERS", ladders)
+    monkeypatch.setitem(study["commands"].COMMANDS, TABLE, ())
+    told = study["checking"].ask_default(measured.ladder, planted_ladder(noise=0.0))
+    made: dict[str, dict[str, Any]] = {TABLE: {"default": told, "command": {"sensitivity": {"rows": []}}}}
+    parts = study["page"].list_parts({TABLE: measured}, made)
+    missing = "Not at hand, and left out: (Mis)Fitting ladder, Chinchilla reconstruction, OLMo ladder."
+    assert missing in parts
+    titles = [part for part in parts if isinstance(part, str) and part.startswith("## ")]
+    assert "## planted ladder" in titles
+    assert not any("Chinchilla" in title for title in titles)
+
+
+def test_without_any_table_the_study_says_so(
+    study: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["misfitting.py", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        study["page"].main()
+    said = capsys.readouterr().err
+    assert "misfitting.csv, chinchilla_epoch.csv, olmo_ladder.csv" in said
+    assert "name a folder with --data" in said
