@@ -205,7 +205,8 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     own = compare(
         {name: (made.final[DEFAULT][CHECKPOINTS], made.final[DEFAULT][FINALS]) for name, made in found.items()}
     )
-    same = Tally({name: find_best(made.final) == find_best(made.checkpoints) for name, made in found.items()})
+    best = {name: (find_best(made.final), find_best(made.checkpoints)) for name, made in found.items()}
+    same = Tally({name: one == other for name, (one, other) in best.items() if one is not None and other is not None})
     theirs = compare(
         {n: (made.checkpoints[CERTIFIED][CHECKPOINTS], made.checkpoints[CERTIFIED][END]) for n, made in found.items()}
     )
