@@ -19,8 +19,9 @@ from typing import Any
 from axes import AXES
 from cases import Case
 from families import FAMILIES, FEWEST_SIZES, FOLDERS, find_table, read_family
-from page import Part, show_findings, write_page
+from page import ON_RULES, Part, show_findings, write_page
 from recommending import show_recommendations
+from scaling_callback.reporting.units import number
 from work import add_options, choose_folder, read_folders, share
 
 NAME, TITLE = "hitchhiker", "A Hitchhiker's Guide to Scaling Law Estimation, on other families"
@@ -79,9 +80,11 @@ def list_parts(cases: Sequence[Case], made: Mapping[str, Mapping[int, Any]]) -> 
     parts: list[Part] = [
         introduce(cases),
         "## The recommendations",
-        "Each is followed or checked by the library's report; here is what became of the finding behind it.",
+        "Each is checked by the library's report on every ladder. Here is what became of the findings behind it: it holds, "
+        "or fails, where all of them do.",
         show_recommendations(findings),
         "## Every finding",
+        f"{ON_RULES} In brackets: tables, on most of whose families it is so.",
         show_findings(findings),
     ]
     for section in sections:
@@ -98,7 +101,8 @@ def introduce(cases: Sequence[Case]) -> str:
     return (
         "Choshen, Zhang and Andreas (2025, arXiv 2410.11840) fitted over 1000 scaling laws to 485 models of over 40 "
         "families and drew advice from them. This page asks the same of other models, with this library: "
-        f"{len(cases)} families from {len(tables)} tables, {sizes} sizes, {runs} runs, {points} observations."
+        f"{number(len(cases), 'family', 'families')} from {number(len(tables), 'table')}, {sizes} sizes, {runs} runs, "
+        f"{points} observations."
     )
 
 

@@ -37,7 +37,7 @@ from choices.selecting import Selected, show_selections, tell_selections, try_se
 from choices.showing import show, show_exact
 from choices.starts import table_starts, tell_starts
 from families import find_table
-from page import Part, show_findings, write_page
+from page import ON_RULES, Part, show_findings, write_page
 from work import add_options, choose_folder, read_folders, share
 
 from scaling_callback.fitting import PROCEDURE_REPLICATES
@@ -99,7 +99,7 @@ def list_parts(measured: Mapping[str, Measured], made: Mapping[str, Mapping[str,
     parts: list[Part] = [tell_found(measured)]
     if missing:
         parts.append(f"Not at hand, and left out: {', '.join(missing)}.")
-    parts += [explain(), "## What was said, and what is found", show_findings(list_claims(measured))]
+    parts += [explain(), "## What was said, and what is found", ON_RULES, show_findings(list_claims(measured))]
     for each in every:
         parts += show_ladder(each, made[each.ladder.table].get("selections"))
     parts += [
@@ -172,7 +172,7 @@ def explain() -> str:
         f"log-Huber loss to its certified optimum. D/N is the optimum for C = 6 N D at {format_flops(BUDGET)} FLOPs. "
         f"Below a value stands its {format_level(LEVEL)} bootstrap interval: {REPLICATES} replicates of the runs, and "
         f"{PROCEDURE_REPLICATES} of a published procedure, which is searched again in "
-        "each as it is. A verdict follows from a rule that was fixed before the run: " + RULE + "."
+        "each as it is. A verdict on a published row follows from this rule: " + RULE + "."
     )
 
 

@@ -24,8 +24,10 @@ class Finding:
         claim: What was found, in one sentence, with the published number.
         verdict: Whether it holds on the data at hand.
         number: The number that says so, with what it is of.
-        rule: From which number on it would be said to hold, set before the run.
+        rule: From which number on it would be said to hold.
         recommendation: The recommendation of the library that rests on it, by name; empty where none does.
+        looked: Whether the rule was set, or changed, when numbers of these data had been seen: such a verdict
+            describes them, and tests nothing.
     """
 
     claim: str
@@ -33,6 +35,7 @@ class Finding:
     number: str
     rule: str
     recommendation: str = ""
+    looked: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, 
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))
 
 
+LOOKED = "after a first look"
+
+ON_RULES = (
+    f"A verdict follows from its rule, which is code. A rule that is marked *{LOOKED}* was set, or changed, when numbers "
+    "of these very data had been seen: its verdict describes them, and tests nothing."
+)
+"""What stands above findings."""
+
+
 def show_findings(findings: Sequence[Finding]) -> str:
     """A table of findings."""
-    rows = [(f.claim, f"**{f.verdict}**", f.number, f.rule) for f in findings]
+    rows = [(f.claim, f"**{f.verdict}**", f.number, f.rule + f" (*{LOOKED}*)" * f.looked) for f in findings]
     return table(("The study found", "here it", "the number", "said to hold if"), rows, text=4)
 
 

@@ -8,6 +8,7 @@ from page import Finding, Verdict, table
 
 from scaling_callback import refresh
 from scaling_callback.reporting import check_recommendations
+from scaling_callback.reporting.units import number
 
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
@@ -36,6 +37,7 @@ def show_recommendations(findings: Sequence[Finding]) -> str:
     rows: list[tuple[str, ...]] = []
     for each in listed:
         own = [finding for finding in findings if finding.recommendation == each.name]
-        numbers = "; ".join(finding.number for finding in own)
-        rows.append((each.text, each.source, f"**{combine([finding.verdict for finding in own])}**", numbers))
-    return table(("Recommendation", "what the study found", "here it", "the numbers"), rows, text=4)
+        more = f"; {number(len(own) - 1, 'finding')} more below" if len(own) > 1 else ""
+        first = own[0].number + more if own else ""
+        rows.append((each.text, each.source, f"**{combine([finding.verdict for finding in own])}**", first))
+    return table(("Recommendation", "what the study found", "here it", "the number"), rows, text=4)

@@ -185,7 +185,7 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
             "no data" if math.isnan(three) else "holds" if three >= 0.99 else "fails",
             f"{show_share(three)} of {len(rows)} usual laws; of shuffled parameters {show_share(shuffled)}",
             "99% or more, of centred parameters as in the study",
-            "few_parameters",
+            looked=True,
         ),
         Finding(
             "(What it means) two of the five parameters follow the others",
@@ -193,6 +193,7 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
             f"three components hold {show_share(scaled)} of standardised parameters, {show_share(mixed)} of shuffled "
             "ones",
             "95% or more of standardised parameters, and less of shuffled ones",
+            looked=True,
         ),
         *(judge_line(exponent, lines[exponent]) for exponent in LINES),
         Finding(
@@ -210,6 +211,7 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
             f"{show_number(spreads[1][1])} in ln instead of by {show_number(spreads[0][0])} and "
             f"{show_number(spreads[0][1])}",
             "0.8 or more at 1, and at most 0.5 at the centre; fails if no less at the centre",
+            looked=True,
         ),
     )
 
@@ -228,6 +230,7 @@ def judge_line(exponent: str, line: Fitted | None) -> Finding:
         f"{line.interval[0]:.4f} to {line.interval[1]:.4f}, deviation {line.deviation:.3f}; that is the slope of "
         f"errors of laws known best at {variable} = {show_place(line.slope)}, the published one at {show_place(slope)}",
         f"the published slope is in the {format_level(LEVEL)} interval of the slope over tables",
+        looked=True,
     )
 
 

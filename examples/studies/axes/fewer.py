@@ -143,6 +143,7 @@ def list_findings(text: Mapping[str, Few]) -> tuple[Finding, ...]:
             f"on the published lines it is nearer, {count_nearer(text, THREE, FIVE)}",
             f"of {at_few} the law of 3 free parameters is nearer than that of 5 {MOST}",
             "few_parameters",
+            looked=True,
         ),
         Finding(
             "(This library) the same lines as a prior help when data are few",
@@ -150,12 +151,14 @@ def list_findings(text: Mapping[str, Few]) -> tuple[Finding, ...]:
             f"the fit with them is nearer than that without, {count_nearer(text, RIDGES, CONVERGED)}",
             f"of {at_few} it is nearer {MOST}",
             "few_parameters",
+            looked=True,
         ),
         Finding(
             "(This library) its default needs no such constraint",
             judge(pool(text, DEFAULT, THREE)),
             f"it is nearer than the law on the published lines, {count_nearer(text, DEFAULT, THREE)}",
             f"of {at_few} it is nearer {MOST}",
+            looked=True,
         ),
     )
 

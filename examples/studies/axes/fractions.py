@@ -258,7 +258,6 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             f"all of it is nearer than half on {more[CERTIFIED]} at the certified optimum, {more[PROTOCOL]} with the "
             f"protocol; most steps of a tenth are for the better on {fall}",
             f"all is nearer than half {MOST}, at the certified optimum",
-            "checkpoints",
         ),
         Finding(
             "What half of the training costs does not depend on the schedule (the study takes it as negligible)",

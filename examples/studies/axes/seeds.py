@@ -175,6 +175,7 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             f"{format_percent(middle(d for s in seeds.values() for d in s.deviations))} ({len(seeds)} families, "
             f"{sum(len(s.ranges) for s in seeds.values())} groups)",
             f"the largest difference, anywhere after the first tenth, is at most that {MOST}",
+            looked=True,
         ),
         Finding(
             "(What follows) forecasts are limited by what seeds differ by",

@@ -57,8 +57,7 @@ class Tally:
         """Families, and tables of whose families it is more than half."""
         tables = gather(self.seen)
         most = sum(float(np.mean(seen)) > 0.5 for seen in tables.values())
-        families = f"{sum(self.seen.values())} of {len(self.seen)} families"
-        return f"{families} (on most of them in {most} of {len(tables)} tables)"
+        return f"{sum(self.seen.values())} of {len(self.seen)} families ({most} of {len(tables)} tables)"
 
 
 def is_text(name: str) -> bool:
@@ -76,7 +75,7 @@ def compare(pairs: Mapping[str, tuple[float | None, float | None]]) -> Tally:
 
     Example:
         >>> str(compare({"OLMo ladder": (0.01, 0.02), "Step law": (0.01, None)}))
-        '1 of 1 families (on most of them in 1 of 1 tables)'
+        '1 of 1 families (1 of 1 tables)'
     """
     return Tally({name: a < b for name, (a, b) in pairs.items() if a is not None and b is not None})
 

@@ -221,6 +221,7 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             f"{format_percent(middle(collect(every, BASELINES[0])))} in the median",
             "the mean is within a factor of 2 of the published one",
             "baselines",
+            looked=True,
         ),
         Finding(
             "A law forecasts better than a guess without one",
