@@ -20,9 +20,10 @@ from axes import AXES
 from cases import Case
 from families import FAMILIES, FEWEST_SIZES, FOLDERS, find_table, read_family
 from page import ON_RULES, Part, show_findings, write_page
-from recommending import show_recommendations
-from scaling_callback.reporting.units import number
+from recommending import ON_RECOMMENDATIONS, show_recommendations
 from work import add_options, choose_folder, read_folders, share
+
+from scaling_callback.reporting.units import number
 
 NAME, TITLE = "hitchhiker", "A Hitchhiker's Guide to Scaling Law Estimation, on other families"
 
@@ -80,8 +81,7 @@ def list_parts(cases: Sequence[Case], made: Mapping[str, Mapping[int, Any]]) -> 
     parts: list[Part] = [
         introduce(cases),
         "## The recommendations",
-        "Each is checked by the library's report on every ladder. Here is what became of the findings behind it: it holds, "
-        "or fails, where all of them do.",
+        ON_RECOMMENDATIONS,
         show_recommendations(findings),
         "## Every finding",
         f"{ON_RULES} In brackets: tables, on most of whose families it is so.",

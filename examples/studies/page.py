@@ -68,8 +68,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, 
 LOOKED = "after a first look"
 
 ON_RULES = (
-    f"A verdict follows from its rule, which is code. A rule that is marked *{LOOKED}* was set, or changed, when numbers "
-    "of these very data had been seen: its verdict describes them, and tests nothing."
+    f"A verdict follows from its rule, which is code. A rule that is marked *{LOOKED}* was set, or changed, when "
+    "numbers of these very data had been seen: its verdict describes them, and tests nothing."
 )
 """What stands above findings."""
 
