@@ -11,8 +11,8 @@ from scaling_callback.reporting import check_recommendations
 from scaling_callback.reporting.units import number
 
 ON_RECOMMENDATIONS = (
-    "Each is checked by the library's report on every ladder. Here is what became of the findings behind it: it holds, or "
-    "fails, where all of them do."
+    "Each is checked by the library's report on every ladder. Here is what became of the findings behind it: it holds, "
+    "or fails, where all of them do."
 )
 """What stands above the recommendations."""
 
