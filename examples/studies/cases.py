@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Literal, TypeAlias
 
 import numpy as np
 from families import Family
@@ -18,6 +19,12 @@ from scaling_callback.replaying import Goal, hold_out
 
 DEFAULTS = Config(replicates=2, splits=False, past=False)
 """The default forecaster; its medians do not depend on the replicates, and nothing else of it is looked at here."""
+
+Schedule: TypeAlias = Literal["annealed", "constant", "unfinished or unknown"]
+
+OTHER: Schedule = "unfinished or unknown"
+
+SCHEDULES: tuple[Schedule, ...] = ("annealed", "constant", OTHER)
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,12 @@ class Case:
         return float(np.median([len(run.curve) for run in self.runs])) >= 5
 
     @cached_property
-    def anneals(self) -> bool:
-        """Whether most of its runs end annealed."""
-        return sum(run.phase == "annealed" for run in self.runs) > len(self.runs) / 2
+    def schedule(self) -> Schedule:
+        """What the learning rate of most of its runs does before they end."""
+        for kind in () if self.family.unfinished else SCHEDULES[:2]:
+            if 2 * sum(run.phase == kind for run in self.runs) > len(self.runs):
+                return kind
+        return OTHER
 
 
 Way = Callable[[Sequence[Run], Sequence[Goal]], "Sequence[float] | None"]
@@ -138,4 +148,9 @@ def score(answers: Sequence[float] | None, goals: Sequence[Goal]) -> float | Non
 
 def ask(way: str, runs: Sequence[Run], goals: Sequence[Goal]) -> float | None:
     """The error of one way, from these runs."""
+    return _ask(way, tuple(runs), tuple(goals))
+
+
+@lru_cache(maxsize=512)  # several axes ask the same of the whole ladder
+def _ask(way: str, runs: tuple[Run, ...], goals: tuple[Goal, ...]) -> float | None:
     return score(WAYS[way](runs, goals), goals)

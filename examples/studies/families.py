@@ -30,6 +30,10 @@ class Family:
         where: Rows of it: several columns are AND, one column repeated is OR.
         best: Whether of each size and horizon only the run of the lowest final is kept: settings were swept.
         diverged: Final loss from which a run counts as diverged, and is left out.
+        highest: So many runs of the highest finals are left out, as the published fit of these points does.
+        once: Whether only runs that saw no token twice are kept.
+        unfinished: Whether its last losses lie in the middle of longer schedules, as its source says: they are neither
+            finals of an annealed rate nor of a constant one.
     """
 
     name: str
@@ -37,6 +41,9 @@ class Family:
     where: tuple[tuple[str, str], ...] = ()
     best: bool = False
     diverged: float = math.inf
+    highest: int = 0
+    once: bool = False
+    unfinished: bool = False
 
 
 _PORIAN = (
@@ -83,13 +90,16 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family("Datablations, C4", "datablations_curves", (("family", "datablations_c4"), ("epochs", "1"))),
     Family("Datablations, OSCAR", "datablations_curves", (("family", "datablations_oscar"), ("epochs", "1"))),
-    Family("Datablations, repeated data", "datablations_contour", diverged=8.0),
+    Family("Datablations, C4, finals", "datablations_contour", diverged=8.0, once=True),
     Family("GPT-3, train", "gpt3_extracted", (("loss_kind", "train (digitised)"),)),
     Family("GPT-3, validation", "gpt3_extracted", (("loss_kind", "val (digitised)"),)),
     Family("Language models of Alabdulmohsin", "revisiting_lang", (("family", "revisiting_LM"),)),
     *(
         Family(
-            f"Porian, {setting.replace('_', ' ')}", "porian_isoflop", (("family", f"porian_{setting}_standard_val"),)
+            f"Porian, {setting.replace('_', ' ')}",
+            "porian_isoflop",
+            (("family", f"porian_{setting}_standard_val"),),
+            unfinished="base" in setting,
         )
         for setting in _PORIAN
     ),
@@ -98,10 +108,11 @@ FAMILIES: tuple[Family, ...] = (
             f"Porian, {setting.replace('_', ' ')}, Kaplan's counting",
             "porian_isoflop",
             (("family", f"porian_{setting}_kaplan_train"),),
+            unfinished="base" in setting,
         )
         for setting in ("owt2_base_long_kaplan", "rw_base_long_kaplan", "rw_tuned_long_const")
     ),
-    Family("Chinchilla, digitised", "chinchilla_epoch"),
+    Family("Chinchilla, digitised", "chinchilla_epoch", highest=5),
     Family("Llama 3, digitised", "llama3_isoflop", (("outlier", "False"),)),
     Family("Step law", "steplaw_dense", best=True),
     *(
@@ -110,6 +121,10 @@ FAMILIES: tuple[Family, ...] = (
     ),
 )
 """Every family that is known, whether or not its table is at hand. A new one is one line."""
+
+
+TUNED = ("olmo_ladder", "misfitting", *(f"xlstm_isoflop_llama_ctx{length}" for length in (2048, 8192, 16384)))
+"""Tables on which constants of the default forecaster were chosen (docs/accuracy.md, section 9): no blind test."""
 
 
 def find_table(name: str, folders: Sequence[Path]) -> Path | None:
@@ -133,4 +148,10 @@ def read_family(family: Family, folders: Sequence[Path]) -> tuple[Run, ...] | No
         return None
     runs = read_table(path, where=family.where)
     kept = [run for run in runs if run.final is not None and run.final.loss < family.diverged]
+    if family.once:
+        kept = [run for run in kept if float(run.card.extra["epochs"]) <= 1.0]
+    if family.highest:
+        ranked = sorted((run.final.loss, run.name) for run in kept if run.final is not None)
+        left_out = {name for _, name in ranked[-family.highest :]}
+        kept = [run for run in kept if run.name not in left_out]
     return tuple(best_runs(kept) if family.best else kept)

@@ -10,6 +10,7 @@ repository and in `examples/data`. A family of your own is one line in `families
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -17,15 +18,30 @@ from pathlib import Path
 from typing import Any
 
 from axes import AXES
+from axes.tally import ON_TALLIES
 from cases import Case
 from families import FAMILIES, FEWEST_SIZES, FOLDERS, find_table, read_family
-from page import ON_RULES, Part, show_findings, write_page
+from page import ON_RULES, Finding, Part, Section, Verdict, show_findings, write_page
 from recommending import ON_RECOMMENDATIONS, show_recommendations
 from work import add_options, choose_folder, read_folders, share
 
 from scaling_callback.reporting.units import number
 
 NAME, TITLE = "hitchhiker", "A Hitchhiker's Guide to Scaling Law Estimation, on other families"
+FAMILIES_NAME, FAMILIES_TITLE = "hitchhiker-families", "The Hitchhiker's Guide, family by family"
+
+VERDICTS: Mapping[Verdict, str] = {"holds": "hold", "depends": "depend", "fails": "fail", "no data": "cannot be seen"}
+
+ON_METHOD = (
+    "Where this differs from the study: what is forecast is the final of the largest model, not its checkpoints "
+    "from 70% of its training on (both are compared under *Finals or checkpoints*); what is left out as the "
+    "beginning is a tenth of a run, not 10B tokens, which most of these runs do not reach; curves were thinned to "
+    "200 points; most of its families, OPT, Pythia, Gopher, T5 and OLMo 7B among them, are not at hand. A *final* "
+    "is the loss at the end of a run, a *horizon* the tokens that it was planned for, the *ladder* of a family "
+    "all its models but the largest, and a *certified optimum* the lowest of many searches, whose gradient is "
+    "checked. Errors are shares of the measured loss."
+)
+"""Words, and what is not as it was."""
 
 
 def main() -> None:
@@ -44,10 +60,15 @@ def main() -> None:
     if not names:
         parser.error(f"none of the tables is in {' or '.join(map(str, folders))}; name a folder with --data")
     work = [(name, index) for name in names for index in range(len(AXES))]
-    found = share(partial(measure, folders=folders), work, options.workers, "families")
+    found = share(partial(measure, folders=folders), work, options.workers, "families", together=len(AXES))
     made = {name: {index: found[place] for place, (own, index) in enumerate(work) if own == name} for name in names}
-    path = write_page(NAME, TITLE, list_parts([read_case(name, folders) for name in names], made), folder)
-    print(path)
+    sections = [
+        axis.tell({name: found[index] for name, found in made.items() if found[index] is not None})
+        for index, axis in enumerate(AXES)
+    ]
+    cases = [read_case(name, folders) for name in names]
+    write_page(FAMILIES_NAME, FAMILIES_TITLE, list_families(sections), folder)
+    print(write_page(NAME, TITLE, list_parts(cases, sections), folder))
 
 
 @cache
@@ -71,25 +92,46 @@ def measure(work: tuple[str, int], folders: tuple[Path, ...]) -> Any:
     return AXES[index].measure(read_case(name, folders))
 
 
-def list_parts(cases: Sequence[Case], made: Mapping[str, Mapping[int, Any]]) -> list[Part]:
-    """The whole page, from what every axis measured of every family."""
-    sections = [
-        axis.tell({name: found[index] for name, found in made.items() if found[index] is not None})
-        for index, axis in enumerate(AXES)
-    ]
+def list_parts(cases: Sequence[Case], sections: Sequence[Section]) -> list[Part]:
+    """The page, from what every axis says."""
     findings = [finding for section in sections for finding in section.findings]
+    study = [finding for finding in findings if finding.of == "study"]
+    others = [finding for finding in findings if finding.of != "study"]
     parts: list[Part] = [
         introduce(cases),
+        summarise(study),
+        ON_METHOD,
         "## The recommendations",
         ON_RECOMMENDATIONS,
-        show_recommendations(findings),
-        "## Every finding",
-        f"{ON_RULES} In brackets: tables, on most of whose families it is so.",
-        show_findings(findings),
+        show_recommendations(study),
+        "## Every finding of the study",
+        f"{ON_RULES} {ON_TALLIES}",
+        show_findings(study),
+        "## Beside them",
+        "What this library claims, and what makes sense of a finding.",
+        show_findings(others),
     ]
     for section in sections:
         parts += [f"## {section.title}", *section.parts]
+        if section.families:
+            parts.append(f"Every family: [{FAMILIES_TITLE}]({FAMILIES_NAME}.md).")
     return parts
+
+
+def list_families(sections: Sequence[Section]) -> list[Part]:
+    """The page of every family."""
+    parts: list[Part] = [f"What stands behind the medians of [{TITLE}]({NAME}.md): the tables of every family."]
+    for section in sections:
+        if section.families:
+            parts += [f"## {section.title}", *section.families]
+    return parts
+
+
+def summarise(findings: Sequence[Finding]) -> str:
+    """How many of the study's findings hold here."""
+    counts = Counter(finding.verdict for finding in findings)
+    told = [f"{counts[verdict]} {words}" for verdict, words in VERDICTS.items() if counts[verdict]]
+    return f"Of {number(len(findings), 'finding')} of the study {', '.join(told)}."
 
 
 def introduce(cases: Sequence[Case]) -> str:

@@ -26,6 +26,7 @@ class Finding:
         number: The number that says so, with what it is of.
         rule: From which number on it would be said to hold.
         recommendation: The recommendation of the library that rests on it, by name; empty where none does.
+        of: Whose claim it is: the study's, this library's, or one made beside to make sense of another.
         looked: Whether the rule was set, or changed, when numbers of these data had been seen: such a verdict
             describes them, and tests nothing.
     """
@@ -35,16 +36,25 @@ class Finding:
     number: str
     rule: str
     recommendation: str = ""
+    of: Literal["study", "library", "beside"] = "study"
     looked: bool = False
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a page: what it says, and the findings that it judges."""
+    """A section of a page.
+
+    Attributes:
+        title: Its heading.
+        parts: What it says.
+        findings: What it judges.
+        families: Its tables of every family, which have a page of their own.
+    """
 
     title: str
     parts: tuple[Part, ...]
     findings: tuple[Finding, ...] = ()
+    families: tuple[Part, ...] = ()
 
 
 def judge(share: float, *, holds: float = 0.8, fails: float = 0.2) -> Verdict:
@@ -68,8 +78,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, 
 LOOKED = "after a first look"
 
 ON_RULES = (
-    f"A verdict follows from its rule, which is code. A rule that is marked *{LOOKED}* was set, or changed, when "
-    "numbers of these very data had been seen: its verdict describes them, and tests nothing."
+    "A verdict follows from its rule, which is code: a share of 80% holds, one of 20% fails, where nothing else is "
+    f"said. A rule that is marked *{LOOKED}* was set, or changed, when numbers of these very data had been seen: its "
+    "verdict describes them, and tests nothing."
 )
 """What stands above findings."""
 

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from page import Finding, Verdict, table
+from page import Finding, table
 
 from scaling_callback import refresh
 from scaling_callback.reporting import check_recommendations
 from scaling_callback.reporting.units import number
 
 ON_RECOMMENDATIONS = (
-    "Each is checked by the library's report on every ladder. Here is what became of the findings behind it: it holds, "
-    "or fails, where all of them do."
+    "Each is checked by the library's report on every ladder. Here is what became of the finding that it rests on "
+    "most; others stand below."
 )
 """What stands above the recommendations."""
-
-
-def combine(verdicts: Sequence[Verdict]) -> Verdict:
-    """One verdict from several.
-
-    Example:
-        >>> combine(["holds", "holds"]), combine(["holds", "fails"]), combine(["no data"]), combine([])
-        ('holds', 'depends', 'no data', 'no data')
-    """
-    known: list[Verdict] = [verdict for verdict in verdicts if verdict != "no data"]
-    if not known:
-        return "no data"
-    return known[0] if len(set(known)) == 1 else "depends"
 
 
 def show_recommendations(findings: Sequence[Finding]) -> str:
@@ -45,5 +32,5 @@ def show_recommendations(findings: Sequence[Finding]) -> str:
         own = [finding for finding in findings if finding.recommendation == each.name]
         more = f"; {number(len(own) - 1, 'finding')} more below" if len(own) > 1 else ""
         first = own[0].number + more if own else ""
-        rows.append((each.text, each.source, f"**{combine([finding.verdict for finding in own])}**", first))
+        rows.append((each.text, each.source, f"**{own[0].verdict if own else 'no data'}**", first))
     return table(("Recommendation", "what the study found", "here it", "the number"), rows, text=4)

@@ -67,12 +67,14 @@ def choose_folder(options: argparse.Namespace, tables: Sequence[str], *, whole: 
     return output or (COMMITTED if whole and not missing else PARTIAL)
 
 
-def share(function: Callable[[_Work], _Made], work: Sequence[_Work], workers: int, what: str) -> list[_Made]:
-    """The function of each piece of work, in their order, whichever process does it."""
+def share(
+    function: Callable[[_Work], _Made], work: Sequence[_Work], workers: int, what: str, *, together: int = 1
+) -> list[_Made]:
+    """The function of each piece of work, in their order, whichever process does it; so many neighbours in one."""
     found: list[_Made] = []
     # fresh processes: a fork of one that holds threads may hang
     with Progress(what) as progress, ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for made in pool.map(function, work):
+        for made in pool.map(function, work, chunksize=together):
             found.append(made)
             progress(len(found), len(work))
             if not sys.stderr.isatty() and len(found) * LINES // len(work) > (len(found) - 1) * LINES // len(work):

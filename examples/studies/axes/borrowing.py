@@ -169,26 +169,29 @@ def list_findings(text: Mapping[str, Borrowing], lent: Mapping[str, Sequence[flo
             f"their rank correlation over the sizes is positive {MOST}",
         ),
         Finding(
-            "(Check) borrowing is nearer than that run's own final",
+            "Borrowing is nearer than that run's own final",
             final.verdict,
             f"from the largest run on {final}; of all {len(every)} runs of every size "
             f"{format_percent(float(np.mean([a < (b or 0) for a, b in every])) if every else None)}",
             MOST,
             "borrow_for_one",
+            of="beside",
         ),
         Finding(
-            "(Check) A and alpha of another family serve as well as Muennighoff's",
+            "A and alpha of another family serve as well as Muennighoff's",
             others.verdict,
             f"the median lender is nearer on {others}; "
             f"{format_percent(middle(middle(errors) for errors in lent.values()))} in the median against {medians[0]}",
             MOST,
+            of="beside",
         ),
         Finding(
-            "(This library) its certified optimum borrows no worse than the published search",
+            "Its certified optimum borrows no worse than the published search",
             library.verdict,
             f"on {library}; {medians[1]} in the median against {medians[0]}; with B tied to beta it is nearer still "
             f"on {ties}",
             f"the error is no more than a thousandth above {MOST}",
+            of="library",
         ),
     )
 

@@ -188,16 +188,17 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
             looked=True,
         ),
         Finding(
-            "(What it means) two of the five parameters follow the others",
+            "Two of the five parameters follow the others",
             "no data" if math.isnan(scaled) else "holds" if scaled >= 0.95 > mixed else "fails",
             f"three components hold {show_share(scaled)} of standardised parameters, {show_share(mixed)} of shuffled "
             "ones",
             "95% or more of standardised parameters, and less of shuffled ones",
             looked=True,
+            of="beside",
         ),
         *(judge_line(exponent, lines[exponent]) for exponent in LINES),
         Finding(
-            "(This library) these lines are made by writing coefficients at N = 1 and D = 1, far from the data",
+            "These lines are made by writing coefficients at N = 1 and D = 1, far from the data",
             "no data"
             if math.isnan(far[0])
             else "holds"
@@ -212,6 +213,7 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
             f"{show_number(spreads[0][1])}",
             "0.8 or more at 1, and at most 0.5 at the centre; fails if no less at the centre",
             looked=True,
+            of="library",
         ),
     )
 

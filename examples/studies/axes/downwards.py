@@ -98,10 +98,11 @@ def list_findings(found: Mapping[str, Mapping[str, float | None]]) -> tuple[Find
             rule,
         ),
         Finding(
-            "(This library) its default extrapolates downwards",
+            "Its default extrapolates downwards",
             library.verdict,
             f"on {library}; the error is {medians[DEFAULT]} in the median",
             rule,
+            of="library",
         ),
     )
 

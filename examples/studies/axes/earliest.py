@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, Case, ask, score
+from cases import DEFAULT, PROTOCOL, Case, Schedule, ask, score
 from page import Finding, Section, table
 from protocol import fit_published, gather_checkpoints
 
 from axes.base import Axis
 from axes.summaries import (
-    ANNEALED,
-    CONSTANT,
     ask_squared,
     divide,
     draw_families,
@@ -57,12 +55,12 @@ class Measured:
     """Errors of the largest size.
 
     Attributes:
-        anneals: Whether most runs end annealed.
+        schedule: What the learning rate of most runs does before they end.
         cut: By way and share that is left out; `None` where nothing can be said.
         tokens: By way and tokens that are left out, where every run is long enough.
     """
 
-    anneals: bool
+    schedule: Schedule
     cut: Mapping[str, Mapping[float, float | None]]
     tokens: Mapping[str, Mapping[float, float | None]]
 
@@ -87,7 +85,7 @@ def measure(case: Case) -> Measured | None:
         DEFAULT: {cut: ask(DEFAULT, [leave_out(run, cut) for run in case.ladder], pick_longest(case)) for cut in ASKED},
     }
     return Measured(
-        case.anneals,
+        case.schedule,
         cut,
         {
             PROTOCOL: {tokens: ask_points(of, case) for tokens, of in late.items()},
@@ -172,7 +170,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
     rows = [
         (
             name,
-            ANNEALED if made.anneals else CONSTANT,
+            made.schedule,
             *(
                 format_percent(error)
                 for way in WAYS
@@ -254,10 +252,11 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             "earliest_dropped",
         ),
         Finding(
-            "(Beside) leaving out 30% is better still than a tenth",
+            "Leaving out 30% is better still than a tenth",
             more.verdict,
             f"on {more} at the certified optimum; {own} with the default",
             f"{MOST}, at the certified optimum",
+            of="beside",
         ),
     )
 

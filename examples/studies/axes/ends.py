@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, Case, ask, ask_published, score
+from cases import DEFAULT, PROTOCOL, Case, Schedule, ask, ask_published, score
 from page import Finding, Section, Verdict, table
 from protocol import FIRST_PART, gather_checkpoints
 
@@ -60,13 +60,13 @@ class Measured:
     """Errors of the largest size.
 
     Attributes:
-        anneals: Whether most runs end annealed.
+        schedule: What the learning rate of most runs does before they end.
         runs: How many runs smaller sizes have.
         final: By way and evidence, of the final of its longest run.
         checkpoints: The same of checkpoints of that run, as if they had ended.
     """
 
-    anneals: bool
+    schedule: Schedule
     runs: int
     final: Mapping[str, Mapping[str, float | None]]
     checkpoints: Mapping[str, Mapping[str, float | None]]
@@ -78,7 +78,7 @@ def measure(case: Case) -> Measured | None:
         return None
     goals = pick_longest(case)[:1]
     final = ask_evidence(case, goals)
-    return Measured(case.anneals, len(case.ladder), final, ask_evidence(case, list_checkpoints(case)))
+    return Measured(case.schedule, len(case.ladder), final, ask_evidence(case, list_checkpoints(case)))
 
 
 def list_checkpoints(case: Case) -> list[Goal]:
@@ -180,7 +180,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
     rows = [
         (
             name,
-            ANNEALED if made.anneals else CONSTANT,
+            made.schedule,
             str(made.runs),
             *(format_percent(made.final[way][kind]) for way, kind in list_ways()),
         )
@@ -224,25 +224,27 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             "checkpoints",
         ),
         Finding(
-            f"(This library's claim) finals are better than checkpoints where schedules anneal and runs are {MANY} or "
-            "more",
+            f"Finals are better than checkpoints where schedules anneal and runs are {MANY} or more",
             ends.verdict,
             f"finals are nearer on {ends}; on {beyond} of all that anneal, on {constant} of a constant rate",
             f"{MOST}, both at the certified optimum of squared error",
+            of="library",
         ),
         Finding(
-            "(This library) with its checkpoints the default is nearer than with finals only",
+            "With its checkpoints the default is nearer than with finals only",
             own.verdict,
             f"on {own}",
             MOST,
             "checkpoints",
+            of="library",
         ),
         Finding(
-            "(Beside) the best evidence is the same for the study's target, checkpoints as if they had ended",
+            "The best evidence is the same for the study's target, checkpoints as if they had ended",
             same.verdict,
             f"the best way and evidence is the same on {same}; for that target {CHECKPOINTS} is nearer than {END} on "
             f"{theirs}",
             MOST,
+            of="beside",
         ),
     )
 

@@ -146,19 +146,21 @@ def list_findings(text: Mapping[str, Few]) -> tuple[Finding, ...]:
             looked=True,
         ),
         Finding(
-            "(This library) the same lines as a prior help when data are few",
+            "The same lines as a prior help when data are few",
             judge(pool(text, RIDGES, CONVERGED)),
             f"the fit with them is nearer than that without, {count_nearer(text, RIDGES, CONVERGED)}",
             f"of {at_few} it is nearer {MOST}",
             "few_parameters",
             looked=True,
+            of="library",
         ),
         Finding(
-            "(This library) its default needs no such constraint",
+            "Its default needs no such constraint",
             judge(pool(text, DEFAULT, THREE)),
             f"it is nearer than the law on the published lines, {count_nearer(text, DEFAULT, THREE)}",
             f"of {at_few} it is nearer {MOST}",
             looked=True,
+            of="library",
         ),
     )
 

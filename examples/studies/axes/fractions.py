@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cases import DEFAULT, DEFAULTS, PROTOCOL, Case, ask_default, ask_published, score
+from cases import DEFAULT, DEFAULTS, PROTOCOL, Case, Schedule, ask_default, ask_published, score
 from page import Finding, Section, judge, table
 from protocol import FIRST_PART, gather_checkpoints
 
@@ -63,13 +63,13 @@ class Measured:
     """Errors from a part of the training.
 
     Attributes:
-        anneals: Whether most runs end annealed.
+        schedule: What the learning rate of most runs does before they end.
         cut: By way and share of every run, `None` where nothing can be said.
         refused: Shares of every run from which the default says nothing.
         live: By way and share of the compute of the whole ladder, spent on one run after another.
     """
 
-    anneals: bool
+    schedule: Schedule
     cut: Mapping[str, Mapping[float, Answer | None]]
     refused: tuple[float, ...]
     live: Mapping[str, Mapping[float, float | None]]
@@ -92,7 +92,7 @@ def measure(case: Case) -> Measured | None:
     }
     asked = {share: ask_default([see(run, share) for run in case.ladder], case.goals[:1]) for share in UNFINISHED}
     refused = tuple(share for share, said in asked.items() if said is None)
-    return Measured(case.anneals, cut, refused, live)
+    return Measured(case.schedule, cut, refused, live)
 
 
 def see(run: Run, share: float) -> Run:
@@ -180,7 +180,7 @@ def show_families(found: Mapping[str, Measured]) -> str:
     rows = [
         (
             name,
-            ANNEALED if made.anneals else CONSTANT,
+            made.schedule,
             *(format_percent(get(made, way, share)) for way in WAYS for share in shares),
             *(format_percent(made.live[DEFAULT][share]) for share in FRACTIONS),
         )
@@ -268,10 +268,11 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             f"the median ratios of both kinds are within a factor of {NEAR:g}, at the certified optimum",
         ),
         Finding(
-            f"(This library) after {format_level(HALF)} of a ladder's compute the default is nearer than the protocols",
+            f"After {format_level(HALF)} of a ladder's compute the default is nearer than the protocols",
             judge(min(tally.share for tally in live.values()) if all(t.seen for t in live.values()) else float("nan")),
             "; ".join(f"nearer than {way} on {tally}" for way, tally in live.items()),
             f"than both {MOST}",
+            of="library",
         ),
     )
 

@@ -168,10 +168,11 @@ def list_findings(known: Mapping[str, Pruned], chance: float) -> tuple[Finding, 
             "no_pruning",
         ),
         Finding(
-            "(This library) its default, which leaves none out, is nearer than the better of both rules",
+            "Its default, which leaves none out, is nearer than the better of both rules",
             library.verdict,
             f"on {library}",
             tally.MOST,
+            of="library",
         ),
     )
 

@@ -178,18 +178,20 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             looked=True,
         ),
         Finding(
-            "(What follows) forecasts are limited by what seeds differ by",
+            "Forecasts are limited by what seeds differ by",
             limited.verdict,
             f"the default's error is no more than two deviations of a seed on {limited}",
             MOST,
+            of="beside",
         ),
         Finding(
-            "(Beside) a setting that is swept moves the loss by more than a seed does",
+            "A setting that is swept moves the loss by more than a seed does",
             "no data" if swept is None or ends is None else "holds" if swept > ends else "fails",
             f"settings move it by {format_percent(swept)} in the median of the largest ranges of {len(settings)} "
             f"families, seeds by up to {format_percent(ends)} at the end; {len({*seeds} & {*settings})} families have "
             "both",
             "the median of the largest ranges over settings is above the largest over seeds",
+            of="beside",
         ),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, Case
+from cases import DEFAULT, PROTOCOL, SCHEDULES, Case, Schedule
 from page import Verdict
 from scipy.stats import binomtest, rankdata
 
@@ -23,8 +23,8 @@ Path = Sequence[tuple[float, float]]
 Errors = Mapping[float, "float | None"]
 """The error at each value of what is varied; `None` where nothing was said."""
 
-ANNEALED, CONSTANT = "annealed", "constant or unknown"
-"""What most runs of a family end with."""
+ANNEALED, CONSTANT, _ = SCHEDULES
+"""Schedules that findings are told apart by."""
 
 COLOURS = {PROTOCOL: ("final", "o"), DEFAULT: ("target", "D"), ANNEALED: ("final", "o"), CONSTANT: ("held", "^")}
 """Colour and marker of each line of medians; any other takes those of `OTHER`."""
@@ -49,21 +49,18 @@ def ask_squared(points: Points | None, goals: Sequence[Goal]) -> list[float] | N
     return law.predict(np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals])).tolist()
 
 
-def split_schedules(names: Mapping[str, Annealing]) -> dict[str, list[str]]:
-    """The families whose learning rate is annealed, and all others."""
-    return {
-        words: [name for name, made in names.items() if made.anneals == anneals]
-        for words, anneals in ((ANNEALED, True), (CONSTANT, False))
-    }
-
-
-class Annealing(Protocol):
-    """What says whether the schedules of a family anneal."""
+class Scheduled(Protocol):
+    """What says which schedule the runs of a family have."""
 
     @property
-    def anneals(self) -> bool:
-        """Whether most of them do."""
+    def schedule(self) -> Schedule:
+        """That of most of them."""
         ...
+
+
+def split_schedules(names: Mapping[str, Scheduled]) -> dict[Schedule, list[str]]:
+    """The families of each schedule."""
+    return {kind: [name for name, made in names.items() if made.schedule == kind] for kind in SCHEDULES}
 
 
 def count_signs(pairs: Sequence[tuple[float | None, float | None]]) -> tuple[int, int, float]:

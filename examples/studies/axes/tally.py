@@ -29,6 +29,15 @@ NO_TEXT = {
 }
 """Tables whose loss is not that of text in nats per token: A, which is in units of the loss, is no A of theirs."""
 
+FEWEST, FEWEST_TABLES = 5, 3
+"""Families, and tables that they come from, below which nothing is said to hold or to fail."""
+
+ON_TALLIES = (
+    "In brackets: tables, on most of whose families it is so. "
+    f"Of fewer than {FEWEST} families, or {FEWEST_TABLES} tables, nothing is said to hold or to fail."
+)
+"""What stands above findings that count families."""
+
 MOST = "on at least 80% of families"
 """What `judge` calls a finding that holds, in words."""
 
@@ -50,8 +59,9 @@ class Tally:
 
     @property
     def verdict(self) -> Verdict:
-        """By the usual rule."""
-        return judge(self.share)
+        """By the usual rule; of few families, or of tables that are not as many, neither `holds` nor `fails`."""
+        few = len(self.seen) < FEWEST or len(gather(self.seen)) < FEWEST_TABLES
+        return "depends" if self.seen and few else judge(self.share)
 
     def __str__(self) -> str:
         """Families, and tables of whose families it is more than half."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, Case, ask, ask_default, ask_published, score
+from cases import DEFAULT, PROTOCOL, SCHEDULES, Case, Schedule, ask, ask_default, ask_published, score
 from page import Finding, Section, judge, table
 from protocol import fit_published, gather_checkpoints
 
@@ -44,13 +44,13 @@ class Third:
     """Errors of the finals of the largest size.
 
     Attributes:
-        anneals: Whether the schedule of the target anneals the learning rate.
+        schedule: What the learning rate of most runs does before they end.
         alone: From the smaller sizes alone, by protocol and default.
         seen: By the share of training seen, then by way.
         high: By the share of training seen, whether the power law of its own tokens says too much.
     """
 
-    anneals: bool
+    schedule: Schedule
     alone: Mapping[str, float | None]
     seen: Mapping[float, Mapping[str, float | None]]
     high: Mapping[float, bool | None]
@@ -62,7 +62,7 @@ def measure(case: Case) -> Third | None:
         return None
     alone = {way: ask(way, case.ladder, case.goals) for way in (PROTOCOL, DEFAULT)}
     seen = {share: measure_seen(case, share) for share in SEEN}
-    return Third(case.anneals, alone, seen, {share: measure_high(case, share) for share in SEEN})
+    return Third(case.schedule, alone, seen, {share: measure_high(case, share) for share in SEEN})
 
 
 def measure_high(case: Case, share: float) -> bool | None:
@@ -128,7 +128,7 @@ def tell(found: Mapping[str, Third]) -> Section:
         for words, of in split(same).items()
         for share in SEEN
     ]
-    each = [(name, "annealed" if made.anneals else "constant", *show([made], THIRD)) for name, made in found.items()]
+    each = [(name, made.schedule, *show([made], THIRD)) for name, made in found.items()]
     method = (
         "Runs of the largest size are cut after a share of their training, and their finals are forecast. "
         f"*{OWN}*: E + B/D^beta through its checkpoints after the first tenth, by the protocol's search. *{JOINED}*: "
@@ -160,9 +160,8 @@ def is_complete(made: Third) -> bool:
 
 
 def split(found: Mapping[str, Third]) -> dict[str, list[Third]]:
-    """Families whose schedule anneals, and all others."""
-    kinds = (("annealed", True), ("constant", False))
-    return {words: [made for made in found.values() if made.anneals == yes] for words, yes in kinds}
+    """Those of each schedule."""
+    return {kind: [made for made in found.values() if made.schedule == kind] for kind in SCHEDULES}
 
 
 def list_findings(found: Mapping[str, Third]) -> tuple[Finding, ...]:
@@ -173,8 +172,8 @@ def list_findings(found: Mapping[str, Third]) -> tuple[Finding, ...]:
         compare({name: (at[name][way], made.alone[PROTOCOL]) for name, made in found.items()}) for way in (OWN, JOINED)
     )
     high, flat = (
-        Tally({n: m.high[THIRD] or False for n, m in found.items() if m.anneals == yes and m.high[THIRD] is not None})
-        for yes in (True, False)
+        Tally({n: m.high[THIRD] or False for n, m in found.items() if m.schedule == kind and m.high[THIRD] is not None})
+        for kind in SCHEDULES[:2]
     )
     library = compare({name: (errors[FINAL], errors[OWN]) for name, errors in at.items()})
     alone = compare({name: (at[name][FINAL], made.alone[DEFAULT]) for name, made in found.items()})
@@ -206,18 +205,20 @@ def list_findings(found: Mapping[str, Third]) -> tuple[Finding, ...]:
             "it says too much on at most 65% of families that anneal; fails if on 80%",
         ),
         Finding(
-            "(This library) its forecast of a run's own final is nearer than the power law",
+            "Its forecast of a run's own final is nearer than the power law",
             library.verdict,
             f"on {library}; {medians[FINAL]} against {medians[OWN]} in the median",
             MOST,
+            of="library",
         ),
         Finding(
-            "(This library) a third of the target tells more than the smaller sizes alone",
+            "A third of the target tells more than the smaller sizes alone",
             alone.verdict,
             f"its own final is nearer than the default on the smaller sizes on {alone}; {medians[FINAL]} against "
             f"{ladder[DEFAULT]} in the median",
             MOST,
             "target_third",
+            of="library",
         ),
     )
 

@@ -232,10 +232,11 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             "baselines",
         ),
         Finding(
-            "(This library's claim) the default is nearer than the published protocol",
+            "The default is nearer than the published protocol",
             judge(share(versus)),
             f"on {sum(versus)} of {len(versus)} families that both answer",
             "on at least 80% of families",
+            of="library",
         ),
     )
 
