@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from scaling_callback import allocate, read_table
 from scaling_callback import fit as fit_runs
-from scaling_callback.costs import SIX_ND
+from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OBJECTIVES, Fit, Points, fit
 from scaling_callback.fitting.procedures import GRID, PROCEDURES, Procedure, bootstrap_search, search
@@ -202,6 +203,21 @@ def test_the_budget_is_ten_times_the_largest_run_unless_one_is_given() -> None:
     assert vary_choices(runs, Config(flops=1e21), **few).flops == 1e21
     with pytest.raises(InputError, match="flops is -1"):
         vary_choices(runs, Config(flops=-1.0), **few)
+
+
+def test_every_row_splits_and_counts_the_budget_by_what_the_runs_asked_for_cost() -> None:
+    best = planted_ladder(noise=0.0)
+    worse = [replace(spoil(run, 1.1), card=replace(run.card, name=f"{run.name} worse")) for run in best]
+    steep = Cost(overhead=2.0, fall=0.5, at=best[0].params)
+
+    def count(runs: Sequence[Run]) -> Cost:
+        return steep if len(runs) == len(best) else SIX_ND
+
+    panel = compare_choices([*best, *worse], as_asked(best=True), cost=count, groups=("as asked", "procedure"))
+    largest = max(steep.flops(run.params, run.final.tokens) for run in best if run.final)
+    assert panel.flops == pytest.approx(10 * largest)
+    searched = row(panel, "start at Chinchilla's values")
+    assert searched.tokens_per_param == pytest.approx(panel.rows[0].tokens_per_param, rel=0.02)
 
 
 def test_the_loss_is_of_the_target_where_there_is_one() -> None:
