@@ -206,7 +206,7 @@ def test_the_budget_is_ten_times_the_largest_run_unless_one_is_given() -> None:
 
 
 def test_every_row_splits_and_counts_the_budget_by_what_the_runs_asked_for_cost() -> None:
-    best = planted_ladder(noise=0.0)
+    best = planted_ladder()
     worse = [replace(spoil(run, 1.1), card=replace(run.card, name=f"{run.name} worse")) for run in best]
     steep = Cost(overhead=2.0, fall=0.5, at=best[0].params)
 
@@ -216,7 +216,7 @@ def test_every_row_splits_and_counts_the_budget_by_what_the_runs_asked_for_cost(
     panel = compare_choices([*best, *worse], as_asked(best=True), cost=count, groups=("as asked", "procedure"))
     largest = max(steep.flops(run.params, run.final.tokens) for run in best if run.final)
     assert panel.flops == pytest.approx(10 * largest)
-    searched = row(panel, "start at Chinchilla's values")
+    searched = row(panel, "best 40 of a grid of starts")
     assert searched.tokens_per_param == pytest.approx(panel.rows[0].tokens_per_param, rel=0.02)
 
 
