@@ -18,8 +18,9 @@ from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OBJECTIVES, Fit, Points, fit
 from scaling_callback.fitting.procedures import GRID, PROCEDURES, Procedure, bootstrap_search, search
 from scaling_callback.laws import get_law
-from scaling_callback.pipeline import FIT_DEFAULTS, vary_choices
+from scaling_callback.pipeline import FIT_DEFAULTS, refresh, vary_choices
 from scaling_callback.records import Array, Run, Target
+from scaling_callback.reporting.results import describe_sensitivity
 from scaling_callback.sensitivity import (
     ANALYSIS,
     Panel,
@@ -442,6 +443,30 @@ def test_a_held_out_model_is_forecast_in_every_counting_that_is_given_of_it() ->
 def test_what_cannot_be_used_is_refused(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         compare_choices(planted_ladder(), as_asked(), **asked)
+
+
+def test_a_search_over_no_order_is_refused() -> None:
+    with pytest.raises(InputError, match=r"orders is 0; give 1, .* or more"):
+        search(points_of(planted_ladder()), PROCEDURES["one start"], orders=0)
+
+
+def test_a_row_has_the_optimisers_own_word_where_it_is_a_published_procedure() -> None:
+    panel = planted_panel()
+    for r in panel.rows:
+        assert (r.success is None) is (r.group != "procedure")
+        assert (r.success is True) is ("reports success" in r.verdict)
+    assert [r["success"] for r in describe_sensitivity(panel)["rows"]] == [r.success for r in panel.rows]
+
+
+def test_a_refresh_asks_for_no_more_replicates_of_a_row_than_are_worth_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scaling_callback.pipeline.refreshing.ROW_REPLICATES", 20)
+    asked = Config(target=Target(params=1e9, tokens=2e10), sensitivity=True, past=False)
+    few, many = (refresh(planted_ladder(), config=replace(asked, replicates=n)).sensitivity for n in (20, 40))
+    assert few is not None
+    assert few == many
+    assert few.rows[1].intervals
 
 
 def spoil(run: Run, factor: float) -> Run:
