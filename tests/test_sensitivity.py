@@ -458,15 +458,20 @@ def test_a_row_has_the_optimisers_own_word_where_it_is_a_published_procedure() -
     assert [r["success"] for r in describe_sensitivity(panel)["rows"]] == [r.success for r in panel.rows]
 
 
+@pytest.mark.parametrize(("asked", "level", "given"), [(40, 0.9, 40), (300, 0.9, 200), (300, 0.995, 300)])
 def test_a_refresh_asks_for_no_more_replicates_of_a_row_than_are_worth_their_time(
-    monkeypatch: pytest.MonkeyPatch,
+    asked: int, level: float, given: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scaling_callback.pipeline.refreshing.ROW_REPLICATES", 20)
-    asked = Config(target=Target(params=1e9, tokens=2e10), sensitivity=True, past=False)
-    few, many = (refresh(planted_ladder(), config=replace(asked, replicates=n)).sensitivity for n in (20, 40))
-    assert few is not None
-    assert few == many
-    assert few.rows[1].intervals
+    seen: list[int] = []
+
+    def count(_: Sequence[Run], config: Config, *_other: object, **_named: object) -> None:
+        seen.append(config.replicates)
+
+    monkeypatch.setattr("scaling_callback.pipeline.refreshing.vary_choices", count)
+    target = Target(params=1e9, tokens=2e10)
+    config = Config(target=target, sensitivity=True, past=False, level=level, replicates=asked)
+    refresh(planted_ladder(points=3), config=config)
+    assert seen == [given]
 
 
 def spoil(run: Run, factor: float) -> Run:
