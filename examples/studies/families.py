@@ -45,6 +45,14 @@ class Family:
     once: bool = False
     unfinished: bool = False
 
+    @property
+    def source(self) -> str:
+        """The study that its models come from: those of one share data, code and sizes."""
+        return next((study for study in STUDIES if self.table.startswith(study)), self.table)
+
+
+STUDIES = ("datablations", "gemstones", "misfitting", "supercollapse", "xlstm")
+"""How the names of tables begin of which several are of one study."""
 
 _PORIAN = (
     *(f"{data}_base_{horizon}" for data in ("owt2", "rw") for horizon in ("long_kaplan", "short_kaplan")),

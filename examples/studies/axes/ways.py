@@ -45,7 +45,7 @@ class Measured:
     """What became of one family.
 
     Attributes:
-        table: Where it comes from.
+        source: Where it comes from.
         sizes: How many sizes it has.
         reach: Compute of the largest model over that of the largest run below it.
         errors: Mean absolute relative error of each way; `None` where it says nothing.
@@ -55,7 +55,7 @@ class Measured:
         residual: Standard deviation of ln L around the law fitted to the finals of the ladder; `None` without a fit.
     """
 
-    table: str
+    source: str
     sizes: int
     reach: float
     errors: Mapping[str, float | None]
@@ -81,7 +81,7 @@ def measure(case: Case) -> Measured:
     except NotEnoughData as reason:
         refusal = str(reason)
     return Measured(
-        table=case.family.table,
+        table=case.family.source,
         sizes=len(case.sizes),
         reach=max(goal.params * goal.tokens for goal in case.goals) / max(_compute(case)),
         errors={way: ask(way, case.ladder, case.goals) for way in WAYS},
@@ -112,7 +112,9 @@ def summarise(found: Mapping[str, Measured]) -> str:
         families = f"families {words}" + (f" ({len(of)})" if len(counts) == 1 else "")
         rows.append((f"median, {families}", *(format_percent(middle(collect(of, way))) for way in WAYS)))
         rows.append((f"mean, {families}", *(format_percent(mean(collect(of, way))) for way in WAYS)))
-    tables = [[made for made in common if made.table == name] for name in dict.fromkeys(made.table for made in common)]
+    tables = [
+        [made for made in common if made.source == name] for name in dict.fromkeys(made.source for made in common)
+    ]
     for words, take in (("median", middle), ("mean", mean)):
         once = [format_percent(take([mean(collect(of, way)) or 0.0 for of in tables])) for way in WAYS]
         rows.append((f"{words}, each of their {len(tables)} tables counted once", *once))
