@@ -44,7 +44,7 @@ PUBLISHED_LINES = {"alpha": (0.01163, 0.05005), "beta": (0.23710, 0.03844)}
 
 def tell(found: Mapping[str, Components]) -> Section:
     """Components, lines, and what becomes of them at the centre of the data."""
-    laws = [(made.table, name, law) for name, made in found.items() for law in made.laws]
+    laws = [(made.source, name, law) for name, made in found.items() for law in made.laws]
     whole = [row for row in laws if row[2].usual and is_text(row[1])]
     others = [row for row in laws if row[2].usual and not is_text(row[1])]
     method = (
@@ -97,7 +97,7 @@ def tell_lines(whole: Sequence[Row], lines: Mapping[str, Fitted | None]) -> str:
         rows += [inside, (f"centre of the data here, {variable}", *["–"] * 4, f"{variable} = {format_count(place)}")]
     head = ("line", "intercept", "slope", f"its {format_level(LEVEL)} interval", "deviation", "e^(1/slope)")
     note = (
-        "Through usual laws; the interval is over tables drawn anew. A law that is known best where the data are, at "
+        "Through usual laws; the interval is over sources drawn anew. A law that is known best where the data are, at "
         "N0, and whose alpha is off by d, has an ln A that is off by d ln N0, for A is its size term at N = 1: errors "
         "lie on a line of slope 1/ln N0. The last column is the N0 (D0) of each slope. *Within families*: of the "
         "deviations of each law from the mean of its family's. A place below the centre means that the term is known "
@@ -231,7 +231,7 @@ def judge_line(exponent: str, line: Fitted | None) -> Finding:
         else f"{exponent} = {line.intercept:.4f} + {line.slope:.4f} ln {coefficient}, slope within "
         f"{line.interval[0]:.4f} to {line.interval[1]:.4f}, deviation {line.deviation:.3f}; that is the slope of "
         f"errors of laws known best at {variable} = {show_place(line.slope)}, the published one at {show_place(slope)}",
-        f"the published slope is in the {format_level(LEVEL)} interval of the slope over tables",
+        f"the published slope is in the {format_level(LEVEL)} interval of the slope over sources",
         looked=True,
     )
 

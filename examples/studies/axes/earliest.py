@@ -21,7 +21,7 @@ from axes.summaries import (
     split_schedules,
     trace,
 )
-from axes.tally import MOST, Tally, compare, middle, middle_of_tables
+from axes.tally import MOST, Tally, compare, middle, middle_of_sources
 from scaling_callback import Run
 from scaling_callback.fitting import Points
 from scaling_callback.reporting import Figure
@@ -136,12 +136,12 @@ def summarise(found: Mapping[str, Measured]) -> str:
             errors = {name: made.cut[way][cut] for name, made in found.items()}
             ratios = [divide(made.cut[way][cut], made.cut[way][NONE]) for made in found.values()]
             answered = sum(error is not None for error in errors.values())
-            row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
+            row += [format_percent(middle(errors.values())), format_percent(middle_of_sources(errors))]
             row += [show_ratio(middle(ratios)), f"{answered} of {len(found)}"]
         own = {name: made.cut[DEFAULT].get(cut) for name, made in found.items()}
         row += [format_percent(middle(own.values())), f"{sum(e is not None for e in own.values())} of {len(found)}"]
         rows.append(row if cut in ASKED else [*row[:-2], "–", "not asked"])
-    what = ("median", "median of tables", "to nothing left out", "answered")
+    what = ("median", "median of sources", "to nothing left out", "answered")
     heads = [f"{way}, {each}" for way in WAYS for each in what]
     return table(("left out", *heads, f"{DEFAULT}, median", f"{DEFAULT}, answered"), rows)
 

@@ -21,7 +21,7 @@ from axes.summaries import (
     show_ratio,
     split_schedules,
 )
-from axes.tally import MOST, Tally, compare, middle, middle_of_tables
+from axes.tally import MOST, Tally, compare, middle, middle_of_sources
 from scaling_callback import Run
 from scaling_callback.fitting import Points
 from scaling_callback.forecasting import finals
@@ -142,10 +142,10 @@ def summarise(found: Mapping[str, Measured]) -> str:
                 errors = {name: made.final[way][kind] for name, made in of.items()}
                 ratios = [divide(made.final[way][kind], made.final[way][CHECKPOINTS]) for made in of.values()]
                 answered = sum(error is not None for error in errors.values())
-                row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
+                row += [format_percent(middle(errors.values())), format_percent(middle_of_sources(errors))]
                 row += [show_ratio(middle(ratios)), f"{answered} of {len(of)}"]
             rows.append(row)
-    what = ("median", "median of tables", f"to {CHECKPOINTS}", "answered")
+    what = ("median", "median of sources", f"to {CHECKPOINTS}", "answered")
     return table(("schedule", "fitted", "families", *(f"{way}, {each}" for way in WAYS for each in what)), rows, text=2)
 
 

@@ -22,7 +22,7 @@ from axes.summaries import (
     split_schedules,
     trace,
 )
-from axes.tally import MOST, Tally, compare, middle, middle_of_tables
+from axes.tally import MOST, Tally, compare, middle, middle_of_sources
 from scaling_callback import Run, replay
 from scaling_callback.replaying import FRACTIONS, PROTOCOLS
 from scaling_callback.reporting import Figure
@@ -149,10 +149,10 @@ def summarise(found: Mapping[str, Measured]) -> str:
                 errors = {name: get(made, way, share) for name, made in of.items()}
                 answers = [said for made in of.values() if (said := made.cut[way][share]) is not None]
                 ratios = [divide(get(made, way, share), get(made, way, WHOLE)) for made in of.values()]
-                row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
+                row += [format_percent(middle(errors.values())), format_percent(middle_of_sources(errors))]
                 row += [show_ratio(middle(ratios)), f"{sum(said.high > 0 for said in answers)} of {len(answers)}"]
             rows.append(row)
-    heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of tables", "to all of it", "too high")]
+    heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of sources", "to all of it", "too high")]
     return table(("schedule", "seen", "families", *heads), rows, text=2)
 
 

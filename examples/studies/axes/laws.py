@@ -58,11 +58,11 @@ class Components:
     """The laws of a family.
 
     Attributes:
-        table: Where the family is from.
+        source: Where the family is from.
         laws: That of all sizes first.
     """
 
-    table: str
+    source: str
     laws: tuple[Made, ...]
 
 
@@ -71,7 +71,7 @@ def measure(case: Case) -> Components:
     points = gather_checkpoints(case.runs)
     subsets = [case.sizes, *draw_subsets(case)]
     laws = [law for sizes in subsets if points and (law := make_law(points.take(np.isin(points.params, sizes))))]
-    return Components(case.family.table, tuple(laws))
+    return Components(case.family.source, tuple(laws))
 
 
 def draw_subsets(case: Case) -> list[tuple[float, ...]]:
@@ -95,7 +95,7 @@ def make_law(points: Points) -> Made | None:
 
 
 RESAMPLES = 1000
-"""Times that the tables are drawn anew for the interval of a slope."""
+"""Times that the sources are drawn anew for the interval of a slope."""
 
 LEVEL = 0.9
 
@@ -141,7 +141,7 @@ class Fitted:
         intercept: Exponent of a coefficient of 1.
         slope: Rise with ln coefficient.
         deviation: Of the exponents around it.
-        interval: Of the slope, over tables drawn anew.
+        interval: Of the slope, over sources drawn anew.
     """
 
     intercept: float
@@ -160,7 +160,7 @@ def pick(rows: Sequence[Row], exponent: str) -> tuple[Array, Array, Array]:
 
 
 def fit_line(rows: Sequence[Row], exponent: str) -> Fitted | None:
-    """Least squares; `None` of laws from fewer than three tables."""
+    """Least squares; `None` of laws from fewer than three sources."""
     x, y, _ = pick(rows, exponent)
     tables = np.array([name for name, *_ in rows])
     names = np.array(list(dict.fromkeys(tables.tolist())))

@@ -13,7 +13,7 @@ from page import Finding, Section, judge, table
 
 from axes.base import Axis
 from axes.summaries import divide, draw_families, mean, pick_longest, show_ratio, trace
-from axes.tally import MOST, Tally, compare, middle, middle_of_tables
+from axes.tally import MOST, Tally, compare, middle, middle_of_sources
 from scaling_callback import Run
 from scaling_callback.forecasting import find_twins
 from scaling_callback.reporting import Figure
@@ -185,16 +185,16 @@ def summarise(found: Mapping[str, Measured]) -> str:
             ratios = [divide(get(made, way, count).mean, made.every[way]) for made in having.values()]
             drawn = [get(made, way, count) for made in having.values()]
             answered, asked = sum(each.answered for each in drawn), sum(each.asked for each in drawn)
-            row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
+            row += [format_percent(middle(errors.values())), format_percent(middle_of_sources(errors))]
             row += [show_ratio(middle(ratios)), f"{answered} of {asked}" if asked else "not asked"]
         rows.append(row)
     last = ["all", str(len(found))]
     for way in WAYS:
         errors = {name: made.every[way] for name, made in found.items()}
         answered = sum(error is not None for error in errors.values())
-        last += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
+        last += [format_percent(middle(errors.values())), format_percent(middle_of_sources(errors))]
         last += ["1x", f"{answered} of {len(found)}"]
-    heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of tables", "to all sizes", "answered")]
+    heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of sources", "to all sizes", "answered")]
     return table(("sizes", "families", *heads), [*rows, last])
 
 

@@ -49,7 +49,7 @@ class Borrowing:
     """What one family lends, and what it can do with what is lent.
 
     Attributes:
-        table: Where it is from: families of one table do not lend to each other.
+        source: Where it is from: families of one table do not lend to each other.
         language: Whether its loss is of text, in nats per token.
         baseline: The lower of the errors of the two baselines.
         lends: ln A and alpha of the protocol's law through all of its runs; `None` without one.
@@ -58,7 +58,7 @@ class Borrowing:
         singles: From the largest run of each smaller size, smallest first.
     """
 
-    table: str
+    source: str
     language: bool
     baseline: float | None
     lends: tuple[float, float] | None
@@ -78,7 +78,7 @@ def measure(case: Case) -> Borrowing | None:
     points = gather_checkpoints(case.runs)
     law = None if points is None else fit_published(points)
     return Borrowing(
-        case.family.table,
+        case.family.source,
         is_text(case.family.name),
         min(baselines, default=None),
         None if law is None else (law.values["a"], law.values["alpha"]),
@@ -120,12 +120,12 @@ def fit_lent(points: Points, goals: Sequence[Goal], *, ridges: bool) -> float | 
 
 
 def lend(name: str, found: Mapping[str, Borrowing]) -> list[float]:
-    """Errors of one family's largest size with A and alpha of each family of text from another table."""
+    """Errors of one family's largest size with A and alpha of each family of text from another source."""
     made = found[name]
     single = made.singles[-1]
     errors: list[float] = []
     for lender in found.values():
-        if lender.lends is None or not lender.language or lender.table == made.table or single.floor is None:
+        if lender.lends is None or not lender.language or lender.source == made.source or single.floor is None:
             continue
         log_coefficient, alpha = lender.lends
         here, there = (math.exp(log_coefficient - alpha * math.log(size)) for size in (single.params, made.target))

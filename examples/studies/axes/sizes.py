@@ -13,7 +13,7 @@ from page import Finding, Section, table
 from axes.base import Axis
 from axes.numbers import keep
 from axes.summaries import correlate, draw_families, pick_longest, trace
-from axes.tally import MOST, Tally, middle, middle_of_tables
+from axes.tally import MOST, Tally, middle, middle_of_sources
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.units import format_level, format_percent
@@ -109,10 +109,10 @@ def summarise(found: Mapping[str, Measured]) -> str:
                 errors = {name: middle(w.errors.get(way) for w in windows) for name, windows in inside.items()}
                 asked = [w.errors[way] for windows in inside.values() for w in windows if way in w.errors]
                 answered = sum(error is not None for error in asked)
-                row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
+                row += [format_percent(middle(errors.values())), format_percent(middle_of_sources(errors))]
                 row.append(f"{answered} of {len(asked)}" if asked else "not asked")
             rows.append(row)
-    heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of tables", "answered")]
+    heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of sources", "answered")]
     return table(("sizes fitted", "times larger", "families", *heads), rows)
 
 
