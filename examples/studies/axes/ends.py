@@ -229,9 +229,7 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             )
             + f"; {by_kind}; with the default on {worse[DEFAULT]}"
             + (
-                f"; without a vote: {number(silent, 'family', 'families')} with finals alone in the last 30%"
-                if silent
-                else ""
+                f"; without a vote: {number(silent, 'family', 'families')} with finals alone in {END}" if silent else ""
             ),
             f"most sources are worse, each by most of its families, and a two-sided sign test has p below "
             f"{SIGNIFICANT:g}; fails if most are better",

@@ -200,7 +200,7 @@ def draw_numbers(found: Mapping[str, Measured]) -> Figure:
         Scale("error / error from all sizes", log=True, limits=SHOWN),
         title="Number of sizes",
         caption="Error for the largest model over that from all smaller sizes; thin: the protocol on each family, "
-        "bold: medians of families." + (f" Lines leave it on {', '.join(cut)}." if cut else ""),
+        "bold: medians of families." + (f" Cut: {'; '.join(cut)}." if cut else ""),
         alt=f"Errors by the number of sizes fitted, on {len(found)} families",
         rule=1.0,
     )

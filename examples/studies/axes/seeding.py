@@ -85,7 +85,7 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     tally = {way: Tally({name: 2 * sum(win) > len(win) for name, win in of.items()}) for way, of in wins.items()}
     every = {way: [each for win in of.values() for each in win] for way, of in wins.items()}
     sources = number(len({SOURCES[name] for name in found}), "source")
-    told = f"; these are {number(len(found), 'family', 'families')} of {sources}: {', '.join(found)}"
+    told = f"; these are {number(len(found), 'family', 'families')} of {sources}: {' and '.join(found)}"
     return (
         Finding(
             "More sizes are better than more seeds",

@@ -186,7 +186,10 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
         way: {n: e for n, made in found.items() if made[FOUR] and (e := made[FOUR][0].errors[way]) is not None}
         for way in WAYS
     }
-    under = {way: Tally({name: error < PUBLISHED for name, error in of.items()}) for way, of in small.items()}
+    under = {
+        way: Tally({name: error < PUBLISHED for name, error in of.items() if not name.startswith(GPT3)})
+        for way, of in small.items()
+    }
     theirs = {name: error for name, error in small[PROTOCOL].items() if name.startswith(GPT3)}
     ours = {name: error for name, error in small[DEFAULT].items() if name.startswith(GPT3)}
     far = middle(made[FOUR][0].ratio for made in found.values() if made[FOUR])
@@ -239,7 +242,7 @@ def is_best(windows: Sequence[Window], way: str) -> bool:
 
 def show(errors: Mapping[str, float]) -> str:
     """Errors of families by name."""
-    return ", ".join(f"{name} {format_percent(error)}" for name, error in errors.items()) or "no family at hand"
+    return " and ".join(f"{name} {format_percent(error)}" for name, error in errors.items()) or "no family at hand"
 
 
 SIZES_AXIS = Axis("size of models", measure, tell)
