@@ -9,8 +9,8 @@ from cases import DEFAULT, PROTOCOL, Case, ask, ask_published, cut, score
 from page import Finding, Section, table
 
 from axes.base import Axis
+from axes.strips import TYPICAL
 from axes.tally import MOST, SUMMARY, Tally, compare, middle, summarise
-from axes.ways import TYPICAL
 from scaling_callback import Run
 from scaling_callback.replaying import Goal, make_goals
 from scaling_callback.reporting import Figure
