@@ -115,11 +115,18 @@ def tell(found: Mapping[str, Few]) -> Section:
         "that the distance to the target stays the same. *3 free*: alpha and beta on the published lines, A, B and E "
         "free, by the protocol's search. *4 free*: one exponent for both terms, which rests on no published line; its "
         "certified optimum stands beside that of 5. *As a prior*: the published lines with their published spread, "
-        "each weighing one observation (`ridges=True`). The lines are of losses in nats per token of text: other families are left out. Medians are "
+        "each weighing one observation (`ridges=True`). The lines are of losses in nats per token of text: other "
+        "families are left out. Medians are "
         "over those that every way answers; *all* are more than four."
     )
+    each = [
+        (name, str(count), *(format_percent(errors[way]) for way in COLUMNS))
+        for name, made in text.items()
+        for count, errors in made.items()
+    ]
     parts = (method, table(("at hand", "families", *COLUMNS), rows))
-    return Section("Fewer parameters", parts, list_findings(text))
+    families = (table(("family", "sizes at hand", *COLUMNS), each),)
+    return Section("Fewer parameters", parts, list_findings(text), families)
 
 
 def pick_count(found: Mapping[str, Few], count: int | None) -> dict[str, Mapping[str, float | None]]:
