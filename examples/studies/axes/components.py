@@ -196,8 +196,8 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
             temper("no data" if math.isnan(three) else judge_share(three, shuffled), rows),
             f"{show_share(three)} of {len(rows)} usual laws; of shuffled parameters, none of which follows another, "
             f"{show_share(shuffled)}",
-            f"{SHARE:.0%} or more of centred parameters, as in the study, and less of shuffled ones; depends if shuffled "
-            "ones reach that, too: then any five parameters of these units do",
+            f"{SHARE:.0%} or more of centred parameters, as in the study, and less of shuffled ones; depends if those "
+            "reach it, too: then any five parameters of these units do",
             looked=True,
         ),
         Finding(
