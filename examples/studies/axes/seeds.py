@@ -187,7 +187,8 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             f"{format_level(PUBLISHED_MOST)}",
             within.verdict,
             f"finals differ by up to {format_percent(ends)}, and stay within {format_level(PUBLISHED_MOST)} on "
-            f"{within}; their median deviation is {format_percent(middle(d for of in seeds.values() for d in of.deviations))}"
+            f"{within}; their median deviation is "
+            f"{format_percent(middle(d for of in seeds.values() for d in of.deviations))}"
             f"{earlier}",
             f"the finals of no group differ by more than {format_level(PUBLISHED_MOST)} {MOST}",
             looked=True,

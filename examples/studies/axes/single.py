@@ -20,6 +20,10 @@ LENT = {"a": START["a"], "alpha": START["alpha"]}
 """Muennighoff's ln A and alpha."""
 
 
+FLAT = {"a": -np.inf, "alpha": 0.0}
+"""No size term: of one size it is a constant, and without it a part of E."""
+
+
 @dataclass(frozen=True)
 class Single:
     """Forecasts of the largest size from one run.
@@ -96,8 +100,7 @@ def measure_single(case: Case, size: float) -> Single | None:
     if points is None or len(points) < 3 or run.final is None:
         return None
     lent = fit_published(points, LENT)
-    # of one size the size's term is a constant: without it, it is a part of E
-    flat = fit_published(points, {"a": -np.inf, "alpha": 0.0})
+    flat = fit_published(points, FLAT)
     params, tokens = (np.array(values) for values in zip(*((g.params, g.tokens) for g in case.goals), strict=True))
     return Single(
         size,
