@@ -27,7 +27,7 @@ def study() -> Iterator[dict[str, ModuleType]]:
     """The modules of the study, by the names that they use among themselves; no other test sees them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(STUDIES))
-        names = ("checking", "claims", "commands", "ladders", "measuring", "published", "rows")
+        names = ("checking", "claims", "commands", "explaining", "ladders", "measuring", "published", "rows")
         yield {name: importlib.import_module(f"choices.{name}") for name in names} | {
             "page": importlib.import_module("misfitting")
         }
@@ -92,24 +92,22 @@ def test_a_published_row_that_the_ladder_does_not_carry_is_not_met(
 
 
 def test_why_a_row_differs_is_told_by_the_objective_at_the_published_values(study: dict[str, ModuleType]) -> None:
-    runs, measuring = planted_ladder(noise=0.003), study["measuring"]
+    runs, explain = planted_ladder(noise=0.003), study["explaining"].explain
     base = study["ladders"].base_choice(study["ladders"].Ladder("planted ladder", TABLE, ""))
     at = {"E": "1.80", "alpha": ".35", "beta": ".37"}, {"E": "1.80", "alpha": ".70", "beta": ".37"}
-    near, far = (measuring.explain(study["published"].Published("", "", values), base, runs) for values in at)
+    near, far = (explain(study["published"].Published("", "", values), base, runs) for values in at)
     assert above(near) < 50 < above(far)
 
 
 def test_a_range_is_held_at_the_end_nearer_to_what_was_found_and_a_tied_row_by_its_own_parameters(
     study: dict[str, ModuleType],
 ) -> None:
-    runs, measuring, published = planted_ladder(noise=0.003), study["measuring"], study["published"].Published
+    runs, explain, published = planted_ladder(noise=0.003), study["explaining"].explain, study["published"].Published
     base = study["ladders"].base_choice(study["ladders"].Ladder("planted ladder", TABLE, ""))
-    outside = measuring.explain(published("", "", {"E": "1.7-2.5", "alpha": ".50-.60"}), base, runs)
+    outside = explain(published("", "", {"E": "1.7-2.5", "alpha": ".50-.60"}), base, runs)
     assert outside.startswith("with alpha at 0.5, the nearer end of the published range,")
     tied = replace(base, law=get_law("chinchilla-tied"))
-    assert "the published E 1.8, alpha 0.5" in measuring.explain(
-        published("", "", TRUTH | {"alpha": ".50"}), tied, runs
-    )
+    assert "the published E 1.8, alpha 0.5" in explain(published("", "", TRUTH | {"alpha": ".50"}), tied, runs)
 
 
 def test_a_row_whose_interval_does_not_reach_that_of_what_was_asked_misses_it(

@@ -127,8 +127,8 @@ def list_parts(measured: Mapping[str, Measured], made: Mapping[str, Mapping[str,
         (
             "Each kind of choice with what was asked: the lowest and the highest answer. *Place said* is the "
             "published order of how far they move D/N. *Intervals apart* counts the choices whose interval of D/N does "
-            "not overlap that of what was asked, of those that have one: a rough test, for the rows share runs. A range "
-            "grows with the number of choices, and its ends can be no more than noise. A kind that a ladder does not "
+            "not overlap that of what was asked, of those that have one: a rough test, for the rows share runs. A "
+            "range grows with the number of choices, and its ends can be no more than noise. A kind that a ladder does not "
             "vary is left out. The OLMo ladder is none of the study's."
         ),
         table_kinds(every),

@@ -11,9 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from families import find_table
-
 from choices.checking import CARDS
+from choices.ladders import require_table
 from choices.measuring import REPLICATES, Measured
 from choices.published import BUDGET
 from choices.rows import find_row
@@ -66,9 +65,7 @@ class Repeated:
 
 def run_command(table: str, folders: Sequence[Path]) -> Mapping[str, Any]:
     """What the command says, as it writes it for programs."""
-    path = find_table(table, folders)
-    if path is None:
-        raise ValueError(f"{table}.csv is in none of {', '.join(map(str, folders))}")
+    path = require_table(table, folders)
     words = [sys.executable, "-m", "scaling_callback", "fit", str(path), "--json", *COMMANDS[table]]
     done = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603 (our own command)
     return dict(json.loads(done.stdout))
@@ -76,9 +73,7 @@ def run_command(table: str, folders: Sequence[Path]) -> Mapping[str, Any]:
 
 def run_report(table: str, folders: Sequence[Path]) -> Mapping[str, Sequence[int]]:
     """The numbers of the items of the checklist by status, as the report of a ladder with a card fills it in."""
-    path = find_table(table, folders)
-    if path is None:
-        raise ValueError(f"{table}.csv is in none of {', '.join(map(str, folders))}")
+    path = require_table(table, folders)
     with TemporaryDirectory() as folder:
         output = ("--output", str(Path(folder, "report.md")), "--card", str(CARDS[table]))
         words = [sys.executable, "-m", "scaling_callback", "report", str(path), "--json", *REPORTS[table], *output]

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from choices.ladders import LADDERS, Ladder, Task, base_choice, hold_out, more_choices, read_ladder
+from choices.explaining import explain
+from choices.ladders import LADDERS, Ladder, Task, base_choice, base_points, hold_out, more_choices, read_ladder
 from choices.optimisers import Ended, search_by_each, start_costs
-from choices.published import BUDGET, PUBLISHED, Published, differs
+from choices.published import BUDGET, PUBLISHED, differs
 from scaling_callback import Run
 from scaling_callback.allocating import Constraints, Frontier, estimate_isoflop
-from scaling_callback.fitting import GRID, Borrowed, Fit, Points, Procedure, fit, search
+from scaling_callback.fitting import GRID, Points, Procedure, fit, search
 from scaling_callback.records import Array, Target
-from scaling_callback.reporting.units import format_percent
-from scaling_callback.sensitivity import Choice, Panel, Row, compare_choices, list_choices
+from scaling_callback.sensitivity import Panel, Row, compare_choices, list_choices
 
 LEVEL = 0.9
 """Nominal coverage of the intervals."""
@@ -36,9 +36,6 @@ PARTS = 4
 """Pieces that the starts of the grid are searched in."""
 
 NAMES = ("E", "A", "B", "alpha", "beta")
-
-NAMED = ("E", "alpha", "beta")
-"""Parameters that were published."""
 
 
 @dataclass(frozen=True)
@@ -197,23 +194,6 @@ def vary(
     )
 
 
-def make_points(choice: Choice, runs: Sequence[Run]) -> Points:
-    """The points that a choice fits.
-
-    Raises:
-        ValueError: There is none.
-    """
-    points = choice.policy(choice.select(runs), lambda run: run.cluster).points
-    if points is None:
-        raise ValueError(f"no point remains under the choice {choice.name!r}")
-    return points.take(choice.keep(points))
-
-
-def base_points(ladder: Ladder, runs: Sequence[Run]) -> Points:
-    """The points of what was asked."""
-    return make_points(base_choice(ladder), runs)
-
-
 def look_beside(ladder: Ladder, runs: Sequence[Run]) -> Beside:
     """What is not in a panel: IsoFLOP profiles, another counting of C, percentiles, and why rows differ."""
     base = base_choice(ladder)
@@ -242,45 +222,6 @@ def read_values(row: Row) -> dict[str, float]:
     values = {**row.params, "tokens_per_param": row.tokens_per_param}
     values.setdefault("beta", row.params.get("alpha"))
     return {name: value for name, value in values.items() if value is not None}
-
-
-def explain(published: Published, choice: Choice, runs: Sequence[Run]) -> str:
-    """What the objective of a choice says of the published values: how far above its optimum they hold it."""
-    points = make_points(choice, runs)
-    best = _fit(choice, points)
-    values = {
-        name: ends
-        for name in choice.law.names
-        if name in NAMED and (ends := _read_ends(published.values.get(name, "")))
-    }
-    if all(low == high for low, high in values.values()):
-        at = {name: low for name, (low, _) in values.items()}
-        words = "the published " + ", ".join(f"{name} {value:g}" for name, value in at.items())
-    else:  # a range is of several rows: which of its values belong together is not known, so one is held
-        wrong = differs(published, best.params)
-        name = next((name for name in values if name in wrong), "")
-        if not name:
-            return "each of E, alpha and beta is met, and D/N is not"
-        at = {name: min(values[name], key=partial(_distance, best.params[name]))}
-        words = f"{name} at {at[name]:g}, the nearer end of the published range,"
-    held = _fit(replace(choice, borrowed=Borrowed(tuple(at.items()), "the published row")), points)
-    return (
-        f"with {words} and the rest fitted the objective on these {len(points)} points is "
-        f"{format_percent(held.objective / best.objective - 1)} above the optimum found here"
-    )
-
-
-def _read_ends(published: str) -> tuple[float, float] | None:
-    low, _, high = published.partition("-")
-    return (float(low), float(high or low)) if low else None
-
-
-def _distance(value: float, end: float) -> float:
-    return abs(value - end)
-
-
-def _fit(choice: Choice, points: Points) -> Fit:
-    return fit(points, law=choice.law, objective=choice.objective, borrowed=choice.borrowed)
 
 
 def search_starts(
