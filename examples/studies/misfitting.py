@@ -40,7 +40,7 @@ from choices.selecting import Selected, show_selections, tell_selections, try_se
 from choices.starts import table_optimisers, table_starts, tell_chosen, tell_shared, tell_starts
 from families import find_table
 from page import ON_RULES, Part, show_findings, write_page
-from work import add_options, choose_folder, read_folders, share
+from work import add_options, choose_folder, read_folders, run, share
 
 from scaling_callback.fitting import PROCEDURE_REPLICATES
 from scaling_callback.reporting import plot_choices
@@ -128,8 +128,8 @@ def list_parts(measured: Mapping[str, Measured], made: Mapping[str, Mapping[str,
             "Each kind of choice with what was asked: the lowest and the highest answer. *Place said* is the "
             "published order of how far they move D/N. *Intervals apart* counts the choices whose interval of D/N does "
             "not overlap that of what was asked, of those that have one: a rough test, for the rows share runs. A "
-            "range grows with the number of choices, and its ends can be no more than noise. A kind that a ladder does not "
-            "vary is left out. The OLMo ladder is none of the study's."
+            "range grows with the number of choices, and its ends can be no more than noise. A kind that a ladder does "
+            "not vary is left out. The OLMo ladder is none of the study's."
         ),
         table_kinds(every),
         *show_optimisers(every),
@@ -272,4 +272,4 @@ def show_card(made: Mapping[str, Mapping[str, Any]]) -> list[Part]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -25,12 +25,13 @@ FEWEST, FEWEST_SOURCES = 5, 3
 """Families, and studies that they come from, below which nothing is said to hold or to fail."""
 
 ON_TALLIES = (
-    "In brackets: the sources that the families come from, on most of whose families it is so. "
+    "In brackets: the studies that the families come from, on most of whose families it is so. Where families are "
+    "counted a verdict is that of both counts, and *depends* where they differ. "
     f"Of fewer than {FEWEST} families, or {FEWEST_SOURCES} sources, nothing is said to hold or to fail."
 )
 """What stands above findings that count families."""
 
-MOST = "on at least 80% of families"
+MOST = "on at least 80% of families, and of sources"
 """What `judge` calls a finding that holds, in words."""
 
 
@@ -50,15 +51,25 @@ class Tally:
         return float(np.mean(list(self.seen.values()))) if self.seen else math.nan
 
     @property
+    def sources(self) -> tuple[int, int]:
+        """On most of whose families it is seen, and how many there are."""
+        votes = [float(np.mean(seen)) > 0.5 for seen in gather(self.seen).values()]
+        return sum(votes), len(votes)
+
+    @property
     def verdict(self) -> Verdict:
-        """By the usual rule; of few families, or of sources that are not as many, neither `holds` nor `fails`."""
-        return "depends" if are_few(self.seen) else judge(self.share)
+        """By the usual rule, where families and sources agree on it; of few, neither `holds` nor `fails`."""
+        most, of = self.sources
+        if not self.seen:
+            return "no data"
+        verdict = judge(self.share)
+        few = len(self.seen) < FEWEST or of < FEWEST_SOURCES
+        return "depends" if few or judge(most / of) != verdict else verdict
 
     def __str__(self) -> str:
         """Families, and sources of whose families it is more than half."""
-        sources = gather(self.seen)
-        most = sum(float(np.mean(seen)) > 0.5 for seen in sources.values())
-        return f"{sum(self.seen.values())} of {len(self.seen)} families ({most} of {len(sources)} sources)"
+        most, of = self.sources
+        return f"{sum(self.seen.values())} of {len(self.seen)} families ({most} of {of} sources)"
 
 
 def are_few(names: Iterable[str]) -> bool:

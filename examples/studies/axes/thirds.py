@@ -240,7 +240,8 @@ def draw(same: Mapping[str, Third]) -> Figure:
     return Figure(
         name="thirds",
         title="A part of the target's training",
-        caption="Median error of its final. Filled and solid: schedules that anneal; hollow and dashed: constant rates.",
+        caption="Median error of its final. Filled and solid: schedules that anneal; hollow and dashed: constant "
+        "rates.",
         alt=f"Errors of the final of the largest size by the share of its training seen, on {len(same)} families",
         layers=tuple(layers),
         x=Scale("training seen, %"),
