@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -257,6 +258,16 @@ def test_the_forecast_loss_of_choices_is_drawn_as_well_and_a_single_answer_is_no
     assert (made.name, made.x.label) == ("choices_loss", "forecast loss of the optimum, 1.0e20 FLOPs")
 
 
+def test_a_long_name_of_a_choice_is_broken_into_two_lines_with_room_for_both() -> None:
+    panel = panel_of(("converged", 20.0, None), ("converged", 25.0, None), ("converged", 26.0, None))
+    long = replace(panel.rows[1], choice="lowest at each N and D, every checkpoint")
+    made = plot_choices(replace(panel, rows=(panel.rows[0], long, panel.rows[2])))
+    assert made is not None
+    names = [*made.y.rows.values()]
+    assert names[1] == "lowest at each N and D, every\ncheckpoint"
+    assert max(made.y.rows) > 2.0
+
+
 def test_a_name_of_a_choice_is_neither_a_formula_nor_a_tag() -> None:
     panel = panel_of(("converged", 20.0, None), ("converged", 25.0, None))
     named = replace(panel, rows=(panel.rows[0], replace(panel.rows[1], choice="N as $x_$ <b>")))
@@ -350,3 +361,19 @@ def test_an_axis_of_rows_names_each_row_once() -> None:
     made = figure(usual(), "record")
     assert isinstance(made.y, Axis)
     assert len(made.y.rows) == round(made.y.height or 0) + 1
+
+
+@pytest.mark.parametrize("layers", [(), (Marks([], [], "o", "final"),), (Marks([math.nan], [1.0], "o", "final"),)])
+def test_a_logarithmic_axis_without_a_mark_is_drawn_empty(layers: tuple[Marks, ...]) -> None:
+    axis = Axis("error", ticks="percent", log=True)
+    made = Figure("none", "None", "Nothing was measured.", "Nothing.", layers, axis, axis, 2.0, 1)
+    ET.fromstring(render_svg(made, alone=True))
+    assert json.dumps(write_plotly(made), allow_nan=False)
+
+
+@pytest.mark.parametrize("across", ["x", "y"])
+def test_a_rule_is_seen_on_a_logarithmic_axis_without_a_mark(across: Literal["x", "y"]) -> None:
+    axis = Axis("loss", log=True)
+    layers = (Rule(3e4, across), Marks([], [], "o", "final"))
+    drawn = render_svg(Figure("none", "None", "", "Nothing.", layers, axis, axis, 2.0, 1), alone=True)
+    assert {"20k", "50k"} <= {*re.findall(r"<text[^>]*>([^<]*)", drawn)}

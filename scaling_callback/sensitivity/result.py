@@ -27,6 +27,7 @@ class Row:
         verdict: What became of a published procedure, in words; empty for a certified search.
         intervals: Lower and upper ends by name of a natural parameter, `tokens_per_param` and `loss`; empty without
             replicates. A value without an interval is not there.
+        success: Whether the optimiser of a published procedure says that it converged; `None` for a certified search.
     """
 
     choice: str
@@ -40,6 +41,7 @@ class Row:
     diagnostics: Mapping[str, str]
     verdict: str = ""
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    success: bool | None = None
 
 
 @dataclass(frozen=True)

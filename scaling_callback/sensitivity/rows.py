@@ -69,6 +69,7 @@ def describe_search(choice: Choice, outcome: Outcome, draws: Array, certified: F
         diagnostics=diagnostics,
         verdict=_judge(outcome, certified, diagnostics),
         intervals=said.intervals,
+        success=outcome.success,
     )
 
 
