@@ -61,7 +61,9 @@ def tell(found: Mapping[str, Mapping[str, float | None]]) -> Section:
         "as if it had ended there; the default then has no finished run and says nothing. *Next size's final*: that "
         "of the next larger size with the most similar tokens, without a law."
     )
-    parts = (method, table(("error", *SUMMARY), rows), draw(found))
+    both = [name for name, errors in found.items() if errors[UP] is not None and errors[PROTOCOL] is not None]
+    figures = (draw(found),) if both else ()
+    parts = (method, table(("error", *SUMMARY), rows), *figures)
     return Section("Scaling down", parts, list_findings(found), (table(("family", *COLUMNS), each),))
 
 
@@ -109,7 +111,8 @@ def find_near(found: Mapping[str, Mapping[str, float | None]], way: str) -> Tall
 
 def draw(found: Mapping[str, Mapping[str, float | None]]) -> Figure:
     """Errors downwards against errors upwards."""
-    layers: list[Layer] = [Line([0.01, 100.0], [0.01, 100.0], "out", dash="dotted", label="as far off")]
+    layers: list[Layer] = []
+    ends: list[float] = []
     for way, marker, colour in ((PROTOCOL, "o", "final"), (DEFAULT, "s", "target")):
         known = {
             name: (100 * up, 100 * down)
@@ -117,7 +120,10 @@ def draw(found: Mapping[str, Mapping[str, float | None]]) -> Figure:
             if (up := errors[UP]) is not None and (down := errors.get(way)) is not None
         }
         x, y = zip(*known.values(), strict=True) if known else ((), ())
+        ends += [*x, *y]
         layers.append(Marks(x, y, marker, colour, hollow=True, label=way, names=list(known)))
+    if ends:
+        layers.insert(0, Line([min(ends), max(ends)], [min(ends), max(ends)], "out", dash="dotted", label="as far off"))
     return Figure(
         name="downwards",
         title="Down and up",

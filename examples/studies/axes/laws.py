@@ -160,7 +160,14 @@ def pick(rows: Sequence[Row], exponent: str) -> tuple[Array, Array, Array]:
 
 
 def fit_line(rows: Sequence[Row], exponent: str) -> Fitted | None:
-    """Least squares; `None` of laws from fewer than three sources."""
+    """Least squares; `None` of laws from fewer than three sources.
+
+    Example:
+        >>> laws = [Made((a, 7.0, 0.6, 0.05 * a, 0.3), (18.0, 23.0), 2.5) for a in (5.0, 6.0, 8.0)]
+        >>> line = fit_line([(source, source, law) for source in "xyz" for law in laws], "alpha")
+        >>> round(line.slope, 6)
+        0.05
+    """
     x, y, _ = pick(rows, exponent)
     sources = np.array([source for source, *_ in rows])
     names = np.array(list(dict.fromkeys(sources.tolist())))
@@ -185,6 +192,12 @@ def relate(rows: Sequence[Row], exponent: str, *, centred: bool, within: bool) -
 
     Returns:
         Their correlation, and the standard deviation of ln coefficient; NaN of fewer than three laws.
+
+    Example:
+        >>> laws = [Made((a, 7.0, 0.6, 0.05 * a, 0.3), (18.0, 23.0), 2.5) for a in (5.0, 6.0, 8.0)]
+        >>> related, deviation = relate([("x", "x", law) for law in laws], "alpha", centred=False, within=True)
+        >>> round(related, 6), round(deviation, 3)
+        (1.0, 1.247)
     """
     x, y, centre = pick(rows, exponent)
     x = x - y * centre if centred else x
@@ -200,7 +213,14 @@ def deviate(rows: Sequence[Row], values: Array) -> Array:
 
 
 def find_slope_within(rows: Sequence[Row], exponent: str) -> tuple[float, float]:
-    """Slope of the line within families, and the usual place of the data, the mean of ln centres; NaN of few laws."""
+    """Slope of the line within families, and the usual place of the data, the mean of ln centres; NaN of few laws.
+
+    Example:
+        >>> laws = [Made((a, 7.0, 0.6, 0.05 * a, 0.3), (18.0, 23.0), 2.5) for a in (5.0, 6.0, 8.0)]
+        >>> slope, place = find_slope_within([("x", "x", law) for law in laws], "alpha")
+        >>> round(slope, 6), f"{place:.3g}"
+        (0.05, '6.57e+07')
+    """
     if len(rows) < 3:
         return math.nan, math.nan
     x, y, centre = pick(rows, exponent)

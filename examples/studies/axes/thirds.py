@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from cases import DEFAULT, PROTOCOL, Case, Schedule, ask, ask_default, ask_published, cut, score
@@ -40,7 +41,7 @@ PROTOCOL_ALONE, DEFAULT_ALONE = f"{PROTOCOL}, smaller sizes", f"{DEFAULT}, small
 COLUMNS = (OWN, JOINED, FINAL, JOINED_DEFAULT, NOW)
 
 
-DRAWN: Mapping[Schedule, str] = {ANNEALED: "solid", CONSTANT: "dashed"}
+DRAWN: Mapping[Schedule, Literal["solid", "dashed"]] = {ANNEALED: "solid", CONSTANT: "dashed"}
 """Schedules of the figure, and their lines."""
 
 
@@ -226,6 +227,7 @@ def draw(same: Mapping[str, Third]) -> Figure:
     """Median errors by the share seen."""
     layers: list[Layer] = []
     seen: list[float] = []
+    told: set[str] = set()
     for kind, dash in DRAWN.items():
         of = [same[name] for name in split_schedules(same)[kind]]
         for way, marker, colour in ((OWN, "o", "final"), (JOINED, "s", "guess"), (FINAL, "D", "target")):
@@ -234,14 +236,16 @@ def draw(same: Mapping[str, Third]) -> Figure:
             if known:
                 x, y = zip(*known, strict=True)
                 seen += y
-                label = f"{way}, {kind} ({dash})"
-                layers.append(Line(x, y, colour, dash="solid" if kind == ANNEALED else "dashed"))
+                if kind not in told:  # a line of no length, for the legend
+                    layers.append(Line(x[:1] * 2, y[:1] * 2, "out", dash=dash, label=f"{kind} ({dash})"))
+                layers.append(Line(x, y, colour, dash=dash))
+                label = None if way in told else way
                 layers.append(Marks(x, y, marker, colour, hollow=kind != ANNEALED, label=label))
+                told |= {kind, way}
     return Figure(
         name="thirds",
         title="A part of the target's training",
-        caption="Median error of its final. Filled and solid: schedules that anneal; hollow and dashed: constant "
-        "rates.",
+        caption="Median error of its final. Filled and solid: schedules that anneal; hollow and dashed: constant.",
         alt=f"Errors of the final of the largest size by the share of its training seen, on {len(same)} families",
         layers=tuple(layers),
         x=Scale("training seen, %"),
