@@ -258,6 +258,16 @@ def test_the_forecast_loss_of_choices_is_drawn_as_well_and_a_single_answer_is_no
     assert (made.name, made.x.label) == ("choices_loss", "forecast loss of the optimum, 1.0e20 FLOPs")
 
 
+def test_a_long_name_of_a_choice_is_broken_into_two_lines_with_room_for_both() -> None:
+    panel = panel_of(("converged", 20.0, None), ("converged", 25.0, None), ("converged", 26.0, None))
+    long = replace(panel.rows[1], choice="lowest at each N and D, every checkpoint")
+    made = plot_choices(replace(panel, rows=(panel.rows[0], long, panel.rows[2])))
+    assert made is not None
+    names = [*made.y.rows.values()]
+    assert names[1] == "lowest at each N and D, every\ncheckpoint"
+    assert max(made.y.rows) > 2.0
+
+
 def test_a_name_of_a_choice_is_neither_a_formula_nor_a_tag() -> None:
     panel = panel_of(("converged", 20.0, None), ("converged", 25.0, None))
     named = replace(panel, rows=(panel.rows[0], replace(panel.rows[1], choice="N as $x_$ <b>")))

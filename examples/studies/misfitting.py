@@ -16,13 +16,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from choices.checking import Told, ask_default, count_items, table_checklist, tell_default
-from choices.claims import list_claims, spread_converged, spread_kinds, table_kinds
+from choices.checking import CARDS, Told, ask_default, count_items, table_checklist, tell_default
+from choices.claims import DEFAULT, list_claims, list_procedures, table_kinds
 from choices.commands import compare_command, run_command, run_report, show_commands, show_report
 from choices.ladders import LADDERS, read_ladder
-from choices.measuring import JOBS, LEVEL, REPLICATES, Measured, collect, work_on
+from choices.measuring import JOBS, LEVEL, MORE, REPLICATES, Measured, collect, work_on
+from choices.moves import tell_moves
 from choices.published import BUDGET, PUBLISHED, RULE
 from choices.rows import (
+    CHOSEN,
+    MET,
     count_met,
     explain_diagnostics,
     judge_rows,
@@ -34,8 +37,7 @@ from choices.rows import (
     tell_task,
 )
 from choices.selecting import Selected, show_selections, tell_selections, try_selections
-from choices.showing import show, show_exact
-from choices.starts import table_starts, tell_starts
+from choices.starts import table_optimisers, table_starts, tell_chosen, tell_shared, tell_starts
 from families import find_table
 from page import ON_RULES, Part, show_findings, write_page
 from work import add_options, choose_folder, read_folders, share
@@ -49,10 +51,16 @@ NAME, TITLE = "misfitting", "(Mis)Fitting: how choices move a scaling law"
 OWN, REBUILT = "misfitting", "chinchilla_epoch"
 """The tables of the study's ladder and of the reconstruction."""
 
+WEAK_PRIOR = (
+    "The rows above are the study's objective alone. The default adds a weak prior on the exponents, so that it gives "
+    "other values of E, alpha and D/N for the same runs than the row *as asked*, the more so the less the runs say."
+)
+"""Why the default's answers differ from the rows."""
+
 ALONE = ("selections", "report")
 """Pieces of work on the study's own ladder only."""
 
-ALL_JOBS = (*JOBS, *ALONE, "default", "command")
+ALL_JOBS = (*JOBS, *MORE, *ALONE, "default", "command")
 
 
 def main() -> None:
@@ -65,14 +73,23 @@ def main() -> None:
     tables = [ladder.table for ladder in LADDERS if find_table(ladder.table, folders) is not None]
     if not tables:
         parser.error(f"none of the tables is in {' or '.join(map(str, folders))}; name a folder with --data")
-    work = [(table, job) for job in ALL_JOBS for table in tables if job not in ALONE or table == OWN]
+    work = [
+        (table, job)
+        for job in ALL_JOBS
+        for table in tables
+        if (job not in ALONE or table == OWN) and (job not in MORE or table in PUBLISHED)
+    ]
     found = share(partial(do, folders=folders), work, options.workers, "choices")
     made = {
         table: {job: piece for (own, job), piece in zip(work, found, strict=True) if own == table} for table in tables
     }
     ladders = {ladder.table: ladder for ladder in LADDERS if ladder.table in tables}
     measured = {
-        table: collect(ladder, read_ladder(ladder, folders), {job: made[table][job] for job in JOBS})
+        table: collect(
+            ladder,
+            read_ladder(ladder, folders),
+            {job: made[table][job] for job in (*JOBS, *MORE) if job in made[table]},
+        )
         for table, ladder in ladders.items()
     }
     print(write_page(NAME, TITLE, list_parts(measured, made), folder))
@@ -102,13 +119,20 @@ def list_parts(measured: Mapping[str, Measured], made: Mapping[str, Mapping[str,
     parts += [explain(), "## What was said, and what is found", ON_RULES, show_findings(list_claims(measured))]
     for each in every:
         parts += show_ladder(each, made[each.ladder.table].get("selections"))
+        if each.ladder.table == REBUILT and (shared := tell_shared(measured)):
+            place = parts.index(tell_chosen(each)) + 1
+            parts.insert(place, shared)
     parts += [
         "## Which choices move the answer",
         (
             "Each kind of choice with what was asked: the lowest and the highest answer. *Place said* is the "
-            "published order of how far they move D/N."
+            "published order of how far they move D/N. *Intervals apart* counts the choices whose interval of D/N does "
+            "not overlap that of what was asked, of those that have one: a rough test, for the rows share runs. A "
+            "range grows with the number of choices, and its ends can be no more than noise. A kind that a ladder does not "
+            "vary is left out. The OLMo ladder is none of the study's."
         ),
         table_kinds(every),
+        *show_optimisers(every),
         "## A spread over starts is no standard error",
         (
             "The released analysis of the study took the spread of the fitted parameters over starting points for "
@@ -121,12 +145,15 @@ def list_parts(measured: Mapping[str, Measured], made: Mapping[str, Mapping[str,
         "## What this library would have said",
         (
             "Nothing is chosen here but the runs and the budget: the default forecast of the largest model from the "
-            "smaller sizes, and the default split."
+            "smaller sizes, and the default split. " + WEAK_PRIOR
         ),
         *(tell_default(each.ladder.name, made[each.ladder.table]["default"]) for each in every),
         *show_card(made),
         "## The same from the command line",
-        "Each command gives the rows of the whole ladder; the run that wrote this page ran them, too.",
+        (
+            "With `--sensitivity` a command gives the rows of the whole ladder, else one row; the run that "
+            "wrote this page ran them, too."
+        ),
         show_commands([compare_command(measured[table], made[table]["command"]) for table in measured]),
         *(show_report(table, made[table]["default"].items, made[table]["report"]) for table in made if table == OWN),
         "## Names of diagnostics",
@@ -138,29 +165,28 @@ def list_parts(measured: Mapping[str, Measured], made: Mapping[str, Mapping[str,
 def tell_found(measured: Mapping[str, Measured]) -> str:
     """What was found, in a few sentences."""
     sentences: list[str] = []
-    met, of = count_met(measured)
-    if of:
-        other = [published.words for each in measured.values() for published, _, wrong in judge_rows(each) if wrong]
-        named = f"; {', '.join(other)} differ, and why is told below" if other else ""
-        sentences.append(f"Of {of} published rows of how choices move a fit {met} are met{named}.")
-    for each in measured.values():
-        ratio, loss = spread_converged(each)
-        largest = spread_kinds(each)[0]
-        isoflop = each.beside.isoflop.tokens_per_param
-        beside = f" (IsoFLOP profiles of the same runs say {show(isoflop)})" if isoflop else ""
+    counts = count_met(measured)
+    if of := counts.total():
+        other = [
+            published.words
+            for each in measured.values()
+            for published, _, wrong in judge_rows(each)
+            if wrong and published.counted
+        ]
+        named = f" ({', '.join(other)}), and why is told below" if other else ""
         sentences.append(
-            f"{each.ladder.name}: the optimal tokens per parameter (D/N) at {format_flops(BUDGET)} FLOPs move from "
-            f"{show(ratio.lowest)} to {show(ratio.highest)} over certified optima alone{beside}, and {largest.kind} "
-            "moves them most; the loss of the largest model, forecast from the smaller ones, is "
-            f"{show_exact(loss.lowest)} to {show_exact(loss.highest)}, where {show_exact(each.task.measured)} was "
-            "measured."
+            f"Of {of} published rows of how choices move a fit {counts[MET]} are met as described, {counts[CHOSEN]} by "
+            "a start or a selection of checkpoints that was looked for because it meets them, "
+            f"{of - counts[MET] - counts[CHOSEN]} differ{named}."
         )
-    rows = [row for each in measured.values() for row in each.panel.rows if row.group == "procedure"]
-    stalled = [row for row in rows if row.status == "stalled"]
-    success = sum("reports success" in row.verdict for row in stalled)
+    sentences += [tell_moves(each) for each in measured.values()]
+    default, others = list_procedures(measured)
+    stalled = [row for row in others if row.status == "stalled"]
     sentences.append(
-        f"Of {len(rows)} searches as they were published, {len(stalled)} stop short of the optimum, and {success} of "
-        "these report success."
+        f"The study's own default, the {DEFAULT} with the default tolerance, reaches the optimum on "
+        f"{sum(row.status == 'reached' for row in default)} of {len(default)} ladders; of {len(others)} searches with "
+        f"one start, a loose tolerance or the mean loss {len(stalled)} stop short, and "
+        f"{sum(bool(row.success) for row in stalled)} of these report success."
     )
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
@@ -176,6 +202,21 @@ def explain() -> str:
     )
 
 
+def show_optimisers(measured: Sequence[Measured]) -> list[Part]:
+    """Other optimisers and starts, on the ladders of which something was published."""
+    if all(each.others is None for each in measured):
+        return []
+    return [
+        "## Other optimisers and starts",
+        (
+            "The other variants of the released analysis on the same objective. *Best* starts are those of the grid "
+            "with the lowest objective; the row shows the lowest end. *Mean for sum* minimises the mean of the losses; "
+            "its objective here is the sum again. The least-squares search has the analytic Jacobian."
+        ),
+        table_optimisers(measured),
+    ]
+
+
 def show_ladder(measured: Measured, selected: Sequence[Selected] | None) -> list[Part]:
     """Everything about one ladder."""
     parts: list[Part] = [
@@ -186,6 +227,8 @@ def show_ladder(measured: Measured, selected: Sequence[Selected] | None) -> list
         parts += ["### Beside the published values", "What is not met is bold.", table_published(measured)]
     if differing := list_differing(measured):
         parts += ["Where a row differs:", differing]
+    if chosen := tell_chosen(measured):
+        parts.append(chosen)
     if selected:
         parts += ["### Which checkpoints", tell_selections(selected), show_selections(selected)]
     parts += [
@@ -202,7 +245,9 @@ def show_ladder(measured: Measured, selected: Sequence[Selected] | None) -> list
         (
             "A search by finite differences that believes its optimiser; a single start is searched over nine orders "
             "of the rows, and the median end is shown. Its interval is of searches in one order, and need not hold "
-            "that end. *Stalled* is more than 0.1% above the certified optimum."
+            "that end: *without it* stands where it does not. *Stalled* is more than 0.1% above the certified optimum. "
+            "The forecast is of a search of its own, on the smaller sizes, and that may stall where the one on the "
+            "whole ladder does not."
         ),
         table_procedures(measured),
     ]
@@ -217,8 +262,10 @@ def show_card(made: Mapping[str, Mapping[str, Any]]) -> list[Part]:
     return [
         "## The checklist of the study",
         (
-            f"Filled in for the {name} by the library, and from a form with what its sources say: of {len(told.items)} "
-            f"items {count_items(told.items)}."
+            f"Filled in for the {name} by the library"
+            + ", and from a form with what its sources say" * (table in CARDS)
+            + f": of {len(told.items)} items {count_items(told.items)}. "
+            + WEAK_PRIOR
         ),
         table_checklist(told.items),
     ]

@@ -58,7 +58,7 @@ class Components:
     """The laws of a family.
 
     Attributes:
-        source: Where the family is from.
+        source: The study that the family comes from.
         laws: That of all sizes first.
     """
 
@@ -101,7 +101,7 @@ LEVEL = 0.9
 
 
 Row: TypeAlias = tuple[str, str, Made]
-"""Table, family and law."""
+"""The study that a family comes from, the family, and a law of it."""
 
 KINDS = ("centred", "standardised")
 
@@ -162,13 +162,13 @@ def pick(rows: Sequence[Row], exponent: str) -> tuple[Array, Array, Array]:
 def fit_line(rows: Sequence[Row], exponent: str) -> Fitted | None:
     """Least squares; `None` of laws from fewer than three sources."""
     x, y, _ = pick(rows, exponent)
-    tables = np.array([name for name, *_ in rows])
-    names = np.array(list(dict.fromkeys(tables.tolist())))
+    sources = np.array([source for source, *_ in rows])
+    names = np.array(list(dict.fromkeys(sources.tolist())))
     if len(names) < 3:
         return None
     slope, intercept = np.polyfit(x, y, 1)
     rng = np.random.default_rng(0)
-    places = {name: np.flatnonzero(tables == name) for name in names.tolist()}
+    places = {name: np.flatnonzero(sources == name) for name in names.tolist()}
     slopes: list[float] = []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([places[name] for name in rng.choice(names, len(names)).tolist()])

@@ -52,14 +52,24 @@ class Tally:
     @property
     def verdict(self) -> Verdict:
         """By the usual rule; of few families, or of sources that are not as many, neither `holds` nor `fails`."""
-        few = len(self.seen) < FEWEST or len(gather(self.seen)) < FEWEST_SOURCES
-        return "depends" if self.seen and few else judge(self.share)
+        return "depends" if are_few(self.seen) else judge(self.share)
 
     def __str__(self) -> str:
         """Families, and sources of whose families it is more than half."""
         sources = gather(self.seen)
         most = sum(float(np.mean(seen)) > 0.5 for seen in sources.values())
         return f"{sum(self.seen.values())} of {len(self.seen)} families ({most} of {len(sources)} sources)"
+
+
+def are_few(names: Iterable[str]) -> bool:
+    """Whether there are families, but too few of them, or of sources, for anything to hold or to fail.
+
+    Example:
+        >>> are_few(["OLMo ladder"]), are_few([])
+        (True, False)
+    """
+    names = list(names)
+    return bool(names) and (len(names) < FEWEST or len({SOURCES[name] for name in names}) < FEWEST_SOURCES)
 
 
 def is_text(name: str) -> bool:

@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from families import find_table
-
 from choices.checking import CARDS
+from choices.ladders import require_table
 from choices.measuring import REPLICATES, Measured
 from choices.published import BUDGET
 from choices.rows import find_row
 from scaling_callback.reporting import Item
+from scaling_callback.reporting.units import number
 from scaling_callback.sensitivity import Row
 
 FLOPS = f"{BUDGET:g}".replace("+", "")
@@ -26,10 +26,13 @@ FIT = ("--flops", FLOPS, "--counting", "6nd", "--sensitivity", "--bootstrap", f"
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "misfitting": ("--params", "params_total", "--runs", "best", *FIT),
-    "chinchilla_epoch": ("--flops", FLOPS),
+    "chinchilla_epoch": (),
     "olmo_ladder": FIT,
 }
-"""The options of `fit` by table. Which runs are outliers is no option: of the Chinchilla table all 245 are fitted."""
+"""The options of `fit` by table.
+
+Which runs are outliers is no option: of the Chinchilla table all 245 are fitted, and that is one row of the page.
+"""
 
 REPORTS = {"misfitting": ("--params", "params_total", "--runs", "best", "--target", f"flops={FLOPS}")}
 """The options of `report`, of the ladders that have a card."""
@@ -50,19 +53,19 @@ class Repeated:
         same: Values and ends of intervals that are the same on the page.
         values: How many it gives of choices that the page shows.
         rows: Of how many choices.
+        only: Which one, where it shows no panel.
     """
 
     command: str
     same: int
     values: int
     rows: int
+    only: str = ""
 
 
 def run_command(table: str, folders: Sequence[Path]) -> Mapping[str, Any]:
     """What the command says, as it writes it for programs."""
-    path = find_table(table, folders)
-    if path is None:
-        raise ValueError(f"{table}.csv is in none of {', '.join(map(str, folders))}")
+    path = require_table(table, folders)
     words = [sys.executable, "-m", "scaling_callback", "fit", str(path), "--json", *COMMANDS[table]]
     done = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603 (our own command)
     return dict(json.loads(done.stdout))
@@ -70,9 +73,7 @@ def run_command(table: str, folders: Sequence[Path]) -> Mapping[str, Any]:
 
 def run_report(table: str, folders: Sequence[Path]) -> Mapping[str, Sequence[int]]:
     """The numbers of the items of the checklist by status, as the report of a ladder with a card fills it in."""
-    path = find_table(table, folders)
-    if path is None:
-        raise ValueError(f"{table}.csv is in none of {', '.join(map(str, folders))}")
+    path = require_table(table, folders)
     with TemporaryDirectory() as folder:
         output = ("--output", str(Path(folder, "report.md")), "--card", str(CARDS[table]))
         words = [sys.executable, "-m", "scaling_callback", "report", str(path), "--json", *REPORTS[table], *output]
@@ -105,7 +106,8 @@ def compare_command(measured: Measured, said: Mapping[str, Any]) -> Repeated:
         known += 1
         for ours, theirs in _pair(own, row):
             same.append(ours is not None and abs(ours - theirs) <= SAME * abs(ours))
-    return Repeated(words, sum(same), len(same), known)
+    only = "" if panel else f": it fits all runs of the table, which is the row *{KEPT[table]}*"
+    return Repeated(words, sum(same), len(same), known, only)
 
 
 def _pair(own: Row, said: Mapping[str, Any]) -> list[tuple[float | None, float]]:
@@ -127,7 +129,8 @@ def show_commands(repeated: Sequence[Repeated]) -> str:
     """The commands, and what they repeat."""
     lines = "\n".join(each.command for each in repeated)
     told = "\n".join(
-        f"- `{each.command.split()[2]}`: {each.same} of {each.values} numbers of {each.rows} rows are the same."
+        f"- `{each.command.split()[2]}`: {each.same} of {each.values} numbers of {number(each.rows, 'row')} are the "
+        f"same{each.only}."
         for each in repeated
     )
     return f"```text\n{lines}\n```\n\n{told}"

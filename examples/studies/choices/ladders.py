@@ -76,15 +76,25 @@ LADDERS: tuple[Ladder, ...] = (
 """The two that the study is measured on, and one that anybody has."""
 
 
+def require_table(table: str, folders: Sequence[Path]) -> Path:
+    """Where a table is.
+
+    Raises:
+        ValueError: It is in none of the folders.
+    """
+    path = find_table(table, folders)
+    if path is None:
+        raise ValueError(f"{table}.csv is in none of {', '.join(map(str, folders))}; name its folder with --data")
+    return path
+
+
 def read_ladder(ladder: Ladder, folders: Sequence[Path]) -> tuple[Run, ...]:
     """The finished runs of the ladder.
 
     Raises:
         ValueError: Its table is in none of the folders.
     """
-    path = find_table(ladder.table, folders)
-    if path is None:
-        raise ValueError(f"{ladder.table}.csv is in none of {', '.join(map(str, folders))}")
+    path = require_table(ladder.table, folders)
     return tuple(run for run in read_table(path, params=ladder.params) if run.final is not None)
 
 
@@ -92,6 +102,23 @@ def base_choice(ladder: Ladder) -> Choice:
     """What every other choice changes one thing in."""
     base = as_asked(best=ladder.best)
     return replace(base, select=partial(drop_highest, count=ladder.outliers)) if ladder.outliers else base
+
+
+def make_points(choice: Choice, runs: Sequence[Run]) -> Points:
+    """The points that a choice fits.
+
+    Raises:
+        ValueError: There is none.
+    """
+    points = choice.policy(choice.select(runs), lambda run: run.cluster).points
+    if points is None:
+        raise ValueError(f"no point remains under the choice {choice.name!r}")
+    return points.take(choice.keep(points))
+
+
+def base_points(ladder: Ladder, runs: Sequence[Run]) -> Points:
+    """The points of what was asked."""
+    return make_points(base_choice(ladder), runs)
 
 
 def more_choices(ladder: Ladder) -> tuple[Choice, ...]:

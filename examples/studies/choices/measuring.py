@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from choices.ladders import LADDERS, Ladder, Task, base_choice, hold_out, more_choices, read_ladder
-from choices.published import BUDGET, PUBLISHED, Published, differs
+from choices.explaining import explain
+from choices.ladders import LADDERS, Ladder, Task, base_choice, base_points, hold_out, more_choices, read_ladder
+from choices.optimisers import Ended, search_by_each, start_costs
+from choices.published import BUDGET, PUBLISHED, differs
 from scaling_callback import Run
 from scaling_callback.allocating import Constraints, Frontier, estimate_isoflop
-from scaling_callback.fitting import GRID, Borrowed, Fit, Points, Procedure, fit, search
+from scaling_callback.fitting import GRID, Points, Procedure, fit, search
 from scaling_callback.records import Array, Target
-from scaling_callback.reporting.units import format_percent
-from scaling_callback.sensitivity import Choice, Panel, Row, compare_choices, list_choices
+from scaling_callback.sensitivity import Panel, Row, compare_choices, list_choices
 
 LEVEL = 0.9
 """Nominal coverage of the intervals."""
@@ -65,6 +66,7 @@ class Starts:
         success: Whether the optimiser was content, shape (S,).
         draws: (E, A, B, alpha, beta) of the bootstrap replicates of the optimum, shape (R, 5).
         optimum: Those of the optimum, shape (5,).
+        best: The objective of the optimum.
     """
 
     ends: Array
@@ -73,6 +75,20 @@ class Starts:
     success: Array
     draws: Array
     optimum: Array
+    best: float
+
+
+@dataclass(frozen=True)
+class Others:
+    """What the other optimisers of the study give.
+
+    Attributes:
+        ends: Where each ended from the best starts.
+        costs: The objective at each start of the grid, in the order of `Starts`, shape (S,).
+    """
+
+    ends: tuple[Ended, ...]
+    costs: Array
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,8 @@ class Measured:
         task: What was forecast, and what came of it.
         beside: What is not in a panel.
         starts: Where searches end.
+        variants: Where they end otherwise, by how: another tolerance, the mean for the sum.
+        others: What other optimisers give; `None` where nothing was published of the ladder.
     """
 
     ladder: Ladder
@@ -94,13 +112,26 @@ class Measured:
     task: Task
     beside: Beside
     starts: Starts
+    variants: Mapping[str, Starts] = field(default_factory=dict[str, Starts])
+    others: Others | None = None
 
 
-JOBS = ("panel", "ahead", "beside", *(f"starts {part}" for part in range(PARTS)))
+VARIANTS: dict[str, Procedure] = {
+    **{f"tolerance 1e-{digits}": Procedure((), tolerance=10.0**-digits) for digits in (4, 6, 8)},
+    "mean for sum": Procedure((), mean=True),
+}
+"""How searches from every start are ended otherwise."""
+
+PIECES = tuple(f"starts {part}" for part in range(PARTS))
+
+JOBS = ("panel", "ahead", "beside", *PIECES)
 """The pieces of work on a ladder, the longest first."""
 
+MORE = (*VARIANTS, "others")
+"""Those on a ladder of which something was published."""
 
-def work_on(work: tuple[str, str], folders: tuple[Path, ...]) -> Panel | Beside | Starts:
+
+def work_on(work: tuple[str, str], folders: tuple[Path, ...]) -> Panel | Beside | Starts | Others:
     """One piece of work on the ladder of one table."""
     table, job = work
     ladder = next(ladder for ladder in LADDERS if ladder.table == table)
@@ -112,12 +143,19 @@ def work_on(work: tuple[str, str], folders: tuple[Path, ...]) -> Panel | Beside 
         return vary(ladder, task.runs, target=task.target, target_sizes=task.sizes)
     if job == "beside":
         return look_beside(ladder, runs)
-    return search_starts(base_points(ladder, runs), GRID[int(job.split()[1]) :: PARTS])
+    points = base_points(ladder, runs)
+    if job == "others":
+        costs = start_costs(points)
+        return Others(search_by_each(points), np.concatenate([costs[part::PARTS] for part in range(PARTS)]))
+    if job in VARIANTS:
+        grid = [start for part in range(PARTS) for start in GRID[part::PARTS]]
+        return search_starts(points, grid, VARIANTS[job], replicates=0)
+    return search_starts(points, GRID[int(job.split()[1]) :: PARTS])
 
 
-def collect(ladder: Ladder, runs: Sequence[Run], made: Mapping[str, Panel | Beside | Starts]) -> Measured:
+def collect(ladder: Ladder, runs: Sequence[Run], made: Mapping[str, Panel | Beside | Starts | Others]) -> Measured:
     """The pieces of work on a ladder as one."""
-    pieces = [piece for piece in made.values() if isinstance(piece, Starts)]
+    pieces = [piece for job in PIECES if isinstance(piece := made[job], Starts)]
     columns = ("ends", "ratios", "over", "success")
     starts = replace(
         pieces[0],
@@ -125,8 +163,14 @@ def collect(ladder: Ladder, runs: Sequence[Run], made: Mapping[str, Panel | Besi
     )
     panel, ahead, beside = made["panel"], made["ahead"], made["beside"]
     if not (isinstance(panel, Panel) and isinstance(ahead, Panel) and isinstance(beside, Beside)):
-        raise TypeError("the pieces of work are mixed up")
-    return Measured(ladder, panel, ahead, hold_out(runs, base_choice(ladder).select), beside, starts)
+        got = ", ".join(f"{job}: {type(piece).__name__}" for job, piece in made.items())
+        raise TypeError(f"pieces of work are mixed up ({got}); give what `work_on` made of each of JOBS by its name")
+    variants = {job: piece for job in VARIANTS if isinstance(piece := made.get(job), Starts)}
+    others = made.get("others")
+    task = hold_out(runs, base_choice(ladder).select)
+    return Measured(
+        ladder, panel, ahead, task, beside, starts, variants, others if isinstance(others, Others) else None
+    )
 
 
 def vary(
@@ -148,23 +192,6 @@ def vary(
         replicates=replicates,
         level=LEVEL,
     )
-
-
-def make_points(choice: Choice, runs: Sequence[Run]) -> Points:
-    """The points that a choice fits.
-
-    Raises:
-        ValueError: There is none.
-    """
-    points = choice.policy(choice.select(runs), lambda run: run.cluster).points
-    if points is None:
-        raise ValueError(f"no point remains under the choice {choice.name!r}")
-    return points.take(choice.keep(points))
-
-
-def base_points(ladder: Ladder, runs: Sequence[Run]) -> Points:
-    """The points of what was asked."""
-    return make_points(base_choice(ladder), runs)
 
 
 def look_beside(ladder: Ladder, runs: Sequence[Run]) -> Beside:
@@ -197,38 +224,15 @@ def read_values(row: Row) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def explain(published: Published, choice: Choice, runs: Sequence[Run]) -> str:
-    """What the objective of a choice says of the published values: how far above its optimum they hold it."""
-    points = make_points(choice, runs)
-    best = _fit(choice, points)
-    values = {name: ends for name in ("E", "alpha", "beta") if (ends := _read_ends(published.values.get(name, "")))}
-    if all(low == high for low, high in values.values()):
-        at = {name: low for name, (low, _) in values.items()}
-        words = "the published " + ", ".join(f"{name} {value:g}" for name, value in at.items())
-    else:  # a range is of several rows: which of its values belong together is not known
-        low, high = values["E"]
-        at = {"E": low if best.params["E"] < low else high}
-        words = f"E at {at['E']:g}, the nearer end of the published range,"
-    held = _fit(replace(choice, borrowed=Borrowed(tuple(at.items()), "the published row")), points)
-    return (
-        f"with {words} and the rest fitted the objective on these {len(points)} points is "
-        f"{format_percent(held.objective / best.objective - 1)} above the optimum found here"
-    )
-
-
-def _read_ends(published: str) -> tuple[float, float] | None:
-    low, _, high = published.partition("-")
-    return (float(low), float(high or low)) if low else None
-
-
-def _fit(choice: Choice, points: Points) -> Fit:
-    return fit(points, law=choice.law, objective=choice.objective, borrowed=choice.borrowed)
-
-
-def search_starts(points: Points, starts: Sequence[tuple[float, ...]]) -> Starts:
-    """A search from each start alone, and the bootstrap of the optimum."""
-    best = fit(points, replicates=REPLICATES)
-    found = [search(points, Procedure((start,)), orders=1) for start in starts]
+def search_starts(
+    points: Points,
+    starts: Sequence[tuple[float, ...]],
+    procedure: Procedure = Procedure(()),  # noqa: B008 (frozen)
+    replicates: int = REPLICATES,
+) -> Starts:
+    """A search from each start alone, ended as `procedure` says, and the bootstrap of the optimum."""
+    best = fit(points, replicates=replicates)
+    found = [search(points, replace(procedure, starts=(start,)), orders=1) for start in starts]
     ends = np.stack([outcome.natural for outcome in found])
     with np.errstate(all="ignore"):  # a search may end where a term is beyond a double
         params, tokens = best.law.optimum(ends, BUDGET)
@@ -240,6 +244,7 @@ def search_starts(points: Points, starts: Sequence[tuple[float, ...]]) -> Starts
         success=np.array([float(outcome.success) for outcome in found]),
         draws=best.natural_draws,
         optimum=np.array([best.params[name] for name in NAMES]),
+        best=best.objective,
     )
 
 

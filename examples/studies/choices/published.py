@@ -20,7 +20,8 @@ WITHIN = {"E": 0.04, "alpha": 0.04, "beta": 0.04, "tokens_per_param": 0.06}
 RULE = (
     f"*met*: each of E, alpha and beta rounds to the published digits or is within {100 * WITHIN['E']:g}% of the "
     f"published value, and D/N rounds to them or is within {100 * WITHIN['tokens_per_param']:g}%; of a published "
-    "range, it lies in it by the same rule"
+    "range, it lies in it by the same rule; *met by choice*: the same, from a start of the grid or a selection of "
+    "checkpoints that was not published, and was looked for because it meets the row"
 )
 
 HALF = 0.5 + 1e-9
@@ -35,16 +36,23 @@ class Published:
         words: What it is called there.
         choice: What it is called here.
         values: E, alpha, beta and `tokens_per_param` as they were written, a range as `low-high`; others are not given.
+        chosen: Whether the start, or the selection of checkpoints, was not published, and is one that was looked for
+            because it meets these values.
+        counted: Whether it is a published row; the others explain one.
     """
 
     words: str
     choice: str
     values: Mapping[str, str]
+    chosen: bool = False
+    counted: bool = True
 
 
-def _row(words: str, choice: str, e: str, alpha: str, beta: str, ratio: str) -> Published:
+def _row(
+    words: str, choice: str, e: str, alpha: str, beta: str, ratio: str, *, chosen: bool = False, counted: bool = True
+) -> Published:
     values = {"E": e, "alpha": alpha, "beta": beta, "tokens_per_param": ratio}
-    return Published(words, choice, {name: value for name, value in values.items() if value})
+    return Published(words, choice, {name: value for name, value in values.items() if value}, chosen, counted)
 
 
 _LOSSES = ("1.5-1.7", ".15-.18", ".56-.67", ".02-.05")
@@ -55,9 +63,11 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         _row("log-Huber, converged", "as asked", "1.40", ".138", ".670", ".009"),
         _row("alpha = beta tied", "law chinchilla-tied", "2.55", ".608", ".608", "25.2"),
         _row("finite differences, 40 starts", "best 40 of a grid of starts", "2.65", ".807", ".605", "159"),
-        _row("the same, as one of the starts gives it", "one start", "2.65", ".807", ".605", "159"),
-        _row("tolerance 1e-4", "one start, tolerance 1e-4", "2.82", ".852", ".997", "4.0"),
-        _row("mean for sum", "one start, mean for sum", "2.64", ".565", ".734", "4.3"),
+        _row(
+            "the same, from one of the starts", "one start", "2.65", ".807", ".605", "159", chosen=True, counted=False
+        ),
+        _row("tolerance 1e-4", "one start, tolerance 1e-4", "2.82", ".852", ".997", "4.0", chosen=True),
+        _row("mean for sum", "one start, mean for sum", "2.64", ".565", ".734", "4.3", chosen=True),
         _row("Huber", "Huber loss of L with delta 0.001", *_LOSSES),
         _row("log-MSE", "half the squared residual of ln L", *_LOSSES),
         _row("log-MAE", "absolute residual of ln L", *_LOSSES),
@@ -67,15 +77,15 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         _row("LR 4e-3", "learning rate 0.004", *_RATES, "41"),
         _row("D/N < 18", "D/N below 18", "1.6", ".14", ".55", ".10"),
         _row("D/N > 22", "D/N above 22", "2.1", ".37", ".39", "7.1"),
-        _row("all checkpoints", "lowest at each N and D, every checkpoint", "2.35", ".40", ".63", "1.1"),
-        _row("checkpoints > 50%", "lowest at each N and D, beyond 50%", "2.31", ".38", ".61", ".9"),
+        _row("all checkpoints", "lowest at each N and D, every checkpoint", "2.35", ".40", ".63", "1.1", chosen=True),
+        _row("checkpoints > 50%", "lowest at each N and D, beyond 50%", "2.31", ".38", ".61", ".9", chosen=True),
     ),
     "chinchilla_epoch": (
         _row("log-Huber, converged", "as asked", "1.817", ".347", ".367", "17.9"),
         _row("tied", "law chinchilla-tied", "1.818", ".357", ".357", "24.2"),
         _row("finite differences, 40 starts", "best 40 of a grid of starts", "1.817", ".347", ".367", "18"),
         _row("Chinchilla start: stuck", "start at Chinchilla's values", "1.698", ".339", ".285", "55.5"),
-        _row("mean for sum", "one start, mean for sum", "2.167", ".552", ".715", "5.4"),
+        _row("mean for sum", "one start, mean for sum", "2.167", ".552", ".715", "5.4", chosen=True),
         _row("Huber", "Huber loss of L with delta 0.001", "1.82-1.87", ".34-.36", ".37-.41", "15.6"),
         _row("log-MSE", "half the squared residual of ln L", "1.82-1.87", ".34-.36", ".37-.41", "14.2"),
         _row("log-MAE", "absolute residual of ln L", "1.82-1.87", ".34-.36", ".37-.41", "18.3"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from page import table
@@ -13,7 +14,7 @@ from choices.starts import tell_ends
 from scaling_callback.reporting.units import format_count, format_loss, format_percent, number
 from scaling_callback.sensitivity import Row
 
-MET, DIFFERS, MISSING = "met", "**differs**", "not made"
+MET, CHOSEN, DIFFERS, MISSING = "met", "met by choice", "**differs**", "not made"
 
 SYMBOLS = {"E": "E", "alpha": "alpha", "beta": "beta", "tokens_per_param": "D/N"}
 
@@ -32,9 +33,9 @@ def judge_rows(measured: Measured) -> list[tuple[Published, Row | None, tuple[st
     return judged
 
 
-def name_verdict(row: Row | None, wrong: Sequence[str]) -> str:
+def name_verdict(published: Published, row: Row | None, wrong: Sequence[str]) -> str:
     """The verdict on a published row."""
-    return MISSING if row is None else DIFFERS if wrong else MET
+    return MISSING if row is None else DIFFERS if wrong else CHOSEN if published.chosen else MET
 
 
 def table_published(measured: Measured) -> str:
@@ -47,8 +48,10 @@ def table_published(measured: Measured) -> str:
             value = found.get(name)
             here = show(value) if name == "tokens_per_param" else show_exact(value)
             cells += [published.values.get(name, "–"), f"**{here}**" if name in wrong else here]
-        verdict = name_verdict(row, wrong)
-        cells.append(verdict if not wrong else f"{verdict}: {', '.join(SYMBOLS[name] for name in wrong)}")
+        verdict = name_verdict(published, row, wrong)
+        if wrong:
+            verdict += f": {', '.join(SYMBOLS[name] for name in wrong)}"
+        cells.append(verdict if published.counted else f"{verdict}; explains the row above, and is not counted")
         rows.append(cells)
     head = ["published row<br>*choice here*"]
     for symbol in SYMBOLS.values():
@@ -103,12 +106,15 @@ def _list_cells(row: Row, measured: Measured) -> list[str]:
     ahead = find_ahead(measured, row.choice)
     ends = row.intervals
     cells = [row.choice, f"{row.points}"]
-    cells += [with_interval(show_exact(row.params.get(name)), ends.get(name), 3) for name in ("E", "alpha", "beta")]
-    cells.append(with_interval(show(row.tokens_per_param), ends.get("tokens_per_param")))
+    cells += [
+        with_interval(show_exact(row.params.get(name)), ends.get(name), 3, row.params.get(name))
+        for name in ("E", "alpha", "beta")
+    ]
+    cells.append(with_interval(show(row.tokens_per_param), ends.get("tokens_per_param"), value=row.tokens_per_param))
     if ahead is None:
         cells += ["–", "–"]
     else:
-        cells.append(with_interval(format_loss(ahead.loss), ahead.intervals.get("loss"), 3))
+        cells.append(with_interval(format_loss(ahead.loss), ahead.intervals.get("loss"), 3, ahead.loss))
         cells.append(format_percent(error_of(ahead, measured.task), signed=True))
     names = [*row.diagnostics, *["not_converged"] * (row.status == "not_converged")]
     return [*cells, ", ".join(names)]
@@ -127,12 +133,26 @@ def table_procedures(measured: Measured) -> str:
         if row.group != "procedure":
             continue
         cells = _list_cells(row, measured)
-        success = "success" if "reports success" in row.verdict else "no success"
+        success = "success" if row.success else "no success"
+        ahead = find_ahead(measured, row.choice)
         holds = (
             "–" if "tokens_per_param" not in row.intervals else "no" if "misses_optimum" in row.diagnostics else "yes"
         )
         over = show_exact(row.over_optimum)
-        rows.append([cells[0], row.status, over, success, *cells[2:6], holds, *cells[6:8], ", ".join(row.diagnostics)])
+        rows.append(
+            [
+                cells[0],
+                row.status,
+                over,
+                success,
+                *cells[2:6],
+                holds,
+                cells[6],
+                cells[7],
+                "–" if ahead is None else ahead.status,
+                ", ".join(row.diagnostics),
+            ]
+        )
     return table(
         (
             "procedure",
@@ -146,11 +166,12 @@ def table_procedures(measured: Measured) -> str:
             f"interval holds {show(optimum)}",
             "forecast",
             "error",
+            "status of the forecast's fit",
             "diagnostics",
         ),
         rows,
         text=2,
-        tail=1,
+        tail=2,
     )
 
 
@@ -177,7 +198,8 @@ def tell_isoflop(measured: Measured) -> str:
         f"**IsoFLOP** ({found.source}; {found.points} losses, {number(found.budgets, 'budget')} with a minimum inside "
         f"the sizes, the largest {max(optima):.2g} FLOPs): D/N {show(found.tokens_per_param)}{_range(ratio)} at the "
         f"budget, and N* grows as C to the {show_exact(found.exponent)}{_range(exponent)}. It assumes no law, so it "
-        "has neither E, alpha, beta nor a forecast of the loss. "
+        "has neither E, alpha, beta nor a forecast of the loss. The study's IsoFLOP, by Akima interpolation with a "
+        "bootstrap of noise, was not run again: this is the library's own. "
         + " ".join(f"{note[:1].upper() + note[1:]}." for note in found.notes.values())
     )
 
@@ -196,7 +218,7 @@ def tell_task(measured: Measured) -> str:
     )
 
 
-def count_met(measured: Mapping[str, Measured]) -> tuple[int, int]:
-    """How many published rows are met, of how many."""
-    verdicts = [name_verdict(row, wrong) for each in measured.values() for _, row, wrong in judge_rows(each)]
-    return verdicts.count(MET), len(verdicts)
+def count_met(measured: Mapping[str, Measured]) -> Counter[str]:
+    """How many published rows have which verdict."""
+    judged = [each for ladder in measured.values() for each in judge_rows(ladder) if each[0].counted]
+    return Counter(name_verdict(published, row, wrong) for published, row, wrong in judged)

@@ -27,9 +27,22 @@ def show_exact(value: float | None, places: int = 3) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.{places}f}"
 
 
-def with_interval(words: str, ends: tuple[float, float] | None, places: int | None = None) -> str:
-    """A value over its interval."""
+def show_over(over: float | None) -> str:
+    """An objective over that of the optimum: four decimals where it is near it."""
+    return show_exact(over, 4 if over is not None and over < 1.01 else 3)
+
+
+def with_interval(
+    words: str, ends: tuple[float, float] | None, places: int | None = None, value: float | None = None
+) -> str:
+    """A value over its interval, with a word where the interval does not hold it.
+
+    Example:
+        >>> with_interval("2.95", (1.87, 2.94), 2, 2.95)
+        '2.95<br>1.87 to 2.94, without it'
+    """
     if ends is None:
         return words
     low, high = (show(end) if places is None else show_exact(end, places) for end in ends)
-    return f"{words}<br>{low} to {high}"
+    outside = value is not None and not ends[0] <= value <= ends[1]
+    return f"{words}<br>{low} to {high}" + ", without it" * outside

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from page import table
 
-from choices.measuring import LEVEL, NAMES, Measured
-from choices.published import Published, differs
-from choices.showing import show, show_exact
-from scaling_callback.records import Array
+from choices.measuring import LEVEL, NAMES, PARTS, Measured, Starts
+from choices.optimisers import BEST
+from choices.published import BUDGET, PUBLISHED, Published, differs
+from choices.showing import show, show_exact, show_over
+from scaling_callback.fitting import GRID
+from scaling_callback.laws import get_law
+from scaling_callback.records import Array, BoolArray
 from scaling_callback.reporting.units import format_percent
 
 REACHED = 1e-3
@@ -22,6 +25,12 @@ DRAWN = 40
 
 DRAWS = 1000
 """How often."""
+
+RANDOM = 100
+"""Starts of another published analysis, drawn at random."""
+
+SINGLE = "one start"
+"""How choices are called that search from one start of the grid."""
 
 
 def table_starts(measured: Sequence[Measured]) -> str:
@@ -76,24 +85,146 @@ def draw_starts(measured: Measured) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def draw_winners(over: Array) -> NDArray[np.intp]:
+def draw_winners(over: Array, count: int = DRAWN) -> NDArray[np.intp]:
     """Which start has the lowest end among a few drawn at random, of each draw."""
     rng = np.random.default_rng(0)
-    drawn = np.stack([rng.choice(len(over), min(DRAWN, len(over)), replace=False) for _ in range(DRAWS)])
+    drawn = np.stack([rng.choice(len(over), min(count, len(over)), replace=False) for _ in range(DRAWS)])
     return drawn[np.arange(DRAWS), np.argmin(over[drawn], axis=1)]
 
 
-def tell_ends(measured: Measured, published: Published) -> str:
-    """How many starts of the grid, and how many draws of a few of them, end at the published values."""
-    starts = measured.starts
-    there = np.array(
+def find_there(starts: Starts, published: Published) -> BoolArray:
+    """From which starts a search ends at the published values."""
+    return np.array(
         [
             not differs(published, {**dict(zip(NAMES, end, strict=True)), "tokens_per_param": ratio})
             for end, ratio in zip(starts.ends.tolist(), starts.ratios.tolist(), strict=True)
         ]
     )
-    share = float(there[draw_winners(starts.over)].mean())
+
+
+def tell_ends(measured: Measured, published: Published) -> str:
+    """How many starts of the grid, and how many draws of a few of them, end at the published values."""
+    there = find_there(measured.starts, published)
+    share = float(there[draw_winners(measured.starts.over)].mean())
     return (
         f"Of single searches from the {len(there)} starts of the grid {there.sum()} end at the published values; of "
         f"{DRAWN} starts drawn at random the lowest end is there in {format_percent(share)} of {DRAWS} draws"
     )
+
+
+def find_chosen(measured: Measured) -> dict[str, tuple[Published, BoolArray]]:
+    """Of each published row that is met by one start of the grid, from which starts a search ends at its values."""
+    found: dict[str, tuple[Published, BoolArray]] = {}
+    for published in PUBLISHED.get(measured.ladder.table, ()):
+        how = published.choice.removeprefix(SINGLE)
+        starts = measured.starts if not how else measured.variants.get(how.removeprefix(", "))
+        if published.choice.startswith(SINGLE) and starts is not None:
+            found[published.choice] = published, find_there(starts, published)
+    return found
+
+
+def tell_chosen(measured: Measured) -> str:
+    """How many starts end at the published values; empty where no row is met by a start."""
+    found = find_chosen(measured)
+    if not found:
+        return ""
+    counts = ", ".join(f"{there.sum()} (*{choice}*)" for choice, (_, there) in found.items())
+    return (
+        f"*One start* is, of the {len(measured.starts.over)} starts of the grid, one whose search ends where the "
+        f"published fit to the (Mis)Fitting ladder ended. So many of them end at the published values here: {counts}. "
+        "A row that so few starts meet is found, not reproduced."
+    )
+
+
+def tell_shared(measured: Mapping[str, Measured]) -> str:
+    """Of the rows that are met by one start on more than one ladder, from how many starts they all are."""
+    found = [find_chosen(each) for each in measured.values() if each.ladder.table in PUBLISHED]
+    lines: list[str] = []
+    for choice in found[0] if len(found) > 1 else ():
+        if all(choice in each for each in found):
+            theres = [each[choice][1] for each in found]
+            shared = int(np.logical_and.reduce(theres).sum())
+            each = " and ".join(f"{there.sum()}" for there in theres)
+            lines.append(
+                f"*{choice}*: the rows of both ladders are met from {shared} of the {len(theres[0])} starts, that of "
+                f"each alone from {each}."
+                + " That one start meets both speaks for its being the one that was used."
+                * (shared == 1)
+            )
+    return " ".join(lines)
+
+
+def table_optimisers(measured: Sequence[Measured]) -> str:
+    """Where other optimisers end, and searches by finite differences from other starts, by ladder."""
+    rows: list[Sequence[str]] = []
+    for each in measured:
+        if each.others is None:
+            continue
+        listed = [*_list_searches(each), *_list_optimisers(each)]
+        rows += [(each.ladder.name if place == 0 else "", *row) for place, row in enumerate(listed)]
+    head = ("ladder", "optimiser", "starts", "objective / optimum", "E", "alpha", "beta", "D/N", "optimiser says")
+    return table(head, rows, text=3, tail=1)
+
+
+def _list_searches(measured: Measured) -> list[Sequence[str]]:
+    """Searches by finite differences, from several sets of starts and with several tolerances."""
+    starts, costs = measured.starts, measured.others.costs if measured.others else np.empty(0)
+    order = np.argsort(costs, kind="stable")
+    winners = draw_winners(starts.over, RANDOM)
+    middle = winners[np.argsort(starts.over[winners], kind="stable")[len(winners) // 2]]
+    rows = [
+        (
+            "default",
+            f"best {count:,}" if count < len(order) else f"all {count:,}",
+            starts,
+            _take_lowest(starts, order[:count]),
+        )
+        for count in (1, BEST, 1000, len(order))
+    ]
+    rows.append(("default", f"{RANDOM} drawn at random, the median of {DRAWS} draws", starts, int(middle)))
+    for how, variant in measured.variants.items():
+        for count in (BEST, len(order)):
+            words = f"best {count:,}" if count < len(order) else f"all {count:,}"
+            rows.append((how, words, variant, _take_lowest(variant, order[:count])))
+    return [
+        (
+            f"finite differences, {how}",
+            words,
+            *_show_end(found.over[place], found.ends[place], found.ratios[place]),
+            "success" if found.success[place] else "no success",
+        )
+        for how, words, found, place in rows
+    ]
+
+
+def _take_lowest(starts: Starts, chosen: NDArray[np.intp]) -> int:
+    return int(chosen[np.argmin(starts.over[chosen])])
+
+
+def _list_optimisers(measured: Measured) -> list[Sequence[str]]:
+    """The other optimisers, and the best start as it is."""
+    others, best = measured.others, measured.starts.best
+    if others is None:
+        return []
+    rows: list[Sequence[str]] = []
+    for ended in others.ends:
+        end = np.array(ended.natural)
+        cells = _show_end(ended.objective / best, end, _find_ratio(end))
+        rows.append((ended.optimiser, f"best {BEST}", *cells, "success" if ended.success else "no success"))
+    grid = np.array([start for part in range(PARTS) for start in GRID[part::PARTS]], dtype=float)
+    lowest = int(np.argmin(others.costs))
+    start = grid[lowest]
+    end = np.array([*np.exp(start[[2, 0, 1]]), *start[3:]])
+    rows.append(("none: the grid only", "all", *_show_end(others.costs[lowest] / best, end, _find_ratio(end)), "–"))
+    return rows
+
+
+def _find_ratio(natural: Array) -> float:
+    with np.errstate(all="ignore"):  # an exponent may be 0, and then there is no optimum
+        params, tokens = get_law("chinchilla").optimum(natural[None], BUDGET)
+        return float((tokens / params)[0])
+
+
+def _show_end(over: float, end: Array, ratio: float) -> tuple[str, ...]:
+    named = dict(zip(NAMES, end.tolist(), strict=True))
+    return (show_over(over), *(show_exact(named[name]) for name in ("E", "alpha", "beta")), show(ratio))

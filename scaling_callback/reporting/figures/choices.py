@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from textwrap import wrap
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -42,7 +43,13 @@ EDGE = 0.015
 GAP = 0.6
 """Between groups, in rows."""
 
-LONGEST_NAME = 38
+NAME_WIDTH = 34
+"""Characters in a line of the name of a row: the names must leave most of the width to the answers."""
+
+NAME_LINES = 2
+
+SECOND_LINE = 0.3
+"""Room for the second line of a name above and below it, in rows."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,9 @@ def plot_choices(panel: Panel, value: Answer = "tokens_per_param") -> Figure | N
     ratio, what = value == "tokens_per_param", "the target" if panel.target else "the optimum"
     budget = format_flops(panel.flops)
     answer = "optimal tokens per parameter" if ratio else f"forecast loss of {what}"
+    label = f"tokens per parameter at {budget} FLOPs"
+    if not ratio:
+        label = answer if panel.target else f"{answer}, {budget} FLOPs"
     return Figure(
         name="choices" if ratio else "choices_loss",
         title=f"{answer.capitalize()} under other choices",
@@ -98,20 +108,22 @@ def plot_choices(panel: Panel, value: Answer = "tokens_per_param") -> Figure | N
         alt=f"The {answer} of {len(known)} choices, {_tell(known, value)}; {len(stalled)} of them are procedures that "
         "stalled",
         layers=tuple(layers),
-        x=Axis(
-            f"{answer}, {budget} FLOPs" if ratio or panel.target is None else answer,
-            log=True,
-            limits=limits,
-        ),
-        y=Axis("", rows={each.place: _cut(each.row.choice) for each in shown}, height=height),
+        x=Axis(label, log=True, limits=limits),
+        y=Axis("", rows={each.place: "\n".join(_break(each.row.choice)) for each in shown}, height=height),
         height=2.1 + 0.2 * height,
         columns=2,
     )
 
 
 def _place(rows: Sequence[Row], value: Answer) -> list[_Shown]:
-    """The rows from the top down, groups apart."""
-    gaps = [0.0, *(1.0 + GAP * (one.group != other.group) for one, other in pairwise(rows))]
+    """The rows from the top down, groups apart, and with room for the second line of a name."""
+    gaps = [
+        0.0,
+        *(
+            1.0 + GAP * (one.group != other.group) + SECOND_LINE * (_count_more(one) + _count_more(other))
+            for one, other in pairwise(rows)
+        ),
+    ]
     depths = np.cumsum(gaps)
     return [
         _Shown(
@@ -187,5 +199,11 @@ def _name(shown: _Shown, value: Answer) -> str:
     return f"{shown.row.choice}: {write(shown.value)}"
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "\N{HORIZONTAL ELLIPSIS}"
+def _break(name: str) -> list[str]:
+    """The name in lines; what does not fit into them is cut off."""
+    ellipsis = " \N{HORIZONTAL ELLIPSIS}"
+    return wrap(name, NAME_WIDTH, max_lines=NAME_LINES, placeholder=ellipsis) or [name]
+
+
+def _count_more(row: Row) -> int:
+    return len(_break(row.choice)) - 1
