@@ -189,7 +189,7 @@ def read_constraints(options: argparse.Namespace) -> Constraints:
     if len(fixed) < len(options.fix):
         raise InputError(f"--fix {options.fix[-1][0]} is given twice; give it once")
     return Constraints(
-        counting=options.counting,
+        counting=options.counting or Constraints.counting,
         shape=options.shape,
         inference_tokens=options.inference_tokens,
         fixed_params=fixed.get("params"),

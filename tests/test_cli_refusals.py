@@ -143,6 +143,8 @@ MESSAGES = {
     "compare ladder.csv own.csv --target params=1e9,tokens=2e10": "own.csv: 2 finished run(s); a fit needs at least 3",
     "compare own.csv ladder.csv --target params=1e9,tokens=2e10": "own.csv: 2 finished run(s); a fit needs at least 3",
     "compare ladder.csv ladder --target flops=1e20": "the target is a budget of 1e+20 FLOPs, of which each recipe has",
+    "fit ladder.csv --flops 1e22": "--flops 1e+22 says for what budget --sensitivity splits, and that is not asked for",
+    "fit ladder.csv --counting 6nd": "--counting 6nd says for what budget --sensitivity splits, and that is not asked",
     "fit reference://x": "reference://x cannot be read as a ladder (",
     "fit ladder.csv --where seed=1": "ladder.csv has no row with seed = '1'; seed holds ''",
 }

@@ -256,7 +256,7 @@ def test_learning_rates_of_a_measured_ladder_are_ordered_beyond_it() -> None:
         assert made.interval[0] < true < made.interval[1]
 
 
-@pytest.mark.parametrize("doubt", ["one_horizon", "floor_unidentified"])
+@pytest.mark.parametrize("doubt", ["one_horizon", "floor_unidentified", "poor_fit"])
 def test_a_ladder_that_does_not_say_its_own_loss_gives_no_verdict(doubt: str) -> None:
     a, b = plant(0.0, 1), plant(0.0, 2)[:2]
     apart = state(2.0), state(3.0)

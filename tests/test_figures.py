@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -360,3 +361,19 @@ def test_an_axis_of_rows_names_each_row_once() -> None:
     made = figure(usual(), "record")
     assert isinstance(made.y, Axis)
     assert len(made.y.rows) == round(made.y.height or 0) + 1
+
+
+@pytest.mark.parametrize("layers", [(), (Marks([], [], "o", "final"),), (Marks([math.nan], [1.0], "o", "final"),)])
+def test_a_logarithmic_axis_without_a_mark_is_drawn_empty(layers: tuple[Marks, ...]) -> None:
+    axis = Axis("error", ticks="percent", log=True)
+    made = Figure("none", "None", "Nothing was measured.", "Nothing.", layers, axis, axis, 2.0, 1)
+    ET.fromstring(render_svg(made, alone=True))
+    assert json.dumps(write_plotly(made), allow_nan=False)
+
+
+@pytest.mark.parametrize("across", ["x", "y"])
+def test_a_rule_is_seen_on_a_logarithmic_axis_without_a_mark(across: Literal["x", "y"]) -> None:
+    axis = Axis("loss", log=True)
+    layers = (Rule(3e4, across), Marks([], [], "o", "final"))
+    drawn = render_svg(Figure("none", "None", "", "Nothing.", layers, axis, axis, 2.0, 1), alone=True)
+    assert {"20k", "50k"} <= {*re.findall(r"<text[^>]*>([^<]*)", drawn)}

@@ -158,8 +158,24 @@ def test_runs_that_the_law_does_not_describe_are_named_with_how_far_they_lie_fro
     )
     for prior in (False, True):
         sentence = fit(bent, prior=prior).diagnostics["poor_fit"]
-        assert re.match(r"runs scatter by \d+\.\d% around the law, seeds of one recipe by at most 4%: ", sentence)
+        assert re.match(
+            r"runs scatter by \d+\.\d% around the law, seeds of one recipe differ by at most 4%: ", sentence
+        )
+        assert "--law" in sentence
     assert "poor_fit" not in fit(points).diagnostics
+
+
+def test_a_law_is_not_blamed_for_what_seeds_of_one_recipe_differ_by() -> None:
+    # three seeds at each place; the bend beside them is far more than they differ by
+    once = grid(4, 3)
+    params, tokens, loss = (np.repeat(values, 3) for values in (once.params, once.tokens, once.loss))
+    seeds = loss * np.exp(np.random.default_rng(0).normal(0, 0.07, len(loss)))
+    bend = np.exp(0.5 * np.sin(3 * np.log(params) + 2 * np.log(tokens)))
+    place = np.repeat(np.arange(len(once)), 3)
+
+    assert "poor_fit" not in fit(Points.of(params, tokens, seeds, twins=place)).diagnostics
+    sentence = fit(Points.of(params, tokens, seeds * bend, twins=place)).diagnostics["poor_fit"]
+    assert re.match(r"runs scatter by \d+\.\d% around the law, its own seeds by 4\.7%: ", sentence)
 
 
 def test_an_interval_is_wide_where_a_size_was_never_varied() -> None:

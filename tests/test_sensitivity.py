@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,13 +13,14 @@ import pytest
 
 from scaling_callback import allocate, read_table
 from scaling_callback import fit as fit_runs
-from scaling_callback.costs import SIX_ND
+from scaling_callback.costs import SIX_ND, Cost
 from scaling_callback.errors import InputError, NotEnoughData
 from scaling_callback.fitting import OBJECTIVES, Fit, Points, fit
 from scaling_callback.fitting.procedures import GRID, PROCEDURES, Procedure, bootstrap_search, search
 from scaling_callback.laws import get_law
-from scaling_callback.pipeline import FIT_DEFAULTS, vary_choices
+from scaling_callback.pipeline import FIT_DEFAULTS, refresh, vary_choices
 from scaling_callback.records import Array, Run, Target
+from scaling_callback.reporting.results import describe_sensitivity
 from scaling_callback.sensitivity import (
     ANALYSIS,
     Panel,
@@ -202,6 +204,21 @@ def test_the_budget_is_ten_times_the_largest_run_unless_one_is_given() -> None:
     assert vary_choices(runs, Config(flops=1e21), **few).flops == 1e21
     with pytest.raises(InputError, match="flops is -1"):
         vary_choices(runs, Config(flops=-1.0), **few)
+
+
+def test_every_row_splits_and_counts_the_budget_by_what_the_runs_asked_for_cost() -> None:
+    best = planted_ladder()
+    worse = [replace(spoil(run, 1.1), card=replace(run.card, name=f"{run.name} worse")) for run in best]
+    steep = Cost(overhead=2.0, fall=0.5, at=best[0].params)
+
+    def count(runs: Sequence[Run]) -> Cost:
+        return steep if len(runs) == len(best) else SIX_ND
+
+    panel = compare_choices([*best, *worse], as_asked(best=True), cost=count, groups=("as asked", "procedure"))
+    largest = max(steep.flops(run.params, run.final.tokens) for run in best if run.final)
+    assert panel.flops == pytest.approx(10 * largest)
+    searched = row(panel, "best 40 of a grid of starts")
+    assert searched.tokens_per_param == pytest.approx(panel.rows[0].tokens_per_param, rel=0.02)
 
 
 def test_the_loss_is_of_the_target_where_there_is_one() -> None:
@@ -426,6 +443,35 @@ def test_a_held_out_model_is_forecast_in_every_counting_that_is_given_of_it() ->
 def test_what_cannot_be_used_is_refused(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         compare_choices(planted_ladder(), as_asked(), **asked)
+
+
+def test_a_search_over_no_order_is_refused() -> None:
+    with pytest.raises(InputError, match=r"orders is 0; give 1, .* or more"):
+        search(points_of(planted_ladder()), PROCEDURES["one start"], orders=0)
+
+
+def test_a_row_has_the_optimisers_own_word_where_it_is_a_published_procedure() -> None:
+    panel = planted_panel()
+    for r in panel.rows:
+        assert (r.success is None) is (r.group != "procedure")
+        assert (r.success is True) is ("reports success" in r.verdict)
+    assert [r["success"] for r in describe_sensitivity(panel)["rows"]] == [r.success for r in panel.rows]
+
+
+@pytest.mark.parametrize(("asked", "level", "given"), [(40, 0.9, 40), (300, 0.9, 200), (300, 0.995, 300)])
+def test_a_refresh_asks_for_no_more_replicates_of_a_row_than_are_worth_their_time(
+    asked: int, level: float, given: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def count(_: Sequence[Run], config: Config, *_other: object, **_named: object) -> None:
+        seen.append(config.replicates)
+
+    monkeypatch.setattr("scaling_callback.pipeline.refreshing.vary_choices", count)
+    target = Target(params=1e9, tokens=2e10)
+    config = Config(target=target, sensitivity=True, past=False, level=level, replicates=asked)
+    refresh(planted_ladder(points=3), config=config)
+    assert seen == [given]
 
 
 def spoil(run: Run, factor: float) -> Run:

@@ -247,3 +247,60 @@ def test_the_committed_page_says_of_a_family_what_a_run_over_it_says(load: Load)
     if not page.exists():
         pytest.skip("needs docs/studies/hitchhiker.md: make studies")
     assert find_family(page.read_text(encoding="utf-8"), load("cases").WAYS) == measure_family(load)
+
+
+# what a family lacks
+
+
+def test_an_axis_of_which_nothing_was_measured_is_told_without_a_number_or_a_figure_that_cannot_be_drawn(
+    load: Load,
+) -> None:
+    render = load("scaling_callback.reporting").render_svg
+    for module, axis in (("borrowing", "BORROWING"), ("pruning", "PRUNING"), ("thirds", "THIRDS"), ("seeds", "SEEDS")):
+        section = getattr(load(f"axes.{module}"), f"{axis}_AXIS").tell({})
+
+        assert {finding.verdict for finding in section.findings} == {"no data"}, module
+        drawn = [part if isinstance(part, str) else render(part, alone=True) for part in section.parts]
+        assert not re.search(r"\b(nan|inf|None)\b", "".join(drawn)), module
+
+
+def test_a_family_that_is_not_forecast_from_one_share_of_training_is_left_out_of_what_needs_both(load: Load) -> None:
+    downwards = load("axes.downwards")
+    errors = dict.fromkeys(downwards.COLUMNS, 0.01) | {downwards.name_share(0.4): None}
+
+    findings = downwards.DOWNWARDS_AXIS.tell({FAMILY: errors}).findings
+
+    assert [finding.verdict for finding in findings] == ["depends", "no data", "depends"]
+
+
+@pytest.mark.parametrize("missing", ["every", "without one"])
+def test_no_size_is_chosen_to_be_left_out_where_no_law_is_found(
+    missing: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pruning = load("axes.pruning")
+    case = load("hitchhiker").read_case(FAMILY, (SHIPPED,))
+    whole = len(pruning.gather_checkpoints(case.ladder))
+    found = [] if missing == "every" else [whole]
+
+    def miss(law: int, _: object) -> float | None:
+        return 0.01 if law in found else None
+
+    monkeypatch.setattr(pruning, "miss", miss)
+    monkeypatch.setattr(pruning, "fit_published", len)
+
+    assert pruning.measure(case) is None
+
+
+def test_leave_one_out_is_the_worst_choice_only_if_both_rules_that_go_by_that_name_say_so(load: Load) -> None:
+    pruning, tally = load("axes.pruning"), load("axes.tally")
+    names = ["OLMo ladder", "Step law", "GPT-3, train", "GPT-3, validation", "(Mis)Fitting"]
+    yes, no = (tally.Tally(dict.fromkeys(names, value)) for value in (True, False))
+
+    def is_half(share: float) -> bool:
+        return share >= 0.5
+
+    def judge(*seen: Any) -> str:
+        return pruning.judge_rules(dict(enumerate(seen)), is_half)
+
+    assert (judge(yes, yes), judge(yes, no), judge(no, no)) == ("holds", "depends", "fails")
+    assert judge(*[tally.Tally({FAMILY: True})] * 2) == "depends"

@@ -298,6 +298,23 @@ def test_a_table_of_anything_keeps_to_its_width(rows: list[list[str]], width: in
     assert all(measure(line) <= width for line in write_plain(lay_out(answer, Paper(width))).splitlines())
 
 
+def test_a_table_without_room_leaves_out_what_it_can_spare_says_so_and_stacks_only_where_that_is_not_enough() -> None:
+    spare = {"parameters": (1, 2), "notes": (3,)}
+    row = ("a choice", "1.23456789", "9.87654321", "a note of words", "2.5")
+    table = Table([row, row], ("choice", "E", "alpha", "note", "loss"), words=(0, 3), strong=(0,), spare=spare)
+
+    def lay(width: int | None) -> list[str]:
+        return write_plain(table.lay(Paper(width))).splitlines()
+
+    assert lay(None) == lay(80)
+    assert "9.87654321" in lay(80)[1]
+    assert [line.split() for line in lay(42)[:1]] == [["choice", "note", "loss"]]
+    assert lay(42)[-1] == "left out for want of room: parameters"
+    assert [line.split() for line in lay(20)[1:3]] == [["a", "choice", "2.5"]] * 2
+    assert " ".join(lay(20)[3:]) == "left out for want of room: parameters, notes"
+    assert "alpha:" in "".join(lay(14))
+
+
 def test_each_doubt_with_advice_says_what_to_do() -> None:
     for name, do in ADVICE.items():
         assert advise(f"{name}: what is wrong") == f"{name}: what is wrong; {do}"

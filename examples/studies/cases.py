@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 from families import Family
-from protocol import FIRST_PART, fit_published, gather_checkpoints
+from protocol import FIRST_PART, Array, fit_published, gather_checkpoints
 
 from scaling_callback import Config, Run, Target, forecast
 from scaling_callback.errors import NotEnoughData
@@ -144,6 +144,27 @@ def score(answers: Sequence[float] | None, goals: Sequence[Goal]) -> float | Non
     if answers is None or not np.isfinite(answers).all():
         return None
     return float(np.mean([abs(said / goal.loss - 1) for said, goal in zip(answers, goals, strict=True)]))
+
+
+class Predicts(Protocol):
+    """A fitted law."""
+
+    def predict(self, params: Array, tokens: Array, /) -> Array:
+        """Losses of m places, shape (m,)."""
+        ...
+
+
+def miss(law: Predicts | None, goals: Sequence[Goal]) -> float | None:
+    """The error of a law; `None` without one."""
+    if law is None:
+        return None
+    places = (np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals]))
+    return score(law.predict(*places).tolist(), goals)
+
+
+def cut(run: Run, share: float) -> Run:
+    """A run as it stood after that share of its training; the whole run where its horizon is not known."""
+    return run if run.horizon is None else run.until(share * run.horizon)
 
 
 def ask(way: str, runs: Sequence[Run], goals: Sequence[Goal]) -> float | None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling_callback import Run, read_table
+from scaling_callback.errors import InputError
 from scaling_callback.forecasting import best_runs
+from scaling_callback.reporting.units import number
 
 HERE = Path(__file__).resolve().parent
 
@@ -45,6 +47,14 @@ class Family:
     once: bool = False
     unfinished: bool = False
 
+    @property
+    def source(self) -> str:
+        """The study that its models come from: those of one share data, code and sizes."""
+        return next((study for study in STUDIES if self.table.startswith(study)), self.table)
+
+
+STUDIES = ("datablations", "gemstones", "misfitting", "supercollapse", "xlstm")
+"""How the names of tables begin of which several are of one study."""
 
 _PORIAN = (
     *(f"{data}_base_{horizon}" for data in ("owt2", "rw") for horizon in ("long_kaplan", "short_kaplan")),
@@ -141,7 +151,7 @@ def read_family(family: Family, folders: Sequence[Path]) -> tuple[Run, ...] | No
     """The finished runs of a family that have not diverged; `None` where its table is in none of the folders.
 
     Raises:
-        InputError: The table cannot be read.
+        InputError: The table cannot be read, or has too few sizes of it.
     """
     path = find_table(family.table, folders)
     if path is None:
@@ -154,4 +164,10 @@ def read_family(family: Family, folders: Sequence[Path]) -> tuple[Run, ...] | No
         ranked = sorted((run.final.loss, run.name) for run in kept if run.final is not None)
         left_out = {name for _, name in ranked[-family.highest :]}
         kept = [run for run in kept if run.name not in left_out]
+    sizes = len({run.params for run in kept})
+    if sizes < FEWEST_SIZES:
+        raise InputError(
+            f"{path}: {number(sizes, 'size')} of {family.name!r} with a finite final; a study needs {FEWEST_SIZES}, of "
+            "which the largest is held out"
+        )
     return tuple(best_runs(kept) if family.best else kept)

@@ -20,10 +20,10 @@ from typing import Any
 from axes import AXES
 from axes.tally import ON_TALLIES
 from cases import Case
-from families import FAMILIES, FEWEST_SIZES, FOLDERS, find_table, read_family
+from families import FAMILIES, FOLDERS, find_table, read_family
 from page import ON_RULES, Finding, Part, Section, Verdict, show_findings, write_page
 from recommending import ON_RECOMMENDATIONS, show_recommendations
-from work import add_options, choose_folder, read_folders, share
+from work import add_options, choose_folder, read_folders, run, share
 
 from scaling_callback.reporting.units import number
 
@@ -53,43 +53,37 @@ def main() -> None:
     known = {family.name: family for family in FAMILIES}
     if wrong := [name for name in options.only or () if name not in known]:
         parser.error(f"there is no family {wrong[0]!r}; choose from: {', '.join(known)}")
-    names = list(options.only or known)
+    wanted = list(dict.fromkeys(options.only or known))
     folders = read_folders(options)
-    folder = choose_folder(options, [known[name].table for name in names], whole=not options.only)
-    names = [name for name in names if find_table(known[name].table, folders) is not None]
+    folder = choose_folder(options, [known[name].table for name in wanted], whole=not options.only)
+    names = [name for name in wanted if find_table(known[name].table, folders) is not None]
     if not names:
         parser.error(f"none of the tables is in {' or '.join(map(str, folders))}; name a folder with --data")
-    work = [(name, index) for name in names for index in range(len(AXES))]
-    found = share(partial(measure, folders=folders), work, options.workers, "families", together=len(AXES))
-    made = {name: {index: found[place] for place, (own, index) in enumerate(work) if own == name} for name in names}
+    cases = [read_case(name, folders) for name in names]  # what cannot be read is said before minutes of work
+    found = share(partial(measure, folders=folders), names, options.workers, "families")
     sections = [
-        axis.tell({name: found[index] for name, found in made.items() if found[index] is not None})
+        axis.tell({name: made[index] for name, made in zip(names, found, strict=True) if made[index] is not None})
         for index, axis in enumerate(AXES)
     ]
-    cases = [read_case(name, folders) for name in names]
     write_page(FAMILIES_NAME, FAMILIES_TITLE, list_families(sections), folder)
     print(write_page(NAME, TITLE, list_parts(cases, sections), folder))
 
 
 @cache
 def read_case(name: str, folders: tuple[Path, ...] = FOLDERS) -> Case:
-    """The family of that name.
+    """The family of that name, whose table is at hand.
 
     Raises:
-        ValueError: Its table is not at hand, or it has too few sizes.
+        InputError: Its table cannot be read, or has too few sizes of it.
     """
     family = next(family for family in FAMILIES if family.name == name)
     every = read_family(replace(family, best=False), folders) if family.best else None
-    case = Case(family, read_family(family, folders) or (), every or ())
-    if len(case.sizes) < FEWEST_SIZES:
-        raise ValueError(f"{name} has {len(case.sizes)} sizes; a family needs {FEWEST_SIZES}")
-    return case
+    return Case(family, read_family(family, folders) or (), every or ())
 
 
-def measure(work: tuple[str, int], folders: tuple[Path, ...]) -> Any:
-    """What one axis measures of one family; `None` where the family does not carry it."""
-    name, index = work
-    return AXES[index].measure(read_case(name, folders))
+def measure(name: str, folders: tuple[Path, ...]) -> list[Any]:
+    """What every axis measures of one family; `None` where the family does not carry it."""
+    return [axis.measure(read_case(name, folders)) for axis in AXES]
 
 
 def list_parts(cases: Sequence[Case], sections: Sequence[Section]) -> list[Part]:
@@ -140,13 +134,15 @@ def introduce(cases: Sequence[Case]) -> str:
     runs = sum(len(case.runs) for case in cases)
     points = sum(len(run.curve) for case in cases for run in case.runs)
     sizes = sum(len(case.sizes) for case in cases)
+    missing = [family.name for family in FAMILIES if family.name not in {case.family.name for case in cases}]
+    beside = f" Not at hand, or not asked for: {'; '.join(missing)}." if missing else ""
     return (
         "Choshen, Zhang and Andreas (2025, arXiv 2410.11840) fitted over 1000 scaling laws to 485 models of over 40 "
         "families and drew advice from them. This page asks the same of other models, with this library: "
         f"{number(len(cases), 'family', 'families')} from {number(len(tables), 'table')}, {sizes} sizes, {runs} runs, "
-        f"{points} observations."
+        f"{points} observations.{beside}"
     )
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -40,7 +40,7 @@ from choices.selecting import Selected, show_selections, tell_selections, try_se
 from choices.starts import table_optimisers, table_starts, tell_chosen, tell_optimisers, tell_shared, tell_starts
 from families import find_table
 from page import ON_RULES, Part, show_findings, write_page
-from work import add_options, choose_folder, read_folders, share
+from work import add_options, choose_folder, read_folders, run, share
 
 from scaling_callback.fitting import PROCEDURE_REPLICATES
 from scaling_callback.reporting import plot_choices
@@ -274,4 +274,4 @@ def show_card(made: Mapping[str, Mapping[str, Any]]) -> list[Part]:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -72,7 +72,8 @@ def judge(share: float, *, holds: float = 0.8, fails: float = 0.2) -> Verdict:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 1, tail: int = 0) -> str:
     """A table whose first `text` and last `tail` columns are words, and all others numbers."""
     align = ["---:" if text <= place < len(head) - tail else "---" for place in range(len(head))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, align, *rows))
+    safe = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (safe[0], align, *safe[1:]))
 
 
 LOOKED = "after a first look"
@@ -93,18 +94,23 @@ def show_findings(findings: Sequence[Finding]) -> str:
 
 def write_page(name: str, title: str, parts: Sequence[Part], folder: Path) -> Path:
     """The page `folder/NAME.md`, with its figures in `folder/figures/`."""
-    lines = [f"# {title}"]
+    figures = {
+        f"{name}-{part.name}.svg": render_svg(part, alone=True) + "\n" for part in parts if not isinstance(part, str)
+    }
+    lines = [f"# {title}", *(part if isinstance(part, str) else _show(name, part) for part in parts if part)]
+    # everything is there before anything of the old page goes
     drawn = folder / "figures"
     drawn.mkdir(parents=True, exist_ok=True)
-    for old in drawn.glob(f"{name}-*.svg"):  # a figure that is no longer made must not stay behind
-        old.unlink()
-    for part in parts:
-        if isinstance(part, str):
-            lines.append(part)
-            continue
-        file = drawn / f"{name}-{part.name}.svg"
-        file.write_text(render_svg(part, alone=True) + "\n", encoding="utf-8")
-        lines.append(f"![{part.alt}](figures/{file.name})\n\n*{part.title}. {part.caption}*")
+    for old in drawn.glob(f"{name}-*.svg"):
+        if old.name not in figures:
+            old.unlink()
+    for file, svg in figures.items():
+        (drawn / file).write_text(svg, encoding="utf-8")
     path = folder / f"{name}.md"
     path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def _show(name: str, figure: Figure) -> str:
+    end = "" if figure.title.endswith("?") else "."
+    return f"![{figure.alt}](figures/{name}-{figure.name}.svg)\n\n*{figure.title}{end} {figure.caption}*"

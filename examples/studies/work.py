@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from families import FOLDERS, HERE, find_table
 
+from scaling_callback.errors import InputError
 from scaling_callback.terminal import Progress
 
 REPOSITORY = HERE.parents[1]
@@ -45,7 +46,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the page goes (default: docs/studies if every table is at hand, else runs/studies)",
     )
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)")
+    parser.add_argument("--workers", type=read_workers, default=2, metavar="N", help="processes (default: %(default)s)")
+
+
+def read_workers(text: str) -> int:
+    """A count of processes.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count of processes; give 1 or more")
+    return int(text)
 
 
 def read_folders(options: argparse.Namespace) -> tuple[Path, ...]:
@@ -54,7 +66,13 @@ def read_folders(options: argparse.Namespace) -> tuple[Path, ...]:
 
 
 def choose_folder(options: argparse.Namespace, tables: Sequence[str], *, whole: bool = True) -> Path:
-    """Where the page goes; names on standard error the tables that are not at hand."""
+    """Where the page goes; names on standard error the tables that are not at hand.
+
+    The committed page is of the tables beside the repository: nothing that is named takes its place unasked.
+
+    Raises:
+        InputError: The folder that was asked for cannot be made, or is none.
+    """
     folders = read_folders(options)
     missing = [name for name in dict.fromkeys(tables) if find_table(name, folders) is None]
     if missing:
@@ -63,18 +81,29 @@ def choose_folder(options: argparse.Namespace, tables: Sequence[str], *, whole: 
             "name a folder that has it with --data FOLDER",
             file=sys.stderr,
         )
-    output: Path | None = options.output
-    return output or (COMMITTED if whole and not missing else PARTIAL)
+    folder: Path = options.output or (COMMITTED if whole and not missing and not options.data else PARTIAL)
+    try:  # before minutes of work
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output {folder}: {error.strerror}; name a folder that can be written") from None
+    return folder
 
 
-def share(
-    function: Callable[[_Work], _Made], work: Sequence[_Work], workers: int, what: str, *, together: int = 1
-) -> list[_Made]:
-    """The function of each piece of work, in their order, whichever process does it; so many neighbours in one."""
+def run(main: Callable[[], None]) -> None:
+    """A study as a program: what cannot be used ends it with one line on standard error and status 2."""
+    try:
+        main()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def share(function: Callable[[_Work], _Made], work: Sequence[_Work], workers: int, what: str) -> list[_Made]:
+    """The function of each piece of work, in their order, whichever process does it."""
     found: list[_Made] = []
     # fresh processes: a fork of one that holds threads may hang
     with Progress(what) as progress, ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for made in pool.map(function, work, chunksize=together):
+        for made in pool.map(function, work):
             found.append(made)
             progress(len(found), len(work))
             if not sys.stderr.isatty() and len(found) * LINES // len(work) > (len(found) - 1) * LINES // len(work):

@@ -9,8 +9,9 @@ from scaling_callback import pipeline
 from scaling_callback.allocating import Constraints
 from scaling_callback.arguments import MOST_REPLICATES, check_replicates, count_to, read_borrowed, read_budget
 from scaling_callback.commands.base import Command, Output
-from scaling_callback.commands.options import add_sources, read_config
+from scaling_callback.commands.options import add_counting, add_sources, read_config
 from scaling_callback.commands.sources import read_runs
+from scaling_callback.errors import InputError
 from scaling_callback.fitting import OBJECTIVES
 from scaling_callback.forecasting import POLICIES
 from scaling_callback.laws.published import PUBLISHED
@@ -53,19 +54,15 @@ def add_options(command: argparse.ArgumentParser) -> None:
         "--flops",
         type=read_budget,
         metavar="C",
-        help="budget of its D/N (default: ten times the largest run's compute)",
+        help="with --sensitivity: budget of the D/N (default: ten times what the largest run takes)",
     )
-    command.add_argument(
-        "--counting",
-        choices=("measured", "6nd"),
-        default="measured",
-        help="what that budget counts: FLOPs as the runs measured them, where all did, or 6 N D (default: %(default)s)",
-    )
+    add_counting(command)
 
 
 def run(options: argparse.Namespace) -> Output:
     """Do it."""
     check_replicates(options.bootstrap, options.level)
+    _check_budget(options)
     runs, _ = read_runs(options)
     config = replace(
         read_config(options),
@@ -83,11 +80,25 @@ def run(options: argparse.Namespace) -> Output:
     if not options.sensitivity:
         return output, text.show_fit(output)
     with Progress("choices") as progress:
-        panel = pipeline.vary_choices(
-            runs, replace(config, flops=options.flops, constraints=Constraints(counting=options.counting)), progress
-        )
+        constraints = Constraints(counting=options.counting or Constraints.counting)
+        panel = pipeline.vary_choices(runs, replace(config, flops=options.flops, constraints=constraints), progress)
     output["sensitivity"] = results.describe_sensitivity(panel)
     return output, [*text.show_fit(output), *text.show_sensitivity(output["sensitivity"])]
+
+
+def _check_budget(options: argparse.Namespace) -> None:
+    """Refuse a budget that nothing would be split for.
+
+    Raises:
+        InputError: One is given, or how it counts, without --sensitivity.
+    """
+    for name, given in (("--flops", options.flops), ("--counting", options.counting)):
+        if given is not None and not options.sensitivity:
+            value = f"{given:g}" if isinstance(given, float) else given
+            raise InputError(
+                f"{name} {value} says for what budget --sensitivity splits, and that is not asked for; add "
+                "--sensitivity, or ask allocate"
+            )
 
 
 FIT = Command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from scaling_callback.allocating import Constraints
 from scaling_callback.arguments import (
     MOST_SEED,
     count_to,
@@ -99,18 +100,23 @@ def add_constraints(command: argparse.ArgumentParser) -> None:
         metavar="params=N|tokens=D",
         help="what is given beforehand: the other follows from the budget",
     )
+    add_counting(command, shape=True)
+
+
+def add_counting(command: argparse.ArgumentParser, *, shape: bool = False) -> None:
+    """How FLOPs are counted; `None` where it is not said. With `shape`, also by a model of the family."""
     counted = command.add_mutually_exclusive_group()
-    counted.add_argument(
-        "--shape",
-        type=read_shape,
-        metavar="layers=L,width=W,context=T",
-        help="one model of the family: attention is counted beside 6 N D",
-    )
+    if shape:
+        counted.add_argument(
+            "--shape",
+            type=read_shape,
+            metavar="layers=L,width=W,context=T",
+            help="one model of the family: attention is counted beside 6 N D",
+        )
     counted.add_argument(
         "--counting",
         choices=("measured", "6nd"),
-        default="measured",
-        help="FLOPs as the runs measured them, where all did, or 6 N D (default: %(default)s)",
+        help=f"FLOPs as the runs measured them, where all did, or 6 N D (default: {Constraints.counting})",
     )
 
 

@@ -41,8 +41,8 @@ def are_same(a: Side, b: Side) -> bool:
     return all(len(side.shared) == len(side.runs) for side in (a, b))
 
 
-UNDETERMINED = ("one_size", "one_horizon", "no_variation", "floor_unidentified", "disagreeing_basins")
-"""Doubts of a forecast under which its ladder does not say what a far target loses."""
+UNDETERMINED = ("one_size", "one_horizon", "no_variation", "floor_unidentified", "disagreeing_basins", "poor_fit")
+"""Doubts of a forecast under which its ladder does not say what a far target loses, or its law does not."""
 
 
 def find_doubts(a: Side, b: Side, pairs: int, *, paired: bool) -> dict[str, str]:

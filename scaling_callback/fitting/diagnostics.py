@@ -22,7 +22,10 @@ BASIN_MARGIN = 0.05
 
 SEEDS_APART = 0.04
 """Largest difference between seeds of one recipe that was published (Choshen, Zhang, Andreas 2025: up to 3.5 to 4%):
-runs that scatter by more around a law are not described by it."""
+runs that scatter by more around a law are not described by it, unless their own seeds differ by as much."""
+
+OWN_SEEDS = 2.0
+"""How many deviations of a ladder's own seeds its runs may scatter by around a law that describes them."""
 
 SAME = 1.02
 """Counts within this factor are one size or one horizon."""
@@ -75,19 +78,23 @@ def design_diagnostics(points: Points, law: Law) -> dict[str, str]:
     return found
 
 
-def noise_diagnostics(noise: float) -> dict[str, str]:
-    """Whether runs scatter by more, as a standard deviation of ln L, than seeds of one recipe would.
+def noise_diagnostics(noise: float, seeds: float) -> dict[str, str]:
+    """Whether runs scatter by more than seeds of one recipe, both as a standard deviation of ln L.
 
     Example:
-        >>> list(noise_diagnostics(0.003)), list(noise_diagnostics(0.1))
-        ([], ['poor_fit'])
+        >>> [list(noise_diagnostics(noise, seeds)) for noise, seeds in ((0.003, 0.002), (0.1, 0.002), (0.1, 0.07))]
+        [[], ['poor_fit'], []]
     """
-    if noise <= SEEDS_APART:
+    allowed = OWN_SEEDS * seeds
+    if noise <= max(SEEDS_APART, allowed):
         return {}
+    usual = f"its own seeds by {seeds:.1%}"
+    if allowed <= SEEDS_APART:
+        usual = f"seeds of one recipe differ by at most {SEEDS_APART:.0%}"
     return {
         "poor_fit": (
-            f"runs scatter by {noise:.1%} around the law, seeds of one recipe by at most {SEEDS_APART:.0%}: the law "
-            "does not describe these runs; look for runs of another recipe among them, or take another law"
+            f"runs scatter by {noise:.1%} around the law, {usual}: the law does not describe these runs; look for runs "
+            "of another recipe among them, or take another law (--law)"
         )
     }
 

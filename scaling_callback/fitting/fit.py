@@ -19,7 +19,7 @@ from scaling_callback.fitting.diagnostics import (
     law_diagnostics,
     noise_diagnostics,
 )
-from scaling_callback.fitting.noise import SEED_NOISE, Noise, run_noise
+from scaling_callback.fitting.noise import SEED_NOISE, Noise, run_noise, seed_noise
 from scaling_callback.fitting.objective import Objective, get_objective
 from scaling_callback.fitting.points import Points
 from scaling_callback.fitting.priors import weak_terms
@@ -159,8 +159,11 @@ def _diagnose(problem: Problem, minima: Minima, points: Points) -> dict[str, str
     noise, covariance = _linearise(problem, theta, points)
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     at_bound = find_at_bound(theta, problem.lower, problem.upper)
-    found = law_diagnostics(problem.law, theta, at_bound, errors)
-    return found | basin_diagnostics(problem.law, minima.theta, minima.cost) | noise_diagnostics(noise.scale)
+    return {
+        **law_diagnostics(problem.law, theta, at_bound, errors),
+        **basin_diagnostics(problem.law, minima.theta, minima.cost),
+        **noise_diagnostics(noise.scale, seed_noise(points)),
+    }
 
 
 def _linearise(problem: Problem, theta: Array, points: Points) -> tuple[Noise, Array]:

@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 
+from scaling_callback.errors import InputError
 from scaling_callback.fitting.bootstrap import resample_clusters
 from scaling_callback.fitting.points import Points
 from scaling_callback.records import Array
@@ -105,6 +106,9 @@ def search(points: Points, procedure: Procedure, orders: int = ORDERS) -> Outcom
         orders: Over how many orders of the rows a search from a single start is repeated; 1 is the sorted one alone,
             as someone searches who does not know that it matters.
 
+    Raises:
+        InputError: There is not one order.
+
     Example:
         >>> N, D = np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 4e9, 16e9])
         >>> truth = 1.8 + 480 / N**0.35 + 2100 / D**0.37
@@ -112,6 +116,8 @@ def search(points: Points, procedure: Procedure, orders: int = ORDERS) -> Outcom
         >>> found.success, found.objective > 1e-6  # on losses without noise the objective of the optimum is 0
         (True, True)
     """
+    if orders < 1:
+        raise InputError(f"orders is {orders!r}; give 1, the sorted one alone, or more")
     table = _tabulate(_sort(points))
     turns = [np.arange(len(points))]
     if len(procedure.starts) == 1:

@@ -86,8 +86,9 @@ def vary_choices(
 ) -> Panel:
     """The answers under every other choice of loss, law, filter, counting, learning rate and optimiser.
 
-    The budget is `config.flops`, else the target's compute, else ten times that of the largest run. Where replicates
-    are asked for, each row has intervals; those of published procedures are from fewer, as each is a whole search.
+    The budget is `config.flops`, else the target's compute, else ten times what the largest run takes, counted as the
+    rows count it. Where replicates are asked for, each row has intervals; those of published procedures are from fewer,
+    as each is a whole search.
 
     Raises:
         NotEnoughData: There are fewer than 3 independent runs to fit.

@@ -10,7 +10,7 @@ import numpy as np
 from scaling_callback.allocating import Allocation
 from scaling_callback.curves import Abstention, FinalForecast, forecast_final
 from scaling_callback.errors import InputError, NotEnoughData
-from scaling_callback.fitting import Fit, Progress, Status
+from scaling_callback.fitting import Fit, Progress, Status, fewest_replicates
 from scaling_callback.forecasting import (
     MEMBERS,
     Backtest,
@@ -48,6 +48,10 @@ from scaling_callback.pipeline.steps import (
 from scaling_callback.records import IssuedForecast, Run, Target
 from scaling_callback.sensitivity import Panel
 from scaling_callback.snapshot import Config, Snapshot
+
+ROW_REPLICATES = 200
+"""Most replicates of an answer under another choice, or as many as the level needs: of 30 runs they take a quarter of a
+refresh, and 1000 would take more than all the rest of it."""
 
 
 def refresh(
@@ -210,7 +214,8 @@ def _split(
     if not config.sensitivity:
         return allocation, None
     # a bootstrap of whole searches would take longer than everything else together
-    return allocation, vary_choices(runs, config, progress, procedure_replicates=0)
+    fewer = replace(config, replicates=min(config.replicates, max(ROW_REPLICATES, fewest_replicates(config.level))))
+    return allocation, vary_choices(runs, fewer, progress, procedure_replicates=0)
 
 
 def _split_target(

@@ -84,6 +84,7 @@ def describe_sensitivity(panel: Panel) -> dict[str, Any]:
             "n_observations": row.points,
             "diagnostics": dict(row.diagnostics),
             "verdict": row.verdict,
+            "success": row.success,
             # by name of a parameter, tokens_per_param and loss: those that have one
             "intervals": {name: list(ends) for name, ends in row.intervals.items()},
         }

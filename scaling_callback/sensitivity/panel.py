@@ -59,8 +59,8 @@ def compare_choices(
         runs: The ladder.
         base: What was asked.
         cluster: What a run shares its noise with.
-        flops: Budget of the optimal D/N; by default the target's compute, else ten times that of the
-            largest point.
+        flops: Budget of the optimal D/N; by default the target's compute, else ten times what the
+            largest point costs.
         target: What the loss is forecast for; by default the optimum at the budget.
         cost: What a model costs, by runs whose N is counted in one way.
         known: Values there of further variables of the law, such as `unique_tokens`.
@@ -96,7 +96,8 @@ def compare_choices(
     evidence = _points(base, runs, cluster)
     refit = partial(_fit, replicates=replicates, seed=seed)
     certified = refit(base, evidence)
-    budget = flops or (target.compute if target else AHEAD * 6.0 * float((evidence.params * evidence.tokens).max()))
+    own = cost(base.select(runs))
+    budget = flops or (target.compute if target else AHEAD * max(map(own.flops, evidence.params, evidence.tokens)))
     place = None if target is None or target.flops is not None else target
     searches = min(replicates, max(procedure_replicates, fewest_replicates(level))) if procedure_replicates else 0
     aim = Aim(budget, place, target_sizes or {}, known or {}, level)
@@ -114,7 +115,7 @@ def compare_choices(
                 plain = plain or _fit(choice, points)
                 outcome = search(points, choice.procedure)
                 draws = bootstrap_search(points, choice.procedure, searches, seed)
-                rows.append(describe_search(choice, outcome, draws, plain, aim, cost(runs)))
+                rows.append(describe_search(choice, outcome, draws, plain, aim, own))
             else:
                 found = certified if choice is base else refit(choice, points)
                 rows.append(describe_fit(choice, found, certified, aim, cost(choice.select(runs))))

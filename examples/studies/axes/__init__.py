@@ -12,6 +12,7 @@ from axes.fewer import FEWER_AXIS
 from axes.fractions import FRACTIONS_AXIS
 from axes.numbers import NUMBERS_AXIS
 from axes.pruning import PRUNING_AXIS
+from axes.seeding import SEEDING_AXIS
 from axes.seeds import SEEDS_AXIS
 from axes.sizes import SIZES_AXIS
 from axes.thirds import THIRDS_AXIS
@@ -20,6 +21,7 @@ from axes.ways import WAYS_AXIS
 AXES: tuple[Axis, ...] = (
     WAYS_AXIS,
     NUMBERS_AXIS,
+    SEEDING_AXIS,
     SIZES_AXIS,
     FRACTIONS_AXIS,
     EARLIEST_AXIS,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from page import Finding, Section, table
+from page import Finding, Section, Verdict, table
 
 from axes.base import Axis
 from axes.laws import (
@@ -27,7 +27,7 @@ from axes.laws import (
     pick,
     relate,
 )
-from axes.tally import is_text
+from axes.tally import are_few, is_text
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.figures import Layer, Line, Marks
@@ -38,13 +38,16 @@ Array = NDArray[np.float64]
 PUBLISHED_SHARE = 0.9949
 """Of the parameters' variance, held by three principal components."""
 
+SHARE = 0.99
+"""From which share on they are said to hold as much."""
+
 PUBLISHED_LINES = {"alpha": (0.01163, 0.05005), "beta": (0.23710, 0.03844)}
 """Intercept and slope of the exponent on ln of its coefficient."""
 
 
 def tell(found: Mapping[str, Components]) -> Section:
     """Components, lines, and what becomes of them at the centre of the data."""
-    laws = [(made.table, name, law) for name, made in found.items() for law in made.laws]
+    laws = [(made.source, name, law) for name, made in found.items() for law in made.laws]
     whole = [row for row in laws if row[2].usual and is_text(row[1])]
     others = [row for row in laws if row[2].usual and not is_text(row[1])]
     method = (
@@ -97,7 +100,7 @@ def tell_lines(whole: Sequence[Row], lines: Mapping[str, Fitted | None]) -> str:
         rows += [inside, (f"centre of the data here, {variable}", *["–"] * 4, f"{variable} = {format_count(place)}")]
     head = ("line", "intercept", "slope", f"its {format_level(LEVEL)} interval", "deviation", "e^(1/slope)")
     note = (
-        "Through usual laws; the interval is over tables drawn anew. A law that is known best where the data are, at "
+        "Through usual laws; the interval is over sources drawn anew. A law that is known best where the data are, at "
         "N0, and whose alpha is off by d, has an ln A that is off by d ln N0, for A is its size term at N = 1: errors "
         "lie on a line of slope 1/ln N0. The last column is the N0 (D0) of each slope. *Within families*: of the "
         "deviations of each law from the mean of its family's. A place below the centre means that the term is known "
@@ -113,8 +116,16 @@ def show_line(intercept: float, slope: float) -> tuple[str, str]:
 
 
 def show_share(share: float) -> str:
-    """With the decimals of the published share; a dash where there are too few laws for one."""
-    return UNKNOWN if math.isnan(share) else f"{100 * share:.2f}%"
+    """With the decimals of the published share, and more where it would read as all; a dash for NaN: too few laws.
+
+    Example:
+        >>> show_share(0.98765), show_share(0.99998), show_share(1.0), show_share(math.nan)
+        ('98.77%', '99.998%', '100.00%', '–')
+    """
+    if math.isnan(share):
+        return UNKNOWN
+    decimals = next((places for places in range(2, 9) if share == 1 or round(100 * share, places) < 100), 9)
+    return f"{100 * share:.{decimals}f}%"
 
 
 def show_number(value: float, decimals: int = 2) -> str:
@@ -182,30 +193,26 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
     return (
         Finding(
             f"Three principal components hold {100 * PUBLISHED_SHARE:.2f}% of the variance of the parameters",
-            "no data" if math.isnan(three) else "holds" if three >= 0.99 else "fails",
-            f"{show_share(three)} of {len(rows)} usual laws; of shuffled parameters {show_share(shuffled)}",
-            "99% or more, of centred parameters as in the study",
+            temper("no data" if math.isnan(three) else judge_share(three, shuffled), rows),
+            f"{show_share(three)} of {len(rows)} usual laws; of shuffled parameters, none of which follows another, "
+            f"{show_share(shuffled)}",
+            f"{SHARE:.0%} or more of centred parameters, as in the study, and less of shuffled ones; depends if those "
+            "reach it, too: then any five parameters of these units do",
             looked=True,
         ),
         Finding(
             "Two of the five parameters follow the others",
-            "no data" if math.isnan(scaled) else "holds" if scaled >= 0.95 > mixed else "fails",
+            temper("no data" if math.isnan(scaled) else "holds" if scaled >= 0.95 > mixed else "fails", rows),
             f"three components hold {show_share(scaled)} of standardised parameters, {show_share(mixed)} of shuffled "
             "ones",
             "95% or more of standardised parameters, and less of shuffled ones",
             looked=True,
             of="beside",
         ),
-        *(judge_line(exponent, lines[exponent]) for exponent in LINES),
+        *(judge_line(exponent, lines[exponent], rows) for exponent in LINES),
         Finding(
             "These lines are made by writing coefficients at N = 1 and D = 1, far from the data",
-            "no data"
-            if math.isnan(far[0])
-            else "holds"
-            if min(far) >= 0.8 and max(map(abs, near)) <= 0.5
-            else "fails"
-            if max(map(abs, near)) >= min(far)
-            else "depends",
+            temper("no data" if math.isnan(far[0]) else judge_centre(far, near), rows),
             f"within families exponent and ln coefficient correlate by {show_number(far[0])} (alpha) and "
             f"{show_number(far[1])} (beta); with the coefficient at the centre of the data by {show_number(near[0])} "
             f"and {show_number(near[1])}, and it varies by {show_number(spreads[1][0])} and "
@@ -218,20 +225,42 @@ def list_findings(rows: Sequence[Row], lines: Mapping[str, Fitted | None]) -> tu
     )
 
 
-def judge_line(exponent: str, line: Fitted | None) -> Finding:
+def temper(verdict: Verdict, rows: Sequence[Row]) -> Verdict:
+    """Of few families, or sources, nothing holds or fails."""
+    return "depends" if verdict != "no data" and are_few({name for _, name, _ in rows}) else verdict
+
+
+def judge_share(three: float, shuffled: float) -> Verdict:
+    """Whether three components hold as much as was published, and would not whatever the parameters are.
+
+    Example:
+        >>> judge_share(0.995, 0.80), judge_share(0.995, 0.994), judge_share(0.90, 0.80)
+        ('holds', 'depends', 'fails')
+    """
+    return "fails" if three < SHARE else "holds" if shuffled < SHARE else "depends"
+
+
+def judge_centre(far: Sequence[float], near: Sequence[float]) -> Verdict:
+    """Whether exponent and coefficient correlate at N = 1 and D = 1, and not at the centre of the data."""
+    if min(far) >= 0.8 and max(map(abs, near)) <= 0.5:
+        return "holds"
+    return "fails" if max(map(abs, near)) >= min(far) else "depends"
+
+
+def judge_line(exponent: str, line: Fitted | None, rows: Sequence[Row]) -> Finding:
     """Whether the published slope is found again."""
     coefficient, variable, *_ = LINES[exponent]
     intercept, slope = PUBLISHED_LINES[exponent]
     held = line is not None and line.interval[0] <= slope <= line.interval[1]
     return Finding(
         f"{coefficient} follows {exponent}: {exponent} = {intercept:.5f} + {slope:.5f} ln {coefficient}",
-        "no data" if line is None else "holds" if held else "fails",
+        temper("no data" if line is None else "holds" if held else "fails", rows),
         ""
         if line is None
         else f"{exponent} = {line.intercept:.4f} + {line.slope:.4f} ln {coefficient}, slope within "
         f"{line.interval[0]:.4f} to {line.interval[1]:.4f}, deviation {line.deviation:.3f}; that is the slope of "
         f"errors of laws known best at {variable} = {show_place(line.slope)}, the published one at {show_place(slope)}",
-        f"the published slope is in the {format_level(LEVEL)} interval of the slope over tables",
+        f"the published slope is in the {format_level(LEVEL)} interval of the slope over sources",
         looked=True,
     )
 

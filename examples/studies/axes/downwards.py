@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, Case, ask, ask_published, score
+from cases import DEFAULT, PROTOCOL, Case, ask, ask_published, cut, score
 from page import Finding, Section, table
 
 from axes.base import Axis
+from axes.strips import TYPICAL
 from axes.tally import MOST, SUMMARY, Tally, compare, middle, summarise
 from scaling_callback import Run
 from scaling_callback.replaying import Goal, make_goals
@@ -16,9 +17,6 @@ from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.figures import Layer, Line, Marks
 from scaling_callback.reporting.units import format_level, format_percent
-
-PUBLISHED_BEST = 0.04
-"""The error that the study calls the best typically obtained."""
 
 SHARES = (0.3, 0.4)
 """How much of the training of the larger sizes is seen: the study says 30 to 40%."""
@@ -40,15 +38,10 @@ def measure(case: Case) -> dict[str, float | None] | None:
     goals = make_goals([run for run in case.runs if run.params == case.sizes[0]])
     errors = {UP: ask(PROTOCOL, case.ladder, case.goals)}
     errors |= {way: ask(way, larger, goals) for way in (PROTOCOL, DEFAULT)}
-    for share in SHARES if case.has_curves else ():
+    for share in SHARES if case.has_curves and all(run.horizon is not None for run in larger) else ():
         errors[name_share(share)] = score(ask_published([cut(run, share) for run in larger], goals), goals)
     errors[NEXT] = score(guess_next(larger, goals), goals)
     return errors
-
-
-def cut(run: Run, share: float) -> Run:
-    """A run as it stood after that share of its training."""
-    return run if run.horizon is None else run.until(share * run.horizon)
 
 
 def guess_next(larger: Sequence[Run], goals: Sequence[Goal]) -> list[float]:
@@ -68,20 +61,20 @@ def tell(found: Mapping[str, Mapping[str, float | None]]) -> Section:
         "as if it had ended there; the default then has no finished run and says nothing. *Next size's final*: that "
         "of the next larger size with the most similar tokens, without a law."
     )
-    parts = (method, table(("error", *SUMMARY), rows), draw(found), table(("family", *COLUMNS), each))
-    return Section("Scaling down", parts, list_findings(found))
+    both = [name for name, errors in found.items() if errors[UP] is not None and errors[PROTOCOL] is not None]
+    figures = (draw(found),) if both else ()
+    parts = (method, table(("error", *SUMMARY), rows), *figures)
+    return Section("Scaling down", parts, list_findings(found), (table(("family", *COLUMNS), each),))
 
 
 def list_findings(found: Mapping[str, Mapping[str, float | None]]) -> tuple[Finding, ...]:
     """Whether laws extrapolate downwards, from whole runs and from their beginnings, and the default's do."""
-    full = see(found, PROTOCOL)
-    early = Tally(
-        {n: all(see(found, name_share(s)).seen[n] for s in SHARES) for n in see(found, name_share(SHARES[0])).seen}
-    )
-    library = see(found, DEFAULT)
+    full, library = find_near(found, PROTOCOL), find_near(found, DEFAULT)
+    one, other = (find_near(found, name_share(share)).seen for share in SHARES)
+    early = Tally({name: one[name] and other[name] for name in one if name in other})
     next_ = compare({name: (errors[PROTOCOL], errors[NEXT]) for name, errors in found.items()})
     medians = {way: format_percent(middle(errors.get(way) for errors in found.values())) for way in COLUMNS}
-    rule = f"an error below {format_level(PUBLISHED_BEST)}, or none larger than the protocol's upwards, {MOST}"
+    rule = f"an error below {format_level(TYPICAL)} {MOST}"
     return (
         Finding(
             "Laws extrapolate downwards too",
@@ -89,6 +82,7 @@ def list_findings(found: Mapping[str, Mapping[str, float | None]]) -> tuple[Find
             f"on {full}; the error is {medians[PROTOCOL]} in the median, {medians[UP]} upwards; it is less than that "
             f"of the next size's final on {next_}",
             rule,
+            looked=True,
         ),
         Finding(
             "They do so from 30 to 40% of training",
@@ -96,6 +90,7 @@ def list_findings(found: Mapping[str, Mapping[str, float | None]]) -> tuple[Find
             f"from both on {early}; the error is {medians[name_share(SHARES[0])]} from {SHARES[0]:.0%} and "
             f"{medians[name_share(SHARES[1])]} from {SHARES[1]:.0%} in the median",
             rule,
+            looked=True,
         ),
         Finding(
             "Its default extrapolates downwards",
@@ -103,24 +98,21 @@ def list_findings(found: Mapping[str, Mapping[str, float | None]]) -> tuple[Find
             f"on {library}; the error is {medians[DEFAULT]} in the median",
             rule,
             of="library",
+            looked=True,
         ),
     )
 
 
-def see(found: Mapping[str, Mapping[str, float | None]], way: str) -> Tally:
-    """Whether a way forecasts the smallest size well, or no worse than the protocol does the largest."""
-    return Tally(
-        {
-            name: error < PUBLISHED_BEST or error <= (errors[UP] or 0.0)
-            for name, errors in found.items()
-            if (error := errors.get(way)) is not None
-        }
-    )
+def find_near(found: Mapping[str, Mapping[str, float | None]], way: str) -> Tally:
+    """Whether a way forecasts the smallest size as well as is typical."""
+    known = {name: error for name, errors in found.items() if (error := errors.get(way)) is not None}
+    return Tally({name: error < TYPICAL for name, error in known.items()})
 
 
 def draw(found: Mapping[str, Mapping[str, float | None]]) -> Figure:
     """Errors downwards against errors upwards."""
-    layers: list[Layer] = [Line([0.01, 100.0], [0.01, 100.0], "out", dash="dotted", label="as far off")]
+    layers: list[Layer] = []
+    ends: list[float] = []
     for way, marker, colour in ((PROTOCOL, "o", "final"), (DEFAULT, "s", "target")):
         known = {
             name: (100 * up, 100 * down)
@@ -128,7 +120,10 @@ def draw(found: Mapping[str, Mapping[str, float | None]]) -> Figure:
             if (up := errors[UP]) is not None and (down := errors.get(way)) is not None
         }
         x, y = zip(*known.values(), strict=True) if known else ((), ())
+        ends += [*x, *y]
         layers.append(Marks(x, y, marker, colour, hollow=True, label=way, names=list(known)))
+    if ends:
+        layers.insert(0, Line([min(ends), max(ends)], [min(ends), max(ends)], "out", dash="dotted", label="as far off"))
     return Figure(
         name="downwards",
         title="Down and up",

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-from cases import DEFAULT, PROTOCOL, Case, Schedule, ask, score
+from cases import DEFAULT, PROTOCOL, Case, Schedule, ask, miss
 from page import Finding, Section, table
 from protocol import fit_published, gather_checkpoints
 
 from axes.base import Axis
 from axes.summaries import (
-    ask_squared,
+    AVERAGES,
+    CERTIFIED,
+    average,
     divide,
     draw_families,
+    fit_squared,
     judge_below,
     pick_longest,
     show_ratio,
     split_schedules,
     trace,
 )
-from axes.tally import MOST, Tally, compare, middle, middle_of_tables
+from axes.tally import MOST, Tally, compare, middle
 from scaling_callback import Run
 from scaling_callback.fitting import Points
+from scaling_callback.replaying import Goal
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.units import format_count, format_level, format_percent
@@ -41,8 +44,6 @@ LONG = 2.0
 
 PUBLISHED_FROM, PUBLISHED_TO = 0.15, 0.10
 """Leaving out 10B tokens takes OPT and Pythia from above the first to below the second (4 to 10%)."""
-
-CERTIFIED = "squared error, converged"
 
 WAYS = (PROTOCOL, CERTIFIED)
 
@@ -79,30 +80,17 @@ def measure(case: Case) -> Measured | None:
         after = every.tokens > tokens
         if shortest >= LONG * tokens and not after.all():  # else nothing is left out
             late[tokens] = every.take(after)
-    cut = {
-        PROTOCOL: {cut: ask_points(of, case) for cut, of in points.items()},
-        CERTIFIED: {cut: score(ask_squared(of, pick_longest(case)), pick_longest(case)) for cut, of in points.items()},
-        DEFAULT: {cut: ask(DEFAULT, [leave_out(run, cut) for run in case.ladder], pick_longest(case)) for cut in ASKED},
+    goals = pick_longest(case)
+    own = {cut: ask(DEFAULT, [leave_out(run, cut) for run in case.ladder], goals) for cut in ASKED}
+    return Measured(case.schedule, ask_points(points, goals) | {DEFAULT: own}, ask_points(late, goals))
+
+
+def ask_points(points: Mapping[float, Points | None], goals: Sequence[Goal]) -> dict[str, dict[float, float | None]]:
+    """The errors of both ways from each of these sets of points."""
+    return {
+        PROTOCOL: {cut: miss(None if of is None else fit_published(of), goals) for cut, of in points.items()},
+        CERTIFIED: {cut: miss(fit_squared(of), goals) for cut, of in points.items()},
     }
-    return Measured(
-        case.schedule,
-        cut,
-        {
-            PROTOCOL: {tokens: ask_points(of, case) for tokens, of in late.items()},
-            CERTIFIED: {
-                tokens: score(ask_squared(of, pick_longest(case)), pick_longest(case)) for tokens, of in late.items()
-            },
-        },
-    )
-
-
-def ask_points(points: Points | None, case: Case) -> float | None:
-    """The error of the search of the protocol on these points."""
-    law = None if points is None else fit_published(points)
-    if law is None:
-        return None
-    params, tokens = (np.array([getattr(goal, name) for goal in pick_longest(case)]) for name in ("params", "tokens"))
-    return score(law.predict(params, tokens).tolist(), pick_longest(case))
 
 
 def leave_out(run: Run, share: float) -> Run:
@@ -115,53 +103,44 @@ def tell(found: Mapping[str, Measured]) -> Section:
     method = (
         "All checkpoints of the smaller sizes are fitted but those in the first part of their run, and the longest run "
         "of the largest size is forecast. "
-        f"*{PROTOCOL}*: its one search. *{CERTIFIED}*: its objective at the certified optimum. *To nothing left out*: "
-        "the median over families of the error over that with every checkpoint. The default leaves out the first "
+        f"*{PROTOCOL}*: its one search. *{CERTIFIED}*: its objective at the certified optimum. *Ratio*: the median "
+        "over families of the error over that with every checkpoint. The default leaves out the first "
         f"{format_level(TENTH)} by itself."
     )
     absolute = (
         f"The same with tokens, as the study does it, where every run is at least {LONG:g} times as long and has "
-        "checkpoints before them: errors before and after."
+        "checkpoints before them: median errors before and after."
     )
-    parts = (method, summarise(found), draw_earliest(found), absolute, show_tokens(found), show_families(found))
-    return Section("First tokens left out", parts, list_findings(found))
+    late = (absolute, show_tokens(found)) if any(made.tokens[PROTOCOL] for made in found.values()) else ()
+    parts = (method, summarise(found), draw_earliest(found), *late)
+    return Section("First tokens left out", parts, list_findings(found), (show_families(found),))
 
 
 def summarise(found: Mapping[str, Measured]) -> str:
-    """One row a share."""
+    """One row a way and share."""
     rows: list[Sequence[str]] = []
-    for cut in CUTS:
-        row = [format_level(cut)]
-        for way in WAYS:
+    for way in (*WAYS, DEFAULT):
+        for cut in ASKED if way == DEFAULT else CUTS:
             errors = {name: made.cut[way][cut] for name, made in found.items()}
-            ratios = [divide(made.cut[way][cut], made.cut[way][NONE]) for made in found.values()]
-            answered = sum(error is not None for error in errors.values())
-            row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
-            row += [show_ratio(middle(ratios)), f"{answered} of {len(found)}"]
-        own = {name: made.cut[DEFAULT].get(cut) for name, made in found.items()}
-        row += [format_percent(middle(own.values())), f"{sum(e is not None for e in own.values())} of {len(found)}"]
-        rows.append(row if cut in ASKED else [*row[:-2], "–", "not asked"])
-    what = ("median", "median of tables", "to nothing left out", "answered")
-    heads = [f"{way}, {each}" for way in WAYS for each in what]
-    return table(("left out", *heads, f"{DEFAULT}, median", f"{DEFAULT}, answered"), rows)
+            ratios = [divide(error, found[name].cut[way].get(NONE)) for name, error in errors.items()]
+            answered = f"{sum(error is not None for error in errors.values())} of {len(found)}"
+            rows.append((way, format_level(cut), *average(errors), show_ratio(middle(ratios)), answered))
+    return table(("way", "left out", *AVERAGES, "ratio", "answered"), rows)
 
 
 def show_tokens(found: Mapping[str, Measured]) -> str:
-    """One row a number of tokens and schedule."""
+    """One row a number of tokens, schedule and way."""
     rows: list[Sequence[str]] = []
     for tokens in TOKENS:
         of = {name: made for name, made in found.items() if tokens in made.tokens[PROTOCOL]}
         for words, names in split_schedules(of).items():
-            row = [format_count(tokens), words, str(len(names))]
-            for way in WAYS:
+            for way in WAYS if names else ():
                 before = [of[name].cut[way][NONE] for name in names]
                 after = [of[name].tokens[way][tokens] for name in names]
-                ratios = [divide(late, early) for early, late in zip(before, after, strict=True)]
-                row += [format_percent(middle(before)), format_percent(middle(after)), show_ratio(middle(ratios))]
-            if names:
-                rows.append(row)
-    heads = [f"{way}, {what}" for way in WAYS for what in ("before", "after", "ratio")]
-    return table(("tokens left out", "schedule", "families", *heads), rows)
+                ratio = show_ratio(middle(divide(late, early) for early, late in zip(before, after, strict=True)))
+                errors = (format_percent(middle(before)), format_percent(middle(after)))
+                rows.append((format_count(tokens), words, way, str(len(names)), *errors, ratio))
+    return table(("tokens left out", "schedule", "way", "families", "before", "after", "ratio"), rows, text=3)
 
 
 def show_families(found: Mapping[str, Measured]) -> str:
@@ -200,7 +179,7 @@ def draw_earliest(found: Mapping[str, Measured]) -> Figure:
         {name: path([made], CERTIFIED) for name, made in found.items()},
         {way: path(list(found.values()), way) for way in WAYS},
         Scale("left out of each run's beginning, %"),
-        Scale("error over that with all of it", log=True),
+        Scale("error / error with every checkpoint", log=True),
         title="First tokens left out",
         caption="Error for the largest model over that from every checkpoint; thin: families at the certified optimum, "
         "bold: medians of families.",
@@ -215,7 +194,7 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
         way: compare({name: (made.cut[way][TENTH], made.cut[way][NONE]) for name, made in found.items()})
         for way in WAYS
     }
-    ratios = {way: middle(divide(m.cut[way][TENTH], m.cut[way][NONE]) for m in found.values()) for way in WAYS}
+    ratios = {way: {n: divide(m.cut[way][TENTH], m.cut[way][NONE]) for n, m in found.items()} for way in WAYS}
     tokens = TOKENS[-1]
     long = {name: made for name, made in found.items() if tokens in made.tokens[PROTOCOL]}
     pairs = {way: {n: (m.cut[way][NONE], m.tokens[way][tokens]) for n, m in long.items()} for way in WAYS}
@@ -235,8 +214,8 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
         Finding(
             "It helps in the median",
             judge_below(ratios[PROTOCOL], 1.0),
-            f"the error is {show_ratio(ratios[PROTOCOL])} that with every checkpoint with the protocol, "
-            f"{show_ratio(ratios[CERTIFIED])} at the certified optimum",
+            f"the error over that with every checkpoint is {show_ratio(middle(ratios[PROTOCOL].values()))} with the "
+            f"protocol, {show_ratio(middle(ratios[CERTIFIED].values()))} at the certified optimum",
             "the median ratio over families is below 1, with the protocol",
             "earliest_dropped",
         ),
@@ -245,9 +224,15 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             "below "
             f"{format_level(PUBLISHED_TO)} (OPT, Pythia; not at hand)",
             fell.verdict,
-            f"of {len(long)} families with runs as long, {len(bad)} are off by more than "
-            f"{format_level(PUBLISHED_FROM)} before, and fall below {format_level(PUBLISHED_TO)} on {fell}; it helps "
-            f"on {better[PROTOCOL]} with the protocol, {better[CERTIFIED]} at the certified optimum",
+            (
+                f"{len(bad)} of {len(long)} families with runs as long begin above {format_level(PUBLISHED_FROM)}, and "
+                f"fall below {format_level(PUBLISHED_TO)} on {fell}"
+                if bad
+                else f"none of the {len(long)} families with runs as long begins above {format_level(PUBLISHED_FROM)}"
+                if long
+                else "no family at hand has runs as long"
+            )
+            + f"; it helps on {better[PROTOCOL]} with the protocol, {better[CERTIFIED]} at the certified optimum",
             f"{MOST} that begin above {format_level(PUBLISHED_FROM)}",
             "earliest_dropped",
         ),

@@ -6,27 +6,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, Case, Schedule, ask, ask_published, score
+from cases import DEFAULT, Case, Schedule, ask, miss
 from page import Finding, Section, Verdict, table
 from protocol import FIRST_PART, gather_checkpoints
 
 from axes.base import Axis
 from axes.summaries import (
     ANNEALED,
+    AVERAGES,
+    CERTIFIED,
     CONSTANT,
-    ask_squared,
-    count_signs,
+    average,
     divide,
+    find_chance,
+    fit_squared,
     pick_longest,
     show_ratio,
     split_schedules,
+    vote,
 )
-from axes.tally import MOST, Tally, compare, middle, middle_of_tables
+from axes.tally import MOST, Tally, compare, middle
 from scaling_callback import Run
 from scaling_callback.fitting import Points
 from scaling_callback.forecasting import finals
 from scaling_callback.replaying import Goal
-from scaling_callback.reporting.units import format_level, format_percent
+from scaling_callback.reporting.units import format_level, format_percent, number
 
 FINALS, CHECKPOINTS = "finals", "all but the first tenth"
 
@@ -37,8 +41,6 @@ END = "the last 30%"
 """Only the end of training."""
 
 EVIDENCE = (FINALS, *BEYOND)
-
-CERTIFIED = "squared error, converged"
 
 WAYS = (CERTIFIED, DEFAULT)
 
@@ -62,12 +64,14 @@ class Measured:
     Attributes:
         schedule: What the learning rate of most runs does before they end.
         runs: How many runs smaller sizes have.
+        telling: Whether the end of training has checkpoints other than finals: else both are the same points.
         final: By way and evidence, of the final of its longest run.
         checkpoints: The same of checkpoints of that run, as if they had ended.
     """
 
     schedule: Schedule
     runs: int
+    telling: bool
     final: Mapping[str, Mapping[str, float | None]]
     checkpoints: Mapping[str, Mapping[str, float | None]]
 
@@ -77,8 +81,10 @@ def measure(case: Case) -> Measured | None:
     if not case.has_curves:
         return None
     goals = pick_longest(case)[:1]
+    only, end = gather(case, FINALS), gather(case, END)
+    telling = only is not None and end is not None and len(end) > len(only)
     final = ask_evidence(case, goals)
-    return Measured(case.schedule, len(case.ladder), final, ask_evidence(case, list_checkpoints(case)))
+    return Measured(case.schedule, len(case.ladder), telling, final, ask_evidence(case, list_checkpoints(case)))
 
 
 def list_checkpoints(case: Case) -> list[Goal]:
@@ -91,11 +97,10 @@ def list_checkpoints(case: Case) -> list[Goal]:
 
 
 def ask_evidence(case: Case, goals: Sequence[Goal]) -> dict[str, dict[str, float | None]]:
-    """The error of each way from each kind of evidence, and of the protocol's own search from its own."""
+    """The error of each way from each kind of evidence."""
     return {
-        PROTOCOL: {CHECKPOINTS: score(ask_published(case.ladder, goals), goals)},
-        CERTIFIED: {kind: score(ask_squared(gather(case, kind), goals), goals) for kind in EVIDENCE},
-        DEFAULT: {kind: ask(DEFAULT, [see(run, kind) for run in case.ladder], goals) for kind in EVIDENCE},
+        CERTIFIED: {kind: miss(fit_squared(gather(case, kind)), goals) for kind in EVIDENCE},
+        DEFAULT: {kind: ask(DEFAULT, [show(run, kind) for run in case.ladder], goals) for kind in EVIDENCE},
     }
 
 
@@ -106,7 +111,7 @@ def gather(case: Case, kind: str) -> Points | None:
     return gather_checkpoints(case.ladder, BEYOND[kind])
 
 
-def see(run: Run, kind: str) -> Run:
+def show(run: Run, kind: str) -> Run:
     """A run of which only that is known."""
     if kind == FINALS:
         assert run.final is not None
@@ -120,33 +125,29 @@ def tell(found: Mapping[str, Measured]) -> Section:
         "The smaller sizes are fitted from their finals only, from every checkpoint after the first tenth, or from "
         f"those of the end of each run only. *{CERTIFIED}*: the objective of the study at its certified optimum. "
         f"*{DEFAULT}*: the default, which sees of each run only that. What is forecast is the final of the longest run "
-        f"of the largest size. *To {CHECKPOINTS}*: the median over families of the error over that from those."
+        f"of the largest size. *Ratio*: the median over families of the error over that from {CHECKPOINTS}. The last "
+        "losses of *unfinished* runs lie in the middle of longer schedules: they are finals of no kind."
     )
     targets = (
         f"The study forecasts checkpoints of the largest model after {format_level(TARGET_FROM)} of its training, as "
         "if "
         f"each had ended there. The same laws, for {TARGETS} of those of the same run beside its final:"
     )
-    parts = (method, summarise(found), targets, show_targets(found), show_families(found))
-    return Section("Finals or intermediates", parts, list_findings(found))
+    parts = (method, summarise(found), targets, show_targets(found))
+    return Section("Finals or checkpoints", parts, list_findings(found), (show_families(found),))
 
 
 def summarise(found: Mapping[str, Measured]) -> str:
-    """One row a schedule and kind of evidence."""
+    """One row a schedule, way and kind of evidence."""
     rows: list[Sequence[str]] = []
     for words, names in split_schedules(found).items():
         of = {name: found[name] for name in names}
-        for kind in EVIDENCE if of else ():
-            row = [words, kind, str(len(of))]
-            for way in WAYS:
-                errors = {name: made.final[way][kind] for name, made in of.items()}
-                ratios = [divide(made.final[way][kind], made.final[way][CHECKPOINTS]) for made in of.values()]
-                answered = sum(error is not None for error in errors.values())
-                row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
-                row += [show_ratio(middle(ratios)), f"{answered} of {len(of)}"]
-            rows.append(row)
-    what = ("median", "median of tables", f"to {CHECKPOINTS}", "answered")
-    return table(("schedule", "fitted", "families", *(f"{way}, {each}" for way in WAYS for each in what)), rows, text=2)
+        for way, kind in list_ways() if of else ():
+            errors = {name: made.final[way][kind] for name, made in of.items()}
+            ratios = [divide(made.final[way][kind], made.final[way][CHECKPOINTS]) for made in of.values()]
+            answered = f"{sum(error is not None for error in errors.values())} of {len(of)}"
+            rows.append((words, way, kind, *average(errors), show_ratio(middle(ratios)), answered))
+    return table(("schedule", "way", "fitted", *AVERAGES, "ratio", "answered"), rows, text=3)
 
 
 def show_targets(found: Mapping[str, Measured]) -> str:
@@ -193,9 +194,15 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     """Whether the end alone is worse, whether finals beat checkpoints, and what the target does to it."""
     kinds = split_schedules(found)
     many = [name for name in kinds[ANNEALED] if found[name].runs >= MANY]
-    worse = {way: against(found, found, way, CHECKPOINTS, END) for way in WAYS}
+    telling = [name for name, made in found.items() if made.telling]
+    worse = {way: against(found, telling, way, CHECKPOINTS, END) for way in WAYS}
+    silent = len(found) - len(telling)
+    votes = vote(worse[CERTIFIED].seen)
+    chance, beside = find_chance(votes), find_chance([*worse[CERTIFIED].seen.values()])
     by_kind = "; ".join(
-        f"{words} {against(found, names, CERTIFIED, CHECKPOINTS, END)}" for words, names in kinds.items()
+        f"{words} {against(found, both, CERTIFIED, CHECKPOINTS, END)}"
+        for words, names in kinds.items()
+        if (both := [name for name in names if name in telling])
     )
     ends, constant, beyond = (
         against(found, many, CERTIFIED, FINALS, CHECKPOINTS),
@@ -210,18 +217,24 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     theirs = compare(
         {n: (made.checkpoints[CERTIFIED][CHECKPOINTS], made.checkpoints[CERTIFIED][END]) for n, made in found.items()}
     )
-    pairs = [(made.final[CERTIFIED][END], made.final[CERTIFIED][CHECKPOINTS]) for made in found.values()]
-    chance = count_signs(pairs)[2] if worse[CERTIFIED].seen else None
     return (
         Finding(
             "Fitting only the end of training is significantly worse",
-            "no data" if chance is None else "depends" if chance > SIGNIFICANT else tell_side(worse[CERTIFIED]),
+            judge_votes(votes, chance),
             f"{CHECKPOINTS} is nearer than {END} on {worse[CERTIFIED]} at the certified optimum"
-            + ("" if chance is None else f" (sign test p = {chance:.2g})")
-            + f"; {by_kind}; with the default on {worse[DEFAULT]}",
-            f"a two-sided sign test over families has p below {SIGNIFICANT:g}, and most are worse; fails if most are "
-            "better",
+            + (
+                ""
+                if chance is None or beside is None
+                else f" (sign test over sources p = {chance:.2g}, over families {beside:.2g})"
+            )
+            + f"; {by_kind}; with the default on {worse[DEFAULT]}"
+            + (
+                f"; without a vote: {number(silent, 'family', 'families')} with finals alone in {END}" if silent else ""
+            ),
+            f"most sources are worse, each by most of its families, and a two-sided sign test has p below "
+            f"{SIGNIFICANT:g}; fails if most are better",
             "checkpoints",
+            looked=True,
         ),
         Finding(
             f"Finals are better than checkpoints where schedules anneal and runs are {MANY} or more",
@@ -249,16 +262,21 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     )
 
 
-def against(
-    found: Mapping[str, Measured], names: Sequence[str] | Mapping[str, Measured], way: str, one: str, other: str
-) -> Tally:
+def against(found: Mapping[str, Measured], names: Sequence[str], way: str, one: str, other: str) -> Tally:
     """On how many families one kind of evidence is nearer than another, for the final."""
     return compare({name: (found[name].final[way][one], found[name].final[way][other]) for name in names})
 
 
-def tell_side(tally: Tally) -> Verdict:
-    """Whether it is seen on more than half."""
-    return "holds" if tally.share > 0.5 else "fails"
+def judge_votes(votes: Sequence[bool], chance: float | None) -> Verdict:
+    """The verdict of a sign test.
+
+    Example:
+        >>> judge_votes([True] * 6, 0.03), judge_votes([False] * 6, 0.03), judge_votes([True], 1.0)
+        ('holds', 'fails', 'depends')
+    """
+    if chance is None:
+        return "no data"
+    return "depends" if chance > SIGNIFICANT else "holds" if 2 * sum(votes) > len(votes) else "fails"
 
 
 ENDS_AXIS = Axis("finals or intermediates", measure, tell)

@@ -58,11 +58,11 @@ class Components:
     """The laws of a family.
 
     Attributes:
-        table: Where the family is from.
+        source: The study that the family comes from.
         laws: That of all sizes first.
     """
 
-    table: str
+    source: str
     laws: tuple[Made, ...]
 
 
@@ -71,7 +71,7 @@ def measure(case: Case) -> Components:
     points = gather_checkpoints(case.runs)
     subsets = [case.sizes, *draw_subsets(case)]
     laws = [law for sizes in subsets if points and (law := make_law(points.take(np.isin(points.params, sizes))))]
-    return Components(case.family.table, tuple(laws))
+    return Components(case.family.source, tuple(laws))
 
 
 def draw_subsets(case: Case) -> list[tuple[float, ...]]:
@@ -95,13 +95,13 @@ def make_law(points: Points) -> Made | None:
 
 
 RESAMPLES = 1000
-"""Times that the tables are drawn anew for the interval of a slope."""
+"""Times that the sources are drawn anew for the interval of a slope."""
 
 LEVEL = 0.9
 
 
 Row: TypeAlias = tuple[str, str, Made]
-"""Table, family and law."""
+"""The study that a family comes from, the family, and a law of it."""
 
 KINDS = ("centred", "standardised")
 
@@ -141,7 +141,7 @@ class Fitted:
         intercept: Exponent of a coefficient of 1.
         slope: Rise with ln coefficient.
         deviation: Of the exponents around it.
-        interval: Of the slope, over tables drawn anew.
+        interval: Of the slope, over sources drawn anew.
     """
 
     intercept: float
@@ -160,15 +160,22 @@ def pick(rows: Sequence[Row], exponent: str) -> tuple[Array, Array, Array]:
 
 
 def fit_line(rows: Sequence[Row], exponent: str) -> Fitted | None:
-    """Least squares; `None` of laws from fewer than three tables."""
+    """Least squares; `None` of laws from fewer than three sources.
+
+    Example:
+        >>> laws = [Made((a, 7.0, 0.6, 0.05 * a, 0.3), (18.0, 23.0), 2.5) for a in (5.0, 6.0, 8.0)]
+        >>> line = fit_line([(source, source, law) for source in "xyz" for law in laws], "alpha")
+        >>> round(line.slope, 6)
+        0.05
+    """
     x, y, _ = pick(rows, exponent)
-    tables = np.array([name for name, *_ in rows])
-    names = np.array(list(dict.fromkeys(tables.tolist())))
+    sources = np.array([source for source, *_ in rows])
+    names = np.array(list(dict.fromkeys(sources.tolist())))
     if len(names) < 3:
         return None
     slope, intercept = np.polyfit(x, y, 1)
     rng = np.random.default_rng(0)
-    places = {name: np.flatnonzero(tables == name) for name in names.tolist()}
+    places = {name: np.flatnonzero(sources == name) for name in names.tolist()}
     slopes: list[float] = []
     for _ in range(RESAMPLES):
         drawn = np.concatenate([places[name] for name in rng.choice(names, len(names)).tolist()])
@@ -185,6 +192,12 @@ def relate(rows: Sequence[Row], exponent: str, *, centred: bool, within: bool) -
 
     Returns:
         Their correlation, and the standard deviation of ln coefficient; NaN of fewer than three laws.
+
+    Example:
+        >>> laws = [Made((a, 7.0, 0.6, 0.05 * a, 0.3), (18.0, 23.0), 2.5) for a in (5.0, 6.0, 8.0)]
+        >>> related, deviation = relate([("x", "x", law) for law in laws], "alpha", centred=False, within=True)
+        >>> round(related, 6), round(deviation, 3)
+        (1.0, 1.247)
     """
     x, y, centre = pick(rows, exponent)
     x = x - y * centre if centred else x
@@ -200,7 +213,14 @@ def deviate(rows: Sequence[Row], values: Array) -> Array:
 
 
 def find_slope_within(rows: Sequence[Row], exponent: str) -> tuple[float, float]:
-    """Slope of the line within families, and the usual place of the data, the mean of ln centres; NaN of few laws."""
+    """Slope of the line within families, and the usual place of the data, the mean of ln centres; NaN of few laws.
+
+    Example:
+        >>> laws = [Made((a, 7.0, 0.6, 0.05 * a, 0.3), (18.0, 23.0), 2.5) for a in (5.0, 6.0, 8.0)]
+        >>> slope, place = find_slope_within([("x", "x", law) for law in laws], "alpha")
+        >>> round(slope, 6), f"{place:.3g}"
+        (0.05, '6.57e+07')
+    """
     if len(rows) < 3:
         return math.nan, math.nan
     x, y, centre = pick(rows, exponent)

@@ -9,16 +9,25 @@ from math import comb
 
 import numpy as np
 from cases import DEFAULT, PROTOCOL, Case, ask
-from page import Finding, Section, judge, table
+from page import Finding, Section, table
 
 from axes.base import Axis
-from axes.summaries import divide, draw_families, mean, pick_longest, show_ratio, trace
-from axes.tally import MOST, Tally, compare, middle, middle_of_tables
-from scaling_callback import Run
-from scaling_callback.forecasting import find_twins
+from axes.summaries import (
+    AVERAGES,
+    NEAR,
+    average,
+    divide,
+    draw_families,
+    keep,
+    mean,
+    pick_longest,
+    show_ratio,
+    trace,
+)
+from axes.tally import MOST, Tally, compare, middle
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
-from scaling_callback.reporting.units import format_level, format_percent
+from scaling_callback.reporting.units import format_percent
 
 COUNTS = (1, 2, 3, 4, 5, 6, 8)
 """How many of the smaller sizes are taken."""
@@ -29,17 +38,14 @@ SAFE = 5
 FEW = 3
 """The fewest sizes that both ways answer from."""
 
-NEAR = 1.25
-"""An error is no worse than another if it is within this factor of it: set before looking."""
-
 ASKED = {PROTOCOL: COUNTS, DEFAULT: (2, 3, 5, 8)}
 """The counts that each way is asked of; the default refits for every run of its record, and takes longer."""
 
 DRAWS = {PROTOCOL: 8, DEFAULT: 3}
-"""Most subsets of one count; those of the default are the first of all."""
+"""Most subsets of one count; those of the default are the first of those of the protocol."""
 
-BUDGETS = ((4, 2), (6, 2), (6, 3))
-"""Runs, and seeds of each size where sizes are fewer."""
+SHOWN = (0.1, 30.0)
+"""Ratios of errors that the figure shows."""
 
 WAYS = (PROTOCOL, DEFAULT)
 
@@ -69,53 +75,44 @@ class Measured:
         sizes: How many smaller ones there are.
         every: From all of them, by way.
         drawn: From fewer, by way and count.
-        split: By way and (runs, seeds of each size): from one seed of more sizes, from several seeds of fewer.
     """
 
     sizes: int
     every: Mapping[str, float | None]
     drawn: Mapping[str, Mapping[int, Drawn]]
-    split: Mapping[str, Mapping[tuple[int, int], tuple[float | None, float | None]]]
 
 
 def measure(case: Case) -> Measured:
-    """The errors from subsets of the smaller sizes, and where there are seeds, from as many runs of fewer sizes."""
+    """The errors from all smaller sizes and from subsets of them."""
     smaller = case.sizes[:-1]
+    goals = pick_longest(case)
+    subsets = {count: draw(smaller, count) for count in COUNTS if count < len(smaller)}
     return Measured(
         len(smaller),
-        {way: ask(way, case.ladder, pick_longest(case)) for way in WAYS},
+        {way: ask(way, case.ladder, goals) for way in WAYS},
         {
             way: {
-                count: describe(
-                    [
-                        ask(way, keep(case.ladder, sizes), pick_longest(case))
-                        for sizes in draw(smaller, count, DRAWS[way])
-                    ]
-                )
-                for count in ASKED[way]
-                if count < len(smaller)
+                count: describe([ask(way, keep(case.ladder, sizes), goals) for sizes in of[: DRAWS[way]]])
+                for count, of in subsets.items()
+                if count in ASKED[way]
             }
             for way in WAYS
         },
-        {way: split_budgets(case, way) for way in WAYS},
     )
 
 
-def keep(runs: Sequence[Run], sizes: Sequence[float]) -> list[Run]:
-    """The runs of these sizes."""
-    return [run for run in runs if run.params in sizes]
-
-
-def draw(sizes: Sequence[float], count: int, most: int) -> list[tuple[float, ...]]:
-    """Subsets of so many sizes: all of them, or as many that differ, in an order that is fixed.
+def draw(sizes: Sequence[float], count: int) -> list[tuple[float, ...]]:
+    """Subsets of so many sizes, all of them or as many as are asked most, in an order that is drawn, but fixed.
 
     Example:
-        >>> draw((1.0, 2.0, 3.0), 2, 8)
-        [(1.0, 2.0), (1.0, 3.0), (2.0, 3.0)]
+        >>> draw((1.0, 2.0, 3.0), 2), draw((1, 2, 3, 4, 5, 6, 7, 8, 9), 5)[:2]
+        ([(2.0, 3.0), (1.0, 2.0), (1.0, 3.0)], [(1, 4, 5, 7, 9), (1, 2, 3, 4, 5)])
     """
-    if comb(len(sizes), count) <= most:
-        return list(combinations(sizes, count))
+    most = max(DRAWS.values())
     generator = np.random.default_rng(count)
+    if comb(len(sizes), count) <= most:
+        every = list(combinations(sizes, count))
+        return [every[place] for place in generator.permutation(len(every))]
     found: dict[tuple[float, ...], None] = {}
     while len(found) < most:
         chosen: list[int] = sorted(generator.choice(len(sizes), count, replace=False).tolist())
@@ -128,74 +125,35 @@ def describe(errors: Sequence[float | None]) -> Drawn:
     return Drawn(mean(errors), middle(errors), sum(error is not None for error in errors), len(errors))
 
 
-def split_budgets(case: Case, way: str) -> dict[tuple[int, int], tuple[float | None, float | None]]:
-    """Mean errors from as many runs: one seed of more sizes, and several seeds of fewer."""
-    twins = find_twins(case.ladder)
-    groups: dict[float, list[Run]] = {}
-    for size in case.sizes[:-1]:
-        own = keep(case.ladder, [size])
-        groups[size] = [run for run in own if twins[run.name] == twins[own[0].name]]
-    found: dict[tuple[int, int], tuple[float | None, float | None]] = {}
-    for runs, seeds in BUDGETS:
-        rich = [size for size, own in groups.items() if len(own) >= seeds]
-        if len(rich) >= runs:
-            one, several = (
-                [
-                    ask(way, take(groups, sizes, each), pick_longest(case))
-                    for sizes in draw(rich, runs // each, DRAWS[way])
-                ]
-                for each in (1, seeds)
-            )
-            found[runs, seeds] = mean(one), mean(several)
-    return found
-
-
-def take(groups: Mapping[float, Sequence[Run]], sizes: Sequence[float], seeds: int) -> list[Run]:
-    """The first seeds of these sizes."""
-    return [run for size in sizes for run in groups[size][:seeds]]
-
-
 def tell(found: Mapping[str, Measured]) -> Section:
-    """Errors by the number of sizes, over families and of each, and sizes against seeds."""
+    """Errors by the number of sizes, over families and of each."""
     method = (
         f"Subsets of the sizes below the largest are fitted: all subsets of a count, or, where there are more, "
-        f"{DRAWS[PROTOCOL]} that are drawn for the protocol and {DRAWS[DEFAULT]} for the default; what is forecast is "
-        "the longest "
-        "run of the largest size, and the error of a family is the mean over its subsets. Families with no more sizes "
-        "than the count are left out of its row, so "
-        "errors of different rows are of different families: compare *to all sizes*, the median over families of the "
-        "error over that of all smaller sizes of the same family."
+        f"{DRAWS[PROTOCOL]} that are drawn; the default is asked of the first {DRAWS[DEFAULT]} of them. What is "
+        "forecast is the longest run of the largest size, and the error of a family is the mean over its subsets. "
+        "Families with no more sizes than the count are left out of its row, so errors of different rows are of "
+        "different families: compare *ratio*, the median over families of the error over that of all smaller sizes of "
+        "the same family."
     )
-    parts = [method, summarise(found), draw_numbers(found), show_families(found)]
-    if any(made.split[PROTOCOL] for made in found.values()):
-        parts += ["The same number of runs, spent on sizes or on seeds:", show_split(found)]
-    return Section("Number of models", tuple(parts), list_findings(found))
+    parts = (method, summarise(found), draw_numbers(found))
+    return Section("Number of models", parts, list_findings(found), (show_families(found),))
 
 
 def summarise(found: Mapping[str, Measured]) -> str:
-    """One row a count."""
+    """One row a way and count."""
     rows: list[Sequence[str]] = []
-    for count in COUNTS:
-        having = {name: made for name, made in found.items() if count in made.drawn[PROTOCOL]}
-        if not having:
-            continue
-        row = [str(count), str(len(having))]
-        for way in WAYS:
-            errors = {name: get(made, way, count).mean for name, made in having.items()}
-            ratios = [divide(get(made, way, count).mean, made.every[way]) for made in having.values()]
-            drawn = [get(made, way, count) for made in having.values()]
-            answered, asked = sum(each.answered for each in drawn), sum(each.asked for each in drawn)
-            row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
-            row += [show_ratio(middle(ratios)), f"{answered} of {asked}" if asked else "not asked"]
-        rows.append(row)
-    last = ["all", str(len(found))]
     for way in WAYS:
+        for count in ASKED[way]:
+            of = {name: drawn for name, made in found.items() if (drawn := made.drawn[way].get(count)) is not None}
+            ratios = [divide(drawn.mean, found[name].every[way]) for name, drawn in of.items()]
+            answered, asked = sum(drawn.answered for drawn in of.values()), sum(drawn.asked for drawn in of.values())
+            cells = (*average({name: drawn.mean for name, drawn in of.items()}), show_ratio(middle(ratios)))
+            if of:
+                rows.append((way, str(count), str(len(of)), *cells, f"{answered} of {asked}"))
         errors = {name: made.every[way] for name, made in found.items()}
         answered = sum(error is not None for error in errors.values())
-        last += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
-        last += ["1x", f"{answered} of {len(found)}"]
-    heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of tables", "to all sizes", "answered")]
-    return table(("sizes", "families", *heads), [*rows, last])
+        rows.append((way, "all", str(len(found)), *average(errors), "1x", f"{answered} of {len(found)}"))
+    return table(("way", "sizes", "families", *AVERAGES, "ratio", "answered"), rows)
 
 
 def get(made: Measured, way: str, count: int) -> Drawn:
@@ -222,27 +180,6 @@ def show_families(found: Mapping[str, Measured]) -> str:
     return table(("family", "smaller sizes", *heads), rows)
 
 
-def show_split(found: Mapping[str, Measured]) -> str:
-    """One row a family, budget and way."""
-    rows = [
-        (
-            name,
-            way,
-            str(runs),
-            f"{runs} x 1",
-            f"{runs // seeds} x {seeds}",
-            format_percent(one),
-            format_percent(several),
-        )
-        for name, made in found.items()
-        for way in WAYS
-        for (runs, seeds), (one, several) in made.split[way].items()
-    ]
-    return table(
-        ("family", "way", "runs", "more sizes", "more seeds", "error, more sizes", "error, more seeds"), rows, text=2
-    )
-
-
 def draw_numbers(found: Mapping[str, Measured]) -> Figure:
     """The error over that of all sizes, by the number of sizes."""
 
@@ -252,22 +189,25 @@ def draw_numbers(found: Mapping[str, Measured]) -> Figure:
     def median(way: str, count: float) -> float | None:
         return middle(ratio(made, way, count) for made in found.values())
 
+    lines = {name: trace(COUNTS, lambda count, made=made: ratio(made, PROTOCOL, count)) for name, made in found.items()}
+    low, high = SHOWN
+    cut = [name for name, path in lines.items() if any(not low <= value <= high for _, value in path)]
     return draw_families(
         "numbers",
-        {name: trace(COUNTS, lambda count, made=made: ratio(made, PROTOCOL, count)) for name, made in found.items()},
+        lines,
         {way: trace(ASKED[way], lambda count, way=way: median(way, count)) for way in WAYS},
         Scale("sizes fitted"),
-        Scale("error over that of all sizes", log=True),
+        Scale("error / error from all sizes", log=True, limits=SHOWN),
         title="Number of sizes",
         caption="Error for the largest model over that from all smaller sizes; thin: the protocol on each family, "
-        "bold: medians of families.",
+        "bold: medians of families." + (f" Cut: {'; '.join(cut)}." if cut else ""),
         alt=f"Errors by the number of sizes fitted, on {len(found)} families",
         rule=1.0,
     )
 
 
 def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
-    """Whether five are safe, whether more are better, and whether sizes are better than seeds."""
+    """Whether five are safe, and whether more are better."""
     safe = {
         way: Tally(
             {
@@ -285,19 +225,13 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     ratios = {
         way: middle(divide(get(made, way, SAFE).mean, made.every[way]) for made in found.values()) for way in WAYS
     }
-    pairs = {way: [pair for made in found.values() for pair in made.split[way].values()] for way in WAYS}
-    wins = {
-        way: [one < several for one, several in of if one is not None and several is not None]
-        for way, of in pairs.items()
-    }
-    families = sum(bool(made.split[PROTOCOL]) for made in found.values())
     return (
         Finding(
             f"{SAFE} models are a safe bet",
             safe[PROTOCOL].verdict,
-            f"{SAFE} sizes are no worse than all on {safe[PROTOCOL]} with the protocol, {safe[DEFAULT]} with the "
-            f"default; the mean over subsets is {show_ratio(ratios[PROTOCOL])} and {show_ratio(ratios[DEFAULT])} that "
-            "of all in the median",
+            f"{SAFE} sizes are within {NEAR:g} times the error of all on {safe[PROTOCOL]} with the protocol, "
+            f"{safe[DEFAULT]} with the default; the mean over subsets is "
+            f"{show_ratio(ratios[PROTOCOL])} and {show_ratio(ratios[DEFAULT])} that of all in the median",
             f"the median error over subsets of {SAFE} is within {NEAR:g} times that of all sizes {MOST}, with the "
             "protocol",
             "five_sizes",
@@ -308,14 +242,6 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
             f"all sizes are nearer than {FEW} on {more[PROTOCOL]} with the protocol, {more[DEFAULT]} with the default",
             f"all are nearer than the mean over subsets of {FEW} {MOST}, with the protocol",
             "five_sizes",
-        ),
-        Finding(
-            "More sizes are better than more seeds",
-            judge(float(np.mean(wins[PROTOCOL])) if wins[PROTOCOL] else float("nan")),
-            f"of as many runs, more sizes are nearer in {sum(wins[PROTOCOL])} of {len(wins[PROTOCOL])} comparisons on "
-            f"{families} families with the protocol, {sum(wins[DEFAULT])} of {len(wins[DEFAULT])} with the default",
-            f"in at least {format_level(0.8)} of them, with the protocol",
-            "sizes_over_seeds",
         ),
     )
 

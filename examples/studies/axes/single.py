@@ -7,16 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cases import Case, ask, score
+from cases import Case, ask, miss, score
 from protocol import START, fit_published, gather_checkpoints
 
 from axes.tally import is_text
+from axes.ways import BASELINES
 from scaling_callback.errors import NotEnoughData
 from scaling_callback.fitting import Borrowed, Points, fit
 from scaling_callback.replaying import Goal
 
 LENT = {"a": START["a"], "alpha": START["alpha"]}
 """Muennighoff's ln A and alpha."""
+
+
+FLAT = {"a": -np.inf, "alpha": 0.0}
+"""No size term: of one size it is a constant, and without it a part of E."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Borrowing:
     """What one family lends, and what it can do with what is lent.
 
     Attributes:
-        table: Where it is from: families of one table do not lend to each other.
+        source: The study that it comes from: families of one study do not lend to each other.
         language: Whether its loss is of text, in nats per token.
         baseline: The lower of the errors of the two baselines.
         lends: ln A and alpha of the protocol's law through all of its runs; `None` without one.
@@ -58,7 +63,7 @@ class Borrowing:
         singles: From the largest run of each smaller size, smallest first.
     """
 
-    table: str
+    source: str
     language: bool
     baseline: float | None
     lends: tuple[float, float] | None
@@ -74,11 +79,11 @@ def measure(case: Case) -> Borrowing | None:
     singles = [single for size in case.sizes[:-1] if (single := measure_single(case, size)) is not None]
     if not singles:
         return None
-    baselines = [error for way in ("best loss", "most compute") if (error := ask(way, case.ladder, case.goals))]
+    baselines = [error for way in BASELINES if (error := ask(way, case.ladder, case.goals)) is not None]
     points = gather_checkpoints(case.runs)
     law = None if points is None else fit_published(points)
     return Borrowing(
-        case.family.table,
+        case.family.source,
         is_text(case.family.name),
         min(baselines, default=None),
         None if law is None else (law.values["a"], law.values["alpha"]),
@@ -95,13 +100,12 @@ def measure_single(case: Case, size: float) -> Single | None:
     if points is None or len(points) < 3 or run.final is None:
         return None
     lent = fit_published(points, LENT)
-    # of one size the size's term is a constant: without it, it is a part of E
-    flat = fit_published(points, {"a": -np.inf, "alpha": 0.0})
+    flat = fit_published(points, FLAT)
     params, tokens = (np.array(values) for values in zip(*((g.params, g.tokens) for g in case.goals), strict=True))
     return Single(
         size,
         float(np.log(case.sizes[-1] / size)),
-        None if lent is None else score(lent.predict(params, tokens).tolist(), case.goals),
+        miss(lent, case.goals),
         score([run.final.loss] * len(case.goals), case.goals),
         fit_lent(points, case.goals, ridges=False),
         fit_lent(points, case.goals, ridges=True),
@@ -113,19 +117,18 @@ def measure_single(case: Case, size: float) -> Single | None:
 def fit_lent(points: Points, goals: Sequence[Goal], *, ridges: bool) -> float | None:
     """The error of this library's fit with Muennighoff's A and alpha; `None` where it refuses."""
     try:
-        found = fit(points, borrowed=Borrowed.published("muennighoff", "A", "alpha"), ridges=ridges)
+        return miss(fit(points, borrowed=Borrowed.published("muennighoff", "A", "alpha"), ridges=ridges), goals)
     except NotEnoughData:
         return None
-    return score(found.predict([g.params for g in goals], [g.tokens for g in goals]).tolist(), goals)
 
 
 def lend(name: str, found: Mapping[str, Borrowing]) -> list[float]:
-    """Errors of one family's largest size with A and alpha of each family of text from another table."""
+    """Errors of one family's largest size with A and alpha of each family of text from another source."""
     made = found[name]
     single = made.singles[-1]
     errors: list[float] = []
     for lender in found.values():
-        if lender.lends is None or not lender.language or lender.table == made.table or single.floor is None:
+        if lender.lends is None or not lender.language or lender.source == made.source or single.floor is None:
             continue
         log_coefficient, alpha = lender.lends
         here, there = (math.exp(log_coefficient - alpha * math.log(size)) for size in (single.params, made.target))

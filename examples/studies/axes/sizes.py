@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise, product
 
 import numpy as np
 from cases import DEFAULT, PROTOCOL, Case, ask
 from page import Finding, Section, table
 
 from axes.base import Axis
-from axes.numbers import keep
-from axes.summaries import correlate, draw_families, pick_longest, trace
-from axes.tally import MOST, Tally, middle, middle_of_tables
+from axes.summaries import AVERAGES, NEAR, average, correlate, draw_families, keep, pick_longest, trace
+from axes.tally import MOST, Tally, middle
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.units import format_level, format_percent
@@ -88,32 +87,25 @@ def tell(found: Mapping[str, Measured]) -> Section:
         "*Times larger*: parameters of the target "
         "over those of the largest model that was fitted. A family counts once in a row, by the median of its windows."
     )
-    return Section(
-        "Size of models", (method, summarise(found), draw_sizes(found), show_families(found)), list_findings(found)
-    )
+    parts = (method, summarise(found), draw_sizes(found))
+    return Section("Size of models", parts, list_findings(found), (show_families(found),))
 
 
 def summarise(found: Mapping[str, Measured]) -> str:
-    """One row a width and class of distance."""
+    """One row a width, way and class of distance."""
     rows: list[Sequence[str]] = []
-    for width in WIDTHS:
-        for low, high in pairwise(EDGES):
-            inside = {
-                name: [window for window in made[width] if low < window.ratio <= high] for name, made in found.items()
-            }
-            count = sum(map(bool, inside.values()))
-            if not count:
-                continue
-            row = [str(width), f"{low:g} to {high:g}" if np.isfinite(high) else f"above {low:g}", str(count)]
-            for way in WAYS:
-                errors = {name: middle(w.errors.get(way) for w in windows) for name, windows in inside.items()}
-                asked = [w.errors[way] for windows in inside.values() for w in windows if way in w.errors]
-                answered = sum(error is not None for error in asked)
-                row += [format_percent(middle(errors.values())), format_percent(middle_of_tables(errors))]
-                row.append(f"{answered} of {len(asked)}" if asked else "not asked")
-            rows.append(row)
-    heads = [f"{way}, {what}" for way in WAYS for what in ("median", "median of tables", "answered")]
-    return table(("sizes fitted", "times larger", "families", *heads), rows)
+    for width, way, (low, high) in product(WIDTHS, WAYS, pairwise(EDGES)):
+        inside = {
+            name: [window for window in made[width] if low < window.ratio <= high and way in window.errors]
+            for name, made in found.items()
+        }
+        asked = [window.errors[way] for windows in inside.values() for window in windows]
+        if asked:
+            errors = {name: middle(window.errors[way] for window in windows) for name, windows in inside.items()}
+            larger = f"{low:g} to {high:g}" if np.isfinite(high) else f"above {low:g}"
+            answered = f"{sum(error is not None for error in asked)} of {len(asked)}"
+            rows.append((str(width), way, larger, str(sum(map(bool, inside.values()))), *average(errors), answered))
+    return table(("sizes fitted", "way", "times larger", "families", *AVERAGES, "windows answered"), rows, text=2)
 
 
 def show_families(found: Mapping[str, Measured]) -> str:
@@ -188,13 +180,16 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
         way: {n: value for n, made in found.items() if (value := rank(made[FOUR], way)) is not None} for way in WAYS
     }
     larger = {way: Tally({name: each > 0 for name, each in of.items()}) for way, of in ranks.items()}
-    bent = {way: Tally({name: each < 1 for name, each in of.items()}) for way, of in ranks.items()}
+    bent = {way: Tally({name: is_bent(found[name][FOUR], way) for name in of}) for way, of in ranks.items()}
     best = {way: Tally({name: is_best(found[name][FOUR], way) for name in ranks[way]}) for way in WAYS}
     small = {
         way: {n: e for n, made in found.items() if made[FOUR] and (e := made[FOUR][0].errors[way]) is not None}
         for way in WAYS
     }
-    under = {way: Tally({name: error < PUBLISHED for name, error in of.items()}) for way, of in small.items()}
+    under = {
+        way: Tally({name: error < PUBLISHED for name, error in of.items() if not name.startswith(GPT3)})
+        for way, of in small.items()
+    }
     theirs = {name: error for name, error in small[PROTOCOL].items() if name.startswith(GPT3)}
     ours = {name: error for name, error in small[DEFAULT].items() if name.startswith(GPT3)}
     far = middle(made[FOUR][0].ratio for made in found.values() if made[FOUR])
@@ -211,14 +206,17 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
         Finding(
             "The error is not monotone in their size",
             bent[PROTOCOL].verdict,
-            f"it is not on {bent[PROTOCOL]} with the protocol, {bent[DEFAULT]} with the default; the nearest window is "
-            f"the best on {best[PROTOCOL]} and {best[DEFAULT]}",
-            f"a nearer window is worse somewhere {MOST}, with the protocol",
+            f"a nearer window is worse by more than a factor of {NEAR:g} on {bent[PROTOCOL]} with the protocol, "
+            f"{bent[DEFAULT]} with the default; the nearest window is the best on {best[PROTOCOL]} and {best[DEFAULT]}",
+            f"somewhere a nearer window is worse than a farther one by more than a factor of {NEAR:g} {MOST}, with the "
+            "protocol; by less, noise would do",
+            looked=True,
         ),
         Finding(
             f"The four smallest models of GPT-3 give less than {format_level(PUBLISHED)}",
             Tally({name: error < PUBLISHED for name, error in theirs.items()}).verdict,
-            f"protocol: {show(theirs)}; default: {show(ours)}",
+            f"protocol: {show(theirs)}; default: {show(ours)}"
+            + "; both are losses of the same models" * (len(theirs) > 1),
             "on train and validation loss, with the protocol",
         ),
         Finding(
@@ -230,6 +228,12 @@ def list_findings(found: Mapping[str, Measured]) -> tuple[Finding, ...]:
     )
 
 
+def is_bent(windows: Sequence[Window], way: str) -> bool:
+    """Whether a nearer window is worse than a farther one, by more than a factor that noise does not reach."""
+    errors = [error for _, error in list_errors(windows, way)]
+    return any(near > NEAR * far for far, near in combinations(errors, 2))
+
+
 def is_best(windows: Sequence[Window], way: str) -> bool:
     """Whether the nearest window has the least error of those that are answered."""
     known = [error for _, error in list_errors(windows, way)]
@@ -238,7 +242,7 @@ def is_best(windows: Sequence[Window], way: str) -> bool:
 
 def show(errors: Mapping[str, float]) -> str:
     """Errors of families by name."""
-    return ", ".join(f"{name} {format_percent(error)}" for name, error in errors.items()) or "no family at hand"
+    return " and ".join(f"{name} {format_percent(error)}" for name, error in errors.items()) or "no family at hand"
 
 
 SIZES_AXIS = Axis("size of models", measure, tell)

@@ -10,12 +10,15 @@ from cases import DEFAULT, PROTOCOL, SCHEDULES, Case, Schedule
 from page import Verdict
 from scipy.stats import binomtest, rankdata
 
+from axes.tally import FEWEST, FEWEST_SOURCES, gather, middle, middle_of_sources
+from scaling_callback import Run
 from scaling_callback.errors import NotEnoughData
-from scaling_callback.fitting import Points, fit
+from scaling_callback.fitting import Fit, Points, fit
 from scaling_callback.replaying import Goal
 from scaling_callback.reporting import Figure
 from scaling_callback.reporting.figures import Axis as Scale
 from scaling_callback.reporting.figures import Layer, Line, Marks, Rule
+from scaling_callback.reporting.units import format_percent
 
 Path = Sequence[tuple[float, float]]
 """Places along a line, from left to right."""
@@ -25,6 +28,12 @@ Errors = Mapping[float, "float | None"]
 
 ANNEALED, CONSTANT, _ = SCHEDULES
 """Schedules that findings are told apart by."""
+
+CERTIFIED = "squared error, converged"
+"""The objective of the study at its certified optimum."""
+
+NEAR = 1.25
+"""An error within this factor of another is called no worse."""
 
 COLOURS = {PROTOCOL: ("final", "o"), DEFAULT: ("target", "D"), ANNEALED: ("final", "o"), CONSTANT: ("held", "^")}
 """Colour and marker of each line of medians; any other takes those of `OTHER`."""
@@ -38,15 +47,19 @@ def pick_longest(case: Case) -> list[Goal]:
     return [goal for goal in case.goals if goal.tokens == longest]
 
 
-def ask_squared(points: Points | None, goals: Sequence[Goal]) -> list[float] | None:
+def keep(runs: Sequence[Run], sizes: Sequence[float]) -> list[Run]:
+    """The runs of these sizes."""
+    return [run for run in runs if run.params in sizes]
+
+
+def fit_squared(points: Points | None) -> Fit | None:
     """The law of least squared error, the objective of the study, at its certified optimum; `None` without one."""
     if points is None:
         return None
     try:
-        law = fit(points, objective="squared")
+        return fit(points, objective="squared")
     except NotEnoughData:
         return None
-    return law.predict(np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals])).tolist()
 
 
 class Scheduled(Protocol):
@@ -63,15 +76,25 @@ def split_schedules(names: Mapping[str, Scheduled]) -> dict[Schedule, list[str]]
     return {kind: [name for name, made in names.items() if made.schedule == kind] for kind in SCHEDULES}
 
 
-def count_signs(pairs: Sequence[tuple[float | None, float | None]]) -> tuple[int, int, float]:
-    """How often the first of a pair is larger, of how many that differ, and the two-sided p-value of the sign test.
+def vote(seen: Mapping[str, bool]) -> list[bool]:
+    """What most families of each source say; a source that is divided has no vote.
 
     Example:
-        >>> count_signs([(2.0, 1.0), (3.0, 1.0), (2.0, None), (1.0, 1.0), (4.0, 2.0), (9.0, 1.0)])
-        (4, 4, 0.125)
+        >>> vote({"GPT-3, train": True, "GPT-3, validation": False, "OLMo ladder": True})
+        [True]
     """
-    known = [a > b for a, b in pairs if a is not None and b is not None and a != b]
-    return sum(known), len(known), float(binomtest(sum(known), len(known)).pvalue) if known else 1.0
+    shares = [float(np.mean(of)) for of in gather(seen).values()]
+    return [share > 0.5 for share in shares if share != 0.5]
+
+
+def find_chance(votes: Sequence[bool]) -> float | None:
+    """The two-sided p-value of the sign test: how likely as many agree, or more, by chance; `None` without votes.
+
+    Example:
+        >>> find_chance([True] * 4), find_chance([True, False])
+        (0.125, 1.0)
+    """
+    return float(binomtest(sum(votes), len(votes)).pvalue) if votes else None
 
 
 def correlate(x: Sequence[float], y: Sequence[float]) -> float | None:
@@ -98,6 +121,16 @@ def mean(values: Iterable[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
+AVERAGES = ("median", "median of sources", "mean")
+"""What the cells of `average` are."""
+
+
+def average(errors: Mapping[str, float | None]) -> tuple[str, str, str]:
+    """Median over families, median over the sources of theirs, and mean over families: cells of a row."""
+    every = list(errors.values())
+    return format_percent(middle(every)), format_percent(middle_of_sources(errors)), format_percent(mean(every))
+
+
 def divide(one: float | None, other: float | None) -> float | None:
     """One error over another; `None` where one is missing, or the other is zero.
 
@@ -108,14 +141,20 @@ def divide(one: float | None, other: float | None) -> float | None:
     return None if one is None or not other else one / other
 
 
-def judge_below(value: float | None, limit: float) -> Verdict:
-    """Whether a number stays below a limit that was set before.
+def judge_below(values: Mapping[str, float | None], limit: float) -> Verdict:
+    """Whether the median over families stays below a limit that was set before; few families cannot say.
 
     Example:
-        >>> judge_below(0.8, 1.0), judge_below(1.2, 1.0), judge_below(None, 1.0)
-        ('holds', 'fails', 'no data')
+        >>> judge_below({"OLMo ladder": 0.8}, 1.0), judge_below({}, 1.0)
+        ('depends', 'no data')
     """
-    return "no data" if value is None else "holds" if value < limit else "fails"
+    known = {name: value for name, value in values.items() if value is not None}
+    value = middle(known.values())
+    if value is None:
+        return "no data"
+    if len(known) < FEWEST or len(gather(known)) < FEWEST_SOURCES:
+        return "depends"
+    return "holds" if value < limit else "fails"
 
 
 def show_ratio(ratio: float | None) -> str:
@@ -144,6 +183,7 @@ def draw_families(
     caption: str,
     alt: str,
     rule: float | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> Figure:
     """One thin line a family, and in bold the medians over families.
 
@@ -157,12 +197,13 @@ def draw_families(
         caption: What is drawn.
         alt: What it shows, for those that cannot see it.
         rule: A value of y that is marked.
+        colours: Of thin lines, by family; those of others are grey.
     """
     layers: list[Layer] = [] if rule is None else [Rule(rule, across="x")]
     for family, path in lines.items():
         if len(path) > 1:
             across, up = zip(*path, strict=True)
-            layers.append(Line(across, up, "curve", width=0.7, alpha=0.7, name=family))
+            layers.append(Line(across, up, (colours or {}).get(family, "curve"), width=0.7, alpha=0.7, name=family))
     for way, path in medians.items():
         if path:
             across, up = zip(*path, strict=True)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from cases import DEFAULT, PROTOCOL, SCHEDULES, Case, Schedule, ask, ask_default, ask_published, score
+from cases import DEFAULT, PROTOCOL, Case, Schedule, ask, ask_default, ask_published, cut, score
 from page import Finding, Section, judge, table
 from protocol import fit_published, gather_checkpoints
 
 from axes.base import Axis
-from axes.tally import MOST, Tally, compare, middle
+from axes.single import FLAT
+from axes.strips import TYPICAL
+from axes.summaries import ANNEALED, CONSTANT, split_schedules
+from axes.tally import MOST, Tally, are_few, compare, middle
 from scaling_callback import Run
 from scaling_callback.curves import FinalForecast, forecast_final
 from scaling_callback.replaying import Goal, make_goals
@@ -26,9 +30,6 @@ SEEN = (0.1, 0.2, 0.3, 0.5)
 
 THIRD = 0.3
 
-PUBLISHED_BEST = 0.04
-"""The error that the study calls the best typically obtained."""
-
 OWN, JOINED, FINAL, JOINED_DEFAULT, NOW = (
     "power law of its own tokens",
     "protocol with its checkpoints",
@@ -36,7 +37,12 @@ OWN, JOINED, FINAL, JOINED_DEFAULT, NOW = (
     "default with its checkpoints",
     "its loss now",
 )
+PROTOCOL_ALONE, DEFAULT_ALONE = f"{PROTOCOL}, smaller sizes", f"{DEFAULT}, smaller sizes"
 COLUMNS = (OWN, JOINED, FINAL, JOINED_DEFAULT, NOW)
+
+
+DRAWN: Mapping[Schedule, Literal["solid", "dashed"]] = {ANNEALED: "solid", CONSTANT: "dashed"}
+"""Schedules of the figure, and their lines."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def measure(case: Case) -> Third | None:
 
 def measure_high(case: Case, share: float) -> bool | None:
     """Whether the power law of its own tokens says more than is measured, over most runs of the largest size."""
-    said = [(extrapolate(see(run, share), goal), goal.loss) for run in case.largest for goal in make_goals([run])]
+    said = [(extrapolate(cut(run, share), goal), goal.loss) for run in case.largest for goal in make_goals([run])]
     known = [answer > loss for answer, loss in said if answer is not None]
     return float(np.mean(known)) > 0.5 if known else None
 
@@ -85,7 +91,7 @@ def measure_seen(case: Case, share: float) -> dict[str, float | None]:
     errors: dict[str, float | None] = {}
     for way, say in ways.items():
         found = [
-            score([answer], [goal]) if (answer := say(see(run, share), goal)) is not None else None
+            score([answer], [goal]) if (answer := say(cut(run, share), goal)) is not None else None
             for run in case.largest
             for goal in make_goals([run])
         ]
@@ -94,17 +100,10 @@ def measure_seen(case: Case, share: float) -> dict[str, float | None]:
     return errors
 
 
-def see(run: Run, share: float) -> Run:
-    """A run as it stood after that share of its training."""
-    assert run.horizon is not None
-    return run.until(share * run.horizon)
-
-
 def extrapolate(run: Run, goal: Goal) -> float | None:
     """E + B / D^beta through the run's own checkpoints after its first tenth, at its end."""
     points = gather_checkpoints([run])
-    # at one size the size's own term is a part of E
-    law = None if points is None else fit_published(points, {"a": -np.inf, "alpha": 0.0})
+    law = None if points is None else fit_published(points, FLAT)
     return None if law is None else float(law.predict(np.array([goal.params]), np.array([goal.tokens]))[0])
 
 
@@ -122,10 +121,11 @@ def first(answers: Sequence[float] | None) -> float | None:
 def tell(found: Mapping[str, Third]) -> Section:
     """Errors by the share seen, annealed and constant schedules apart."""
     same = {name: made for name, made in found.items() if is_complete(made)}
-    ladder = (f"{PROTOCOL}, smaller sizes", f"{DEFAULT}, smaller sizes")
+    ladder = (PROTOCOL_ALONE, DEFAULT_ALONE)
     rows = [
-        (words, format_level(share), str(len(of)), *show(of, share))
-        for words, of in split(same).items()
+        (words, format_level(share), str(len(names)), *show([same[name] for name in names], share))
+        for words, names in split_schedules(same).items()
+        if names
         for share in SEEN
     ]
     each = [(name, made.schedule, *show([made], THIRD)) for name, made in found.items()]
@@ -136,12 +136,13 @@ def tell(found: Mapping[str, Third]) -> Section:
         f"smaller runs. *{JOINED_DEFAULT}*: the default with the unfinished run among its runs, at "
         f"{format_level(THIRD)} only. *{NOW}*: the last loss seen. Beside them what is forecast from the smaller "
         f"sizes alone. Medians are over the {len(same)} families in which all can be asked from "
-        f"{format_level(SEEN[1])} on; at {format_level(SEEN[0])} nothing is left after the first tenth. The last "
-        f"table is of {format_level(THIRD)} seen."
+        f"{format_level(SEEN[1])} on; at {format_level(SEEN[0])} nothing is left after the first tenth. The "
+        f"table of every family is of {format_level(THIRD)} seen."
     )
     summary = table(("schedule", "seen", "families", *COLUMNS, *ladder), rows, text=2)
-    parts = (method, summary, draw(same), table(("family", "schedule", *COLUMNS, *ladder), each, text=2))
-    return Section("A third of the target", parts, list_findings(found))
+    figures = (draw(same),) if any(split_schedules(same)[kind] for kind in DRAWN) else ()
+    families = table(("family", "schedule", *COLUMNS, *ladder), each, text=2)
+    return Section("A third of the target", (method, summary, *figures), list_findings(found), (families,))
 
 
 def show(of: Sequence[Third], share: float) -> list[str]:
@@ -159,47 +160,46 @@ def is_complete(made: Third) -> bool:
     return None not in (*known, *made.alone.values())
 
 
-def split(found: Mapping[str, Third]) -> dict[str, list[Third]]:
-    """Those of each schedule."""
-    return {kind: [made for made in found.values() if made.schedule == kind] for kind in SCHEDULES}
-
-
 def list_findings(found: Mapping[str, Third]) -> tuple[Finding, ...]:
     """Whether a third is enough, better than the smaller sizes, and what the schedule and this library do to it."""
-    at = {name: made.seen[THIRD] for name, made in found.items()}
-    own = Tally({name: error < PUBLISHED_BEST for name, errors in at.items() if (error := errors[OWN]) is not None})
-    better, joined = (
-        compare({name: (at[name][way], made.alone[PROTOCOL]) for name, made in found.items()}) for way in (OWN, JOINED)
+    at = {
+        name: {**made.seen[THIRD], PROTOCOL_ALONE: made.alone[PROTOCOL], DEFAULT_ALONE: made.alone[DEFAULT]}
+        for name, made in found.items()
+    }
+    own = Tally({name: error < TYPICAL for name, errors in at.items() if (error := errors[OWN]) is not None})
+    better, joined, library, alone = (
+        compare({name: (errors[way], errors[other]) for name, errors in at.items()})
+        for way, other in ((OWN, PROTOCOL_ALONE), (JOINED, PROTOCOL_ALONE), (FINAL, OWN), (FINAL, DEFAULT_ALONE))
     )
     high, flat = (
         Tally({n: m.high[THIRD] or False for n, m in found.items() if m.schedule == kind and m.high[THIRD] is not None})
-        for kind in SCHEDULES[:2]
+        for kind in (ANNEALED, CONSTANT)
     )
-    library = compare({name: (errors[FINAL], errors[OWN]) for name, errors in at.items()})
-    alone = compare({name: (at[name][FINAL], made.alone[DEFAULT]) for name, made in found.items()})
-    both = {n: e for n, e in at.items() if e[OWN] is not None and e[FINAL] is not None}
-    medians = {way: format_percent(middle(errors.get(way) for errors in both.values())) for way in COLUMNS}
-    ladder = {way: format_percent(middle(found[name].alone[way] for name in both)) for way in (PROTOCOL, DEFAULT)}
+
+    def tell_median(of: Tally, way: str) -> str:
+        return format_percent(middle(at[name][way] for name in of.seen))
+
     return (
         Finding(
             f"A target that was trained for {format_level(THIRD)} predicts its own end",
             own.verdict,
-            f"a power law of its own tokens is off by less than {format_level(PUBLISHED_BEST)} on {own}, by "
-            f"{medians[OWN]} in the median",
-            f"an error below {format_level(PUBLISHED_BEST)} {MOST}",
+            f"a power law of its own tokens is off by less than {format_level(TYPICAL)} on {own}, by "
+            f"{tell_median(own, OWN)} in the median",
+            f"an error below {format_level(TYPICAL)} {MOST}",
             "target_third",
         ),
         Finding(
             "It does so better than the smaller sizes",
             better.verdict,
-            f"its own law is nearer than the protocol on the smaller sizes ({ladder[PROTOCOL]} in the median) on "
-            f"{better}; the protocol on both together is nearer than on the smaller alone on {joined}",
+            f"its own law is nearer than the protocol on the smaller sizes on {better}; "
+            f"{tell_median(better, OWN)} against {tell_median(better, PROTOCOL_ALONE)} in the median; the protocol on "
+            f"both together is nearer than on the smaller alone on {joined}",
             f"the law of its own tokens is nearer {MOST}",
             "target_third",
         ),
         Finding(
             "The learning-rate schedule is negligible",
-            judge(1 - high.share, holds=0.35),
+            "depends" if are_few(high.seen) else judge(1 - high.share, holds=0.35),
             f"its own law, which knows nothing of the decay to come, says too much on {high} that anneal, and on "
             f"{flat} that do not",
             "it says too much on at most 65% of families that anneal; fails if on 80%",
@@ -207,15 +207,15 @@ def list_findings(found: Mapping[str, Third]) -> tuple[Finding, ...]:
         Finding(
             "Its forecast of a run's own final is nearer than the power law",
             library.verdict,
-            f"on {library}; {medians[FINAL]} against {medians[OWN]} in the median",
+            f"on {library}; {tell_median(library, FINAL)} against {tell_median(library, OWN)} in the median",
             MOST,
             of="library",
         ),
         Finding(
             "A third of the target tells more than the smaller sizes alone",
             alone.verdict,
-            f"its own final is nearer than the default on the smaller sizes on {alone}; {medians[FINAL]} against "
-            f"{ladder[DEFAULT]} in the median",
+            f"its own final is nearer than the default on the smaller sizes on {alone}; {tell_median(alone, FINAL)} "
+            f"against {tell_median(alone, DEFAULT_ALONE)} in the median",
             MOST,
             "target_third",
             of="library",
@@ -227,20 +227,25 @@ def draw(same: Mapping[str, Third]) -> Figure:
     """Median errors by the share seen."""
     layers: list[Layer] = []
     seen: list[float] = []
-    for words, of in split(same).items():
+    told: set[str] = set()
+    for kind, dash in DRAWN.items():
+        of = [same[name] for name in split_schedules(same)[kind]]
         for way, marker, colour in ((OWN, "o", "final"), (JOINED, "s", "guess"), (FINAL, "D", "target")):
-            known = [(100 * share, 100 * error) for share in SEEN if (error := middle(m.seen[share][way] for m in of))]
+            errors = {share: middle(each.seen[share][way] for each in of) for share in SEEN}
+            known = [(100 * share, 100 * error) for share, error in errors.items() if error]  # the axis is log
             if known:
                 x, y = zip(*known, strict=True)
                 seen += y
-                layers.append(Line(x, y, colour, dash="solid" if words == "annealed" else "dashed"))
-                layers.append(
-                    Marks(x, y, marker, colour, hollow=words != "annealed", label=way if words == "annealed" else None)
-                )
+                if kind not in told:  # a line of no length, for the legend
+                    layers.append(Line(x[:1] * 2, y[:1] * 2, "out", dash=dash, label=f"{kind} ({dash})"))
+                layers.append(Line(x, y, colour, dash=dash))
+                label = None if way in told else way
+                layers.append(Marks(x, y, marker, colour, hollow=kind != ANNEALED, label=label))
+                told |= {kind, way}
     return Figure(
         name="thirds",
         title="A part of the target's training",
-        caption="Median error of its final. Filled and solid: schedules that anneal; hollow and dashed: constant ones.",
+        caption="Median error of its final. Filled and solid: schedules that anneal; hollow and dashed: constant.",
         alt=f"Errors of the final of the largest size by the share of its training seen, on {len(same)} families",
         layers=tuple(layers),
         x=Scale("training seen, %"),

@@ -6,6 +6,7 @@ Object-oriented throughout: no pyplot, no current figure, and the user's own sty
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from textwrap import wrap
@@ -40,6 +41,9 @@ LINE = 86
 
 LINE_HEIGHT = 0.16
 """Inches of such a line."""
+
+EMPTY = (1.0, 10.0)
+"""Limits of a logarithmic axis that nothing lies on: matplotlib has none."""
 
 DASHES: Mapping[Dash, Any] = {"solid": "-", "dashed": (0, (4, 1.6)), "dotted": (0, (1.2, 1.4))}
 
@@ -192,10 +196,13 @@ def _set_axis(axes: Any, direction: Direction, axis: Axis, *, grid: bool) -> Non
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         return
+    limits = axis.limits
     if axis.log:
         (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
-    if axis.limits is not None:
-        (axes.set_xlim if direction == "x" else axes.set_ylim)(*axis.limits)
+        least = axes.dataLim.minposx if direction == "x" else axes.dataLim.minposy
+        limits = limits or (None if math.isfinite(least) else EMPTY)
+    if limits is not None:
+        (axes.set_xlim if direction == "x" else axes.set_ylim)(*limits)
     _set_ticks(axes.xaxis if direction == "x" else axes.yaxis, direction, axis)
     if grid or direction == "x":
         axes.grid(axis=direction, which="major")

@@ -6,8 +6,8 @@ a style, and it is the terminal that knows what each style looks like.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Literal, NamedTuple, Protocol
 
@@ -126,6 +126,7 @@ class Table:
         words: The columns that hold words, to the left; all others hold numbers, to the right, and are never broken.
         heading: What the table is.
         strong: The rows that stand out.
+        spare: Columns that are left out where there is no room for all, one group after the other, by what they hold.
     """
 
     rows: Sequence[Sequence[str]]
@@ -133,11 +134,18 @@ class Table:
     words: Sequence[int] = (0,)
     heading: str = ""
     strong: Sequence[int] = field(default=())
+    spare: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
 
     def lay(self, paper: Paper) -> list[Line]:
         """Side by side where there is room: columns of words are broken first; else each row on lines of its own."""
         if not self.rows:
             return []
+        for groups in range(1, len(self.spare) + 1) if not self.fits(paper) else ():
+            names = list(self.spare)[:groups]
+            narrow = self._leave_out({column for name in names for column in self.spare[name]})
+            if narrow.fits(paper):
+                left = wrap(f"left out for want of room: {', '.join(names)}", paper.width)
+                return [*narrow.lay(paper), *((Span(line),) for line in left)]
         rows = [[paper.spell(cell) for cell in row] for row in self.rows]
         header = [paper.spell(cell) for cell in self.header]
         widths = self._share(header, rows, paper.width)
@@ -149,6 +157,22 @@ class Table:
         for i, row in enumerate(rows):
             lines += self._lay_row(row, widths, ("strong", "strong") if i in self.strong else ("name", ""))
         return lines
+
+    def _leave_out(self, columns: Collection[int]) -> Table:
+        """The same without some columns."""
+        left = [column for column in range(len(self.rows[0])) if column not in columns]
+        return replace(
+            self,
+            rows=[[row[column] for column in left] for row in self.rows],
+            header=[self.header[column] for column in left],
+            words=[place for place, column in enumerate(left) if column in self.words],
+            spare={},
+        )
+
+    def fits(self, paper: Paper) -> bool:
+        """Whether there is room for every column."""
+        spelt = [[paper.spell(cell) for cell in row] for row in (self.header, *self.rows)]
+        return self._share(spelt[0], spelt[1:], paper.width) is not None
 
     def _share(self, header: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[int] | None:
         """Columns for each cell, or `None` where there are too few for any table."""

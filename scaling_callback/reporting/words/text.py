@@ -134,9 +134,12 @@ def show_sensitivity(result: Mapping[str, Any]) -> Answer:
             cells += [form(row[name]), *([show_ends(row["intervals"].get(name), form)] if bounded else [])]
         rows.append((*cells, over or row["status"].replace("_", " ")))
     columns = ("choice", "points", "E", "alpha", "beta", "tokens per param", *interval, "loss", *interval, "objective")
+    spare: dict[str, Sequence[int]] = {"points, E, alpha, beta": (1, 2, 3, 4)}
+    if bounded:
+        spare |= {"intervals of the loss": (8,), "intervals of tokens per param": (6,)}
     return [
         Notes(f"under other choices, at the optimum for {format_flops(result['flops'])} FLOPs:", said),
-        Table(rows, columns, words=(0, len(columns) - 1), strong=(0,)),
+        Table(rows, columns, words=(0, len(columns) - 1), strong=(0,), spare=spare),
         Notes(
             "published procedures that do not find the optimum here:",
             [f"{row['choice']}: {row['verdict']}" for row in result["rows"] if row["status"] == "stalled"],
