@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scaling_callback.laws import get_law
+from scaling_callback.reporting import read_form
 from scaling_callback.testing import planted_ladder
 
 STUDIES = Path(__file__).parents[1] / "examples" / "studies"
@@ -149,6 +150,11 @@ def test_a_table_that_is_not_at_hand_leaves_its_part_out_and_is_named(
     titles = [part for part in parts if isinstance(part, str) and part.startswith("## ")]
     assert "## planted ladder" in titles
     assert not any("Chinchilla" in title for title in titles)
+
+
+def test_the_card_of_the_ladder_is_there_and_has_answers(study: dict[str, ModuleType]) -> None:
+    card = study["checking"].CARD
+    assert any(read_form(card.read_bytes(), card.name).values())
 
 
 def test_without_any_table_the_study_says_so(

@@ -37,7 +37,7 @@ from choices.rows import (
     tell_task,
 )
 from choices.selecting import Selected, show_selections, tell_selections, try_selections
-from choices.starts import table_optimisers, table_starts, tell_chosen, tell_shared, tell_starts
+from choices.starts import table_optimisers, table_starts, tell_chosen, tell_optimisers, tell_shared, tell_starts
 from families import find_table
 from page import ON_RULES, Part, show_findings, write_page
 from work import add_options, choose_folder, read_folders, run, share
@@ -53,7 +53,8 @@ OWN, REBUILT = "misfitting", "chinchilla_epoch"
 
 WEAK_PRIOR = (
     "The rows above are the study's objective alone. The default adds a weak prior on the exponents, so that it gives "
-    "other values of E, alpha and D/N for the same runs than the row *as asked*, the more so the less the runs say."
+    "other values of E, alpha and D/N for the same runs than the row *as asked*, the more so the less the runs say; "
+    "and a forecast of it is a mean of two laws, which are fitted to checkpoints too."
 )
 """Why the default's answers differ from the rows."""
 
@@ -214,6 +215,7 @@ def show_optimisers(measured: Sequence[Measured]) -> list[Part]:
             "its objective here is the sum again. The least-squares search has the analytic Jacobian."
         ),
         table_optimisers(measured),
+        tell_optimisers(measured),
     ]
 
 

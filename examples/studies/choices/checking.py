@@ -15,7 +15,7 @@ from scaling_callback import Config, Run, Target, forecast, refresh
 from scaling_callback.reporting import Item, checklist, read_form
 from scaling_callback.reporting.units import format_flops, format_level, format_loss, format_percent
 
-CARD = Path(__file__).with_name("misfitting_card.yaml")
+CARD = Path(__file__).parents[1] / "misfitting_card.yaml"
 """What only a person can say of the ladder, and is known of it."""
 
 CARDS = {"misfitting": CARD}

@@ -162,7 +162,8 @@ def _claim_order(measured: Measured) -> Finding:
         f"on the {measured.ladder.name}",
         judge(right / pairs if pairs else math.nan),
         f"{right} of {pairs} pairs are in this order; found: "
-        + ", ".join(moved.kind for moved in spread_kinds(measured) if moved.kind in MOVES),
+        + ", ".join(moved.kind for moved in spread_kinds(measured) if moved.kind in MOVES)
+        + "; this ladder is none of the study's" * (measured.ladder.table not in PUBLISHED),
         "80% of the pairs are in this order; it fails at 20%",
     )
 
@@ -261,7 +262,7 @@ def _distance(row: Row) -> float:
 
 
 def list_procedures(measured: Mapping[str, Measured]) -> tuple[list[Row], list[Row]]:
-    """The rows of the study's own default on every ladder, and those of all other published procedures."""
+    """The rows of the study's own default, and those of all other published procedures."""
     rows = [row for each in measured.values() for row in each.panel.rows if row.group == "procedure"]
     return [row for row in rows if row.choice == DEFAULT], [row for row in rows if row.choice != DEFAULT]
 
@@ -279,7 +280,7 @@ def _claim_failures(measured: Mapping[str, Measured]) -> Finding:
         "optimisers report success",
         judge(math.nan if math.isnan(shares[0]) else min(share for share in shares if not math.isnan(share))),
         f"{len(stalled)} of {len(rows)} stop short{ends}; {len(silent)} of these {len(stalled)} report success, and "
-        f"the interval of {len(missing)} does not hold the optimum; three are picked as traps of one ladder",
+        f"the interval of {len(missing)} does not hold the optimum; three procedures start in a trap of one ladder",
         "80% of them stop short, and 80% of those that do report success; it fails where either is 20% or less",
     )
 

@@ -148,9 +148,13 @@ def work_on(work: tuple[str, str], folders: tuple[Path, ...]) -> Panel | Beside 
         costs = start_costs(points)
         return Others(search_by_each(points), np.concatenate([costs[part::PARTS] for part in range(PARTS)]))
     if job in VARIANTS:
-        grid = [start for part in range(PARTS) for start in GRID[part::PARTS]]
-        return search_starts(points, grid, VARIANTS[job], replicates=0)
+        return search_starts(points, list_grid(), VARIANTS[job], replicates=0)
     return search_starts(points, GRID[int(job.split()[1]) :: PARTS])
+
+
+def list_grid() -> list[tuple[float, ...]]:
+    """The starts of the grid in the order in which `Starts` has them: by pieces."""
+    return [start for part in range(PARTS) for start in GRID[part::PARTS]]
 
 
 def collect(ladder: Ladder, runs: Sequence[Run], made: Mapping[str, Panel | Beside | Starts | Others]) -> Measured:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from page import table
 
-from choices.measuring import LEVEL, NAMES, PARTS, Measured, Starts
+from choices.measuring import LEVEL, NAMES, Measured, Starts, list_grid
 from choices.optimisers import BEST
 from choices.published import BUDGET, PUBLISHED, Published, differs
 from choices.showing import show, show_exact, show_over
-from scaling_callback.fitting import GRID
+from scaling_callback.fitting import PROCEDURES
 from scaling_callback.laws import get_law
 from scaling_callback.records import Array, BoolArray
 from scaling_callback.reporting.units import format_percent
@@ -143,13 +143,15 @@ def tell_shared(measured: Mapping[str, Measured]) -> str:
     for choice in found[0] if len(found) > 1 else ():
         if all(choice in each for each in found):
             theres = [each[choice][1] for each in found]
-            shared = int(np.logical_and.reduce(theres).sum())
-            each = " and ".join(f"{there.sum()}" for there in theres)
+            both = [place for place, all_there in enumerate(np.all(theres, axis=0).tolist()) if all_there]
+            used = PROCEDURES[choice].starts[0]
+            alone = len(both) == 1 and list_grid()[both[0]] == used
+            counts = " and ".join(f"{there.sum()}" for there in theres)
             lines.append(
-                f"*{choice}*: the rows of both ladders are met from {shared} of the {len(theres[0])} starts, that of "
-                f"each alone from {each}."
-                + " That one start meets both speaks for its being the one that was used."
-                * (shared == 1)
+                f"*{choice}*: the rows of both ladders are met from {len(both)} of the {len(theres[0])} starts, that "
+                f"of each ladder from {counts}."
+                + f" It is {used}: that one start meets both speaks for its being the one that was used."
+                * alone
             )
     return " ".join(lines)
 
@@ -164,6 +166,23 @@ def table_optimisers(measured: Sequence[Measured]) -> str:
         rows += [(each.ladder.name if place == 0 else "", *row) for place, row in enumerate(listed)]
     head = ("ladder", "optimiser", "starts", "objective / optimum", "E", "alpha", "beta", "D/N", "optimiser says")
     return table(head, rows, text=3, tail=1)
+
+
+def tell_optimisers(measured: Sequence[Measured]) -> str:
+    """How many of them stop short, and what they say of it."""
+    lines: list[str] = []
+    for each in measured:
+        if each.others is None:
+            continue
+        rows = [row for row in (*_list_searches(each), *_list_optimisers(each)) if row[-1] != "–"]
+        short = [row for row in rows if float(row[2]) > 1 + REACHED]
+        said = sum(row[-1] == "success" for row in short)
+        silent = sum(row[-1] != "success" for row in rows) - (len(short) - said)
+        lines.append(
+            f"**{each.ladder.name}**: {len(short)} of {len(rows)} stop more than {format_percent(REACHED)} above the "
+            f"optimum, and {said} of these report success; of the {len(rows) - len(short)} others {silent} report none."
+        )
+    return "\n\n".join(lines)
 
 
 def _list_searches(measured: Measured) -> list[Sequence[str]]:
@@ -211,9 +230,8 @@ def _list_optimisers(measured: Measured) -> list[Sequence[str]]:
         end = np.array(ended.natural)
         cells = _show_end(ended.objective / best, end, _find_ratio(end))
         rows.append((ended.optimiser, f"best {BEST}", *cells, "success" if ended.success else "no success"))
-    grid = np.array([start for part in range(PARTS) for start in GRID[part::PARTS]], dtype=float)
     lowest = int(np.argmin(others.costs))
-    start = grid[lowest]
+    start = np.array(list_grid()[lowest], dtype=float)
     end = np.array([*np.exp(start[[2, 0, 1]]), *start[3:]])
     rows.append(("none: the grid only", "all", *_show_end(others.costs[lowest] / best, end, _find_ratio(end)), "–"))
     return rows
