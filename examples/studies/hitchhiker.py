@@ -93,6 +93,7 @@ def list_parts(cases: Sequence[Case], sections: Sequence[Section]) -> list[Part]
     others = [finding for finding in findings if finding.of != "study"]
     parts: list[Part] = [
         introduce(cases),
+        *(section.summary for section in sections if section.summary),
         summarise(study),
         ON_METHOD,
         "## The recommendations",

@@ -49,12 +49,14 @@ class Section:
         parts: What it says.
         findings: What it judges.
         families: Its tables of every family, which have a page of their own.
+        summary: What stands at the top of the page; empty where nothing does.
     """
 
     title: str
     parts: tuple[Part, ...]
     findings: tuple[Finding, ...] = ()
     families: tuple[Part, ...] = ()
+    summary: str = ""
 
 
 def judge(share: float, *, holds: float = 0.8, fails: float = 0.2) -> Verdict:

@@ -113,7 +113,32 @@ def tell(found: Mapping[str, Measured]) -> Section:
         draw_errors({way: list(collect(found, way).values()) for way in WAYS}, len(found)),
         tell_default(found),
     )
-    return Section("Protocol, baselines and default", parts, list_findings(found), (ON_DOUBTS, show_families(found)))
+    return Section(
+        "Protocol, baselines and default",
+        parts,
+        list_findings(found),
+        (ON_DOUBTS, show_families(found)),
+        tell_medians(found),
+    )
+
+
+def tell_medians(found: Mapping[str, Measured]) -> str:
+    """The errors in one sentence: of all that every way answers, and of far targets among them."""
+    common = {name: made for name, made in found.items() if None not in made.errors.values()}
+    far = {name: made for name, made in common.items() if made.far}
+
+    def show(of: Mapping[str, Measured]) -> str:
+        shown = (DEFAULT, PROTOCOL, BASELINES[0])
+        return ", ".join(f"{format_percent(middle(collect(of, way).values()))} ({way})" for way in shown)
+
+    told = [
+        f"On the {number(len(common), 'family', 'families')} that every way answers the median error is {show(common)}"
+    ]
+    if far:
+        told.append(
+            f"where the largest model takes {FAR:g} times the compute of all others or more ({len(far)}), {show(far)}"
+        )
+    return f"{'; '.join(told)}." if common else ""
 
 
 def summarise(found: Mapping[str, Measured]) -> str:
