@@ -54,7 +54,6 @@ DRAWN = {
     "parameters": "The law as the ladder grew",
     "record": "Forecasts against what was then measured",
     "residuals": "What the law leaves over",
-    "choices": "Optimal tokens per parameter under other choices",
 }
 """The figures, by name, and the titles of their panels."""
 
