@@ -83,9 +83,7 @@ def ask_published(runs: Sequence[Run], goals: Sequence[Goal], beyond: float = FI
     """The published protocol."""
     points = gather_checkpoints(runs, beyond)
     law = None if points is None else fit_published(points)
-    if law is None:
-        return None
-    return law.predict(np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals])).tolist()
+    return None if law is None else law.predict(*list_places(goals)).tolist()
 
 
 def ask_forecaster(name: str) -> Way:
@@ -156,10 +154,12 @@ class Predicts(Protocol):
 
 def miss(law: Predicts | None, goals: Sequence[Goal]) -> float | None:
     """The error of a law; `None` without one."""
-    if law is None:
-        return None
-    places = (np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals]))
-    return score(law.predict(*places).tolist(), goals)
+    return None if law is None else score(law.predict(*list_places(goals)).tolist(), goals)
+
+
+def list_places(goals: Sequence[Goal]) -> tuple[Array, Array]:
+    """N and D of the goals, each (m,)."""
+    return np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals])
 
 
 def cut(run: Run, share: float) -> Run:

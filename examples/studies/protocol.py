@@ -7,7 +7,7 @@ from the values of Muennighoff et al. 2023, every checkpoint after the first par
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,15 +68,27 @@ def fit_published(points: Points, borrowed: Mapping[str, float] | None = None) -
         given = held | dict(zip(free, values, strict=True))
         return _evaluate(log_params, log_tokens, *(given[name] for name in NAMES))
 
-    start = [START[name] for name in free]
     lower = [0.0 if name in ("alpha", "beta") else -np.inf for name in free]
+    found = search(losses, points, [START[name] for name in free], lower)
+    if found is None:
+        return None
+    return Law(held | dict(zip(free, map(float, found), strict=True)))
+
+
+def search(
+    losses: Callable[..., Array], points: Points, start: Sequence[float], lower: Sequence[float]
+) -> Array | None:
+    """Where bounded least squares ends from one start, shape (P,); `None` where it gives up.
+
+    `losses` gives those of the points from something that it need not look at, and P values.
+    """
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", OptimizeWarning)  # of a covariance that nobody asks for
-            found, _ = curve_fit(losses, log_params, points.loss, start, bounds=(lower, np.inf))
+            found, _ = curve_fit(losses, points.params, points.loss, start, bounds=(lower, np.inf), method="trf")
     except (RuntimeError, ValueError):  # more evaluations than the library allows; a loss that is not finite there
         return None
-    return Law(held | dict(zip(free, map(float, found), strict=True)))
+    return np.asarray(found, dtype=np.float64)
 
 
 def _evaluate(log_params: Array, log_tokens: Array, a: float, b: float, e: float, alpha: float, beta: float) -> Array:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from cases import DEFAULT, Case, ask, miss
 from page import Finding, Section, Verdict, judge, table
-from protocol import START, Law, fit_published, gather_checkpoints
-from scipy.optimize import OptimizeWarning, curve_fit
+from protocol import START, Array, Law, fit_published, gather_checkpoints, search
 
 from axes.base import Axis
 from axes.components import PUBLISHED_LINES
@@ -79,21 +77,12 @@ def fit_lines(points: Points) -> Law | None:
         >>> round(found.values["a"], 3), round(found.values["b"], 3)
         (6.0, 7.0)
     """
-    start = [START[name] for name in ("a", "b", "e")]
-    try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", OptimizeWarning)  # of a covariance that nobody asks for
-            found, _ = curve_fit(
-                lambda params, *free: on_lines(*free).predict(params, points.tokens),
-                points.params,
-                points.loss,
-                start,
-                bounds=(-np.inf, np.inf),
-                method="trf",
-            )
-    except (RuntimeError, ValueError):  # as of the protocol
-        return None
-    return on_lines(*map(float, found))
+
+    def losses(_: Array, a: float, b: float, e: float) -> Array:
+        return on_lines(a, b, e).predict(points.params, points.tokens)
+
+    found = search(losses, points, [START[name] for name in ("a", "b", "e")], [-np.inf] * 3)
+    return None if found is None else on_lines(*map(float, found))
 
 
 def on_lines(a: float, b: float, e: float) -> Law:

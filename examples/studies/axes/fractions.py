@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cases import DEFAULT, DEFAULTS, PROTOCOL, Case, Predicts, Schedule, ask_default, cut, miss
+from cases import DEFAULT, DEFAULTS, PROTOCOL, Case, Predicts, Schedule, ask_default, cut, list_places, miss
 from page import Finding, Section, table
 from protocol import FIRST_PART, fit_published, gather_checkpoints
 
@@ -101,9 +101,8 @@ def answer(law: Predicts | None, goals: Sequence[Goal]) -> Answer | None:
     error = miss(law, goals)
     if law is None or error is None:
         return None
-    places = (np.array([goal.params for goal in goals]), np.array([goal.tokens for goal in goals]))
     losses = np.array([goal.loss for goal in goals])
-    return Answer(error, float((law.predict(*places) / losses).mean() - 1))
+    return Answer(error, float((law.predict(*list_places(goals)) / losses).mean() - 1))
 
 
 def tell(found: Mapping[str, Measured]) -> Section:

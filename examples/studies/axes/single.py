@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cases import Case, ask, miss, score
+from cases import Case, ask, list_places, miss, score
 from protocol import START, fit_published, gather_checkpoints
 
 from axes.tally import is_text
@@ -101,7 +101,6 @@ def measure_single(case: Case, size: float) -> Single | None:
         return None
     lent = fit_published(points, LENT)
     flat = fit_published(points, FLAT)
-    params, tokens = (np.array(values) for values in zip(*((g.params, g.tokens) for g in case.goals), strict=True))
     return Single(
         size,
         float(np.log(case.sizes[-1] / size)),
@@ -110,7 +109,7 @@ def measure_single(case: Case, size: float) -> Single | None:
         fit_lent(points, case.goals, ridges=False),
         fit_lent(points, case.goals, ridges=True),
         None if flat is None else float(np.exp(flat.values["e"])),
-        () if flat is None else tuple(flat.predict(params, tokens).tolist()),
+        () if flat is None else tuple(flat.predict(*list_places(case.goals)).tolist()),
     )
 
 
